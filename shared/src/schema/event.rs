@@ -1,0 +1,216 @@
+//! What happens in a job, in the one form that is stored and that every dialect is encoded from.
+
+use serde::{Deserialize, Serialize};
+
+use super::failure::Failure;
+use super::job::CancelReason;
+use super::state::JobState;
+use super::usage::Usage;
+
+/// Position of an event in its job: 1 for the first, one more for each next, rising across attempts.
+/// 0 stands for "before the first".
+pub type Seq = u64;
+
+/// One thing that happened. `match` on it without a wildcard, so that a new event makes the compiler
+/// list every place that must decide.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// A worker has taken the job up. Counts from 1.
+    AttemptStarted {
+        /// Which run of the job this is.
+        attempt: u32,
+    },
+    /// The model begins a message.
+    MessageStarted {
+        /// The provider's identifier of the message.
+        message_id: String,
+        /// The model that answers, as the provider names it.
+        model: String,
+    },
+    /// A content block opens. Indexes count from 0 within the message.
+    BlockStarted {
+        /// Which block.
+        index: u32,
+        /// What it will hold.
+        block: Block,
+    },
+    /// More text of a text block.
+    TextDelta {
+        /// Which block.
+        index: u32,
+        /// The text, exactly as the model sent it.
+        text: String,
+    },
+    /// More text of a thinking block.
+    ThinkingDelta {
+        /// Which block.
+        index: u32,
+        /// The text, exactly as the model sent it.
+        thinking: String,
+    },
+    /// The signature that lets a thinking block be sent back later.
+    SignatureDelta {
+        /// Which block.
+        index: u32,
+        /// Opaque.
+        signature: String,
+    },
+    /// More of a tool call's arguments.
+    ToolInputDelta {
+        /// Which block.
+        index: u32,
+        /// A piece of JSON text; the pieces concatenate to one JSON object, or to nothing for no arguments.
+        partial_json: String,
+    },
+    /// A content block is complete.
+    BlockStopped {
+        /// Which block.
+        index: u32,
+    },
+    /// The model has finished its message.
+    MessageStopped {
+        /// Why.
+        stop: StopReason,
+        /// The stop sequence that was met, if one was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stop_sequence: Option<String>,
+    },
+    /// Something the client may want to know, that changes nothing in the answer.
+    Notice {
+        /// Stable, in `snake_case`.
+        code: String,
+        /// For people.
+        message: String,
+    },
+    /// The CLI said something this version does not know. Its content is not kept.
+    Unrecognised {
+        /// The line's own `type` (and `/subtype`), or `json` for what is no JSON object.
+        kind: String,
+    },
+    /// Terminal: the job is done and its answer whole.
+    Completed {
+        /// Why the model stopped.
+        stop: StopReason,
+        /// The stop sequence that was met, if one was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stop_sequence: Option<String>,
+        /// What the provider billed.
+        usage: Usage,
+    },
+    /// Terminal: the job ended with an error.
+    Failed {
+        /// What went wrong.
+        failure: Failure,
+        /// What the provider billed all the same.
+        usage: Usage,
+    },
+    /// Terminal: somebody or something called the job off.
+    Cancelled {
+        /// Who or what.
+        reason: CancelReason,
+        /// What the provider billed all the same.
+        usage: Usage,
+    },
+    /// Terminal: no worker took the job before its deadline.
+    Expired,
+}
+
+/// What a content block holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Block {
+    /// Text for the client.
+    Text,
+    /// The model's reasoning.
+    Thinking,
+    /// Reasoning that the provider encrypted.
+    RedactedThinking {
+        /// Opaque.
+        data: String,
+    },
+    /// A call of one of the client's tools; its arguments follow as [`Event::ToolInputDelta`].
+    ToolUse {
+        /// The provider's identifier of the call.
+        id: String,
+        /// The tool's name.
+        name: String,
+    },
+}
+
+/// Why the model stopped speaking (Anthropic Messages API, `stop_reason`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// It had said all.
+    EndTurn,
+    /// The output limit was reached.
+    MaxTokens,
+    /// A stop sequence was met.
+    StopSequence,
+    /// It wants the results of the client's tools.
+    ToolUse,
+    /// A long turn was paused by the provider.
+    PauseTurn,
+    /// The provider's classifiers stepped in.
+    Refusal,
+    /// The context window is full.
+    ContextWindowExceeded,
+}
+
+/// An event with its place in the job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeqEvent {
+    /// Where in the job.
+    pub seq: Seq,
+    /// Which attempt said it.
+    pub attempt: u32,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl Event {
+    /// Whether the job has spoken with this event: model content of any kind. A job that has spoken is
+    /// never run again by itself.
+    pub fn speaks(&self) -> bool {
+        match self {
+            Self::BlockStarted { .. }
+            | Self::TextDelta { .. }
+            | Self::ThinkingDelta { .. }
+            | Self::SignatureDelta { .. }
+            | Self::ToolInputDelta { .. }
+            | Self::BlockStopped { .. } => true,
+            Self::AttemptStarted { .. }
+            | Self::MessageStarted { .. }
+            | Self::MessageStopped { .. }
+            | Self::Notice { .. }
+            | Self::Unrecognised { .. }
+            | Self::Completed { .. }
+            | Self::Failed { .. }
+            | Self::Cancelled { .. }
+            | Self::Expired => false,
+        }
+    }
+
+    /// The state the job ends in with this event, if it is a terminal one.
+    pub fn terminal_state(&self) -> Option<JobState> {
+        match self {
+            Self::Completed { .. } => Some(JobState::Completed),
+            Self::Failed { .. } => Some(JobState::Failed),
+            Self::Cancelled { .. } => Some(JobState::Cancelled),
+            Self::Expired => Some(JobState::Expired),
+            Self::AttemptStarted { .. }
+            | Self::MessageStarted { .. }
+            | Self::BlockStarted { .. }
+            | Self::TextDelta { .. }
+            | Self::ThinkingDelta { .. }
+            | Self::SignatureDelta { .. }
+            | Self::ToolInputDelta { .. }
+            | Self::BlockStopped { .. }
+            | Self::MessageStopped { .. }
+            | Self::Notice { .. }
+            | Self::Unrecognised { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! A job as api and worker see it.
+
+use serde::{Deserialize, Serialize};
+
+use super::failure::Failure;
+use super::id::{JobId, Owner, WorkerId};
+use super::spec::JobSpec;
+use super::state::JobState;
+use super::usage::Usage;
+
+/// What the api enqueues. Times are milliseconds since the Unix epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewJob {
+    /// Minted by the api.
+    pub id: JobId,
+    /// Who may see it.
+    pub owner: Owner,
+    /// What to do.
+    pub spec: JobSpec,
+    /// When it was asked for.
+    pub created_at_ms: i64,
+    /// When it expires if no worker has taken it by then.
+    pub deadline_at_ms: i64,
+    /// How many attempts it has; at least 1.
+    pub max_attempts: u32,
+}
+
+/// A job's row, without its events and its spec's conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its identifier.
+    pub id: JobId,
+    /// Who may see it.
+    pub owner: Owner,
+    /// Where it stands.
+    pub state: JobState,
+    /// The model, as the client named it.
+    pub model: String,
+    /// How many attempts were begun.
+    pub attempts: u32,
+    /// How many it has.
+    pub max_attempts: u32,
+    /// The worker that runs it or ran it last.
+    pub worker: Option<WorkerId>,
+    /// When it was asked for, in milliseconds since the Unix epoch.
+    pub created_at_ms: i64,
+    /// When the last attempt began.
+    pub started_at_ms: Option<i64>,
+    /// When it ended.
+    pub finished_at_ms: Option<i64>,
+    /// Why it failed, if it did.
+    pub failure: Option<Failure>,
+    /// What was billed; `None` until it has ended.
+    pub usage: Option<Usage>,
+}
+
+/// Who or what called a job off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelReason {
+    /// Its client asked for it.
+    Requested,
+    /// Its last reader went away.
+    ClientGone,
+}
+
+impl CancelReason {
+    /// The name in the database and on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::ClientGone => "client_gone",
+        }
+    }
+
+    /// The reason of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Requested, Self::ClientGone].into_iter().find(|reason| reason.as_str() == name)
+    }
+}

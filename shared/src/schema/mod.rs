@@ -1,0 +1,22 @@
+//! The hub vocabulary: what a job is, what happens in it, and how it ends.
+//!
+//! Dialects, the CLI's protocol, providers and the store meet here and nowhere else.
+
+pub mod event;
+pub mod failure;
+pub mod fleet;
+pub mod id;
+pub mod job;
+pub mod limits;
+pub mod spec;
+pub mod state;
+pub mod usage;
+
+pub use event::{Block, Event, Seq, SeqEvent, StopReason};
+pub use failure::{Failure, FailureKind};
+pub use fleet::{Fleet, WorkerReport};
+pub use id::{JobId, LeaseToken, Owner, WorkerId};
+pub use job::{CancelReason, Job, NewJob};
+pub use spec::{Class, JobSpec, Part, Role, Sampling, Turn};
+pub use state::{JobState, Transition};
+pub use usage::Usage;

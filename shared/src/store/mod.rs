@@ -1,0 +1,167 @@
+//! The store, in the domain's verbs. api and worker meet here and nowhere else.
+//!
+//! The `job` row is the truth, the apalis task a wake-up, a ring a hint, the sweep the safety net: each
+//! of the last three may be lost or doubled without harm.
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use crate::schema::{
+    CancelReason, Event, Fleet, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Seq, SeqEvent, WorkerId,
+    WorkerReport,
+};
+
+/// Times are milliseconds since the Unix epoch, read by the caller.
+pub type Millis = i64;
+
+/// What the store can do. Every method is one transaction; every one may fail with [`StoreError`] and has
+/// then changed nothing.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Adds a job and its task in one transaction and rings the workers. `false` when `max_queued` jobs
+    /// wait already: nothing was added.
+    async fn enqueue(&self, job: &NewJob, max_queued: u64) -> Result<bool, StoreError>;
+
+    /// A job's row.
+    async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError>;
+
+    /// Events of a job with a sequence number above `after`, in order, at most about `limit` of them
+    /// (whole chunks are read, so a few more may come). Empty when there are none yet.
+    async fn events(&self, id: JobId, after: Seq, limit: u32) -> Result<Vec<SeqEvent>, StoreError>;
+
+    /// Calls a job off. A queued one ends at once, with its terminal event; a running one is marked and
+    /// its worker rung. Returns the state before; a terminal one is left as it is. `None`: no such job.
+    async fn cancel(
+        &self,
+        id: JobId,
+        reason: CancelReason,
+        now: Millis,
+    ) -> Result<Option<JobState>, StoreError>;
+
+    /// Claims the next task and its job for `worker` under the lease `token`. Tasks with nothing to do
+    /// (job gone, ended, or running) are acknowledged and passed over, and so are jobs past their
+    /// deadline, which expire. The worker must have beaten before.
+    async fn claim(
+        &self,
+        worker: &WorkerId,
+        token: LeaseToken,
+        now: Millis,
+    ) -> Result<Option<Claim>, StoreError>;
+
+    /// Appends events of several jobs in one commit, each fenced by its lease, and rings their readers.
+    /// Outcomes are in the order of `batch`; what was fenced out wrote nothing.
+    async fn append(&self, batch: &[Append], now: Millis) -> Result<Vec<Appended>, StoreError>;
+
+    /// The jobs of this worker that were called off and still run.
+    async fn called_off(&self, worker: &WorkerId) -> Result<Vec<(JobId, CancelReason)>, StoreError>;
+
+    /// Registers the worker or renews its heartbeat.
+    async fn beat(&self, report: &WorkerReport, now: Millis) -> Result<(), StoreError>;
+
+    /// Takes a worker that has nothing left to do out of the fleet.
+    async fn retire(&self, worker: &WorkerId) -> Result<(), StoreError>;
+
+    /// Takes up the jobs of dead workers: those that had not spoken go back into the queue while attempts
+    /// remain, the others end with one clear error, a cancelled one as cancelled. Dead are workers whose
+    /// last beat is older than `dead_before` and those whose lock file says so. Also makes new tasks for
+    /// queued jobs that have lost theirs, and expires jobs past their deadline. Returns how many jobs were
+    /// touched.
+    async fn rescue(&self, dead_before: Millis, now: Millis) -> Result<u64, StoreError>;
+
+    /// Queue depth and the fleet; alive are workers whose last beat is at `alive_since` or later.
+    async fn fleet(&self, alive_since: Millis, now: Millis) -> Result<Fleet, StoreError>;
+
+    /// Deletes at most `limit` jobs that ended before `before`, with events and task, job by job. Returns
+    /// how many went.
+    async fn prune(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
+
+    /// Rings meant for this process. `name` is unique among living processes. Bounded: rings that nobody
+    /// takes in time are dropped, which the sweep makes good.
+    async fn listen(&self, role: RingRole, name: &str) -> Result<mpsc::Receiver<Ring>, StoreError>;
+
+    /// Whether the store can be written to now.
+    async fn ready(&self) -> Result<(), StoreError>;
+}
+
+/// Who listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RingRole {
+    /// An api: hears of new events.
+    Api,
+    /// A worker: hears of new tasks and of jobs called off.
+    Worker,
+}
+
+/// A hint that something has been committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ring {
+    /// A task can be claimed.
+    Task,
+    /// The job has new events.
+    Events(JobId),
+    /// The job was called off.
+    CalledOff(JobId),
+}
+
+/// A job in a worker's hands.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// What every write of the attempt is fenced by.
+    pub lease: Lease,
+    /// What to do.
+    pub spec: JobSpec,
+    /// How many attempts it has.
+    pub max_attempts: u32,
+    /// The sequence number of the job's last event, from earlier attempts; 0 if none.
+    pub last_seq: Seq,
+    /// When it was asked for.
+    pub created_at_ms: Millis,
+}
+
+/// The right to write a job's events.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lease {
+    /// Which job.
+    pub job: JobId,
+    /// Which attempt; counts from 1.
+    pub attempt: u32,
+    /// Who holds it.
+    pub worker: WorkerId,
+    /// Proof.
+    pub token: LeaseToken,
+}
+
+/// Events to be stored as one chunk.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// On whose behalf.
+    pub lease: Lease,
+    /// Sequence number of the first of `events`; the others follow without a gap.
+    pub first_seq: Seq,
+    /// What happened; may be empty only together with `requeue_after_ms`. When the last one is terminal
+    /// the job ends with it, in the same commit.
+    pub events: Vec<Event>,
+    /// Gives the job back to the queue, to be taken up after so many milliseconds. Only for attempts that
+    /// have not spoken.
+    pub requeue_after_ms: Option<u64>,
+}
+
+/// What became of an [`Append`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// It is stored.
+    Stored,
+    /// The lease was lost; nothing was written.
+    Fenced,
+}
+
+/// The store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Locked, full, read-only or out of reach: may pass; nothing was changed.
+    #[error("the store cannot be used now: {0}")]
+    Unavailable(String),
+    /// A row that cannot be read; names the row.
+    #[error("unreadable row: {0}")]
+    Corrupt(String),
+}

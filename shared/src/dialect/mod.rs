@@ -1,1 +1,67 @@
-//! Placeholder.
+//! Wire formats that clients speak. Their JSON exists in here and nowhere else; everything is pure.
+//!
+//! A dialect turns a body into a [`Request`], and events into frames. Only parsing can reject; encoding
+//! takes whatever events there are and never fails.
+
+pub mod openai_chat;
+pub mod rejection;
+
+use crate::schema::{Event, JobId, JobSpec, SeqEvent};
+
+pub use rejection::Rejection;
+
+/// Every dialect, in the order in which documents list them.
+pub const ALL: [&dyn Dialect; 1] = [&openai_chat::OpenAiChat];
+
+/// One wire format.
+pub trait Dialect: Send + Sync {
+    /// For logs and metrics, in `snake_case`.
+    fn name(&self) -> &'static str;
+
+    /// Reads a request body. `default_model` is used when the body names no model.
+    fn parse(&self, body: &[u8], default_model: Option<&str>) -> Result<Request, Rejection>;
+
+    /// A streaming encoder for one answer.
+    fn stream(&self, answer: &Answer) -> Box<dyn StreamEncoder>;
+
+    /// The whole answer from all events of a job that ended: the body of a 200, or the rejection that
+    /// its failure, cancellation or expiry stands for.
+    fn whole(&self, answer: &Answer, events: &[SeqEvent]) -> Result<Vec<u8>, Rejection>;
+
+    /// The body of an error answer.
+    fn error(&self, rejection: &Rejection) -> Vec<u8>;
+}
+
+/// Events in, server-sent events out.
+pub trait StreamEncoder: Send {
+    /// Appends the frames of one event to `out`, each as it goes over the wire (`data: …\n\n`). One event
+    /// may give none, one or several. A terminal event gives everything that closes the stream, the
+    /// error frame included.
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>);
+}
+
+/// What a client asked for, and how it wants the answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// The job.
+    pub spec: JobSpec,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+    /// Whether a stream is to end with the usage.
+    pub include_usage: bool,
+    /// Fields of the body that mean nothing here; named to the client in a response header.
+    pub ignored: Vec<String>,
+}
+
+/// What every encoder needs to know of the job it answers for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The job; the dialect derives its own ids from it.
+    pub job: JobId,
+    /// The model, as the client named it.
+    pub model: String,
+    /// When the job was asked for, in seconds since the Unix epoch.
+    pub created_s: i64,
+    /// Whether a stream is to end with the usage.
+    pub include_usage: bool,
+}

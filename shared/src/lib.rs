@@ -4,7 +4,11 @@
 //! no clock, no identifiers minted. `store` is the only way api and worker meet.
 
 pub mod cli;
+pub mod clock;
+pub mod config;
 pub mod dialect;
+pub mod lifecycle;
 pub mod provider;
 pub mod schema;
 pub mod store;
+pub mod telemetry;

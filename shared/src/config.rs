@@ -1,0 +1,221 @@
+//! Settings: flags before environment before one file before defaults.
+//!
+//! The file holds `NAME=value` lines with the names of the environment, so that one file serves both
+//! binaries and `docker compose`. An empty value counts as not set.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use clap::builder::Resettable;
+use clap::{Args, CommandFactory, FromArgMatches};
+
+/// Read when no other file is named and it exists in the working directory.
+const DEFAULT_FILE: &str = ".env";
+
+/// Settings of both binaries.
+#[derive(Args, Clone, Debug)]
+pub struct Common {
+    /// Settings file of NAME=value lines [default: ./.env, if there is one]
+    #[arg(long, value_name = "FILE", env = "DROVER_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Where the database, the Claude CLI and the slots live [default: /var/lib/drover for root, else
+    /// ~/.local/share/drover]
+    #[arg(long, value_name = "DIR", env = "DROVER_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// The database, as sqlite:///PATH [default: drover.db in the data directory]
+    #[arg(long, value_name = "URL", env = "DATABASE_URL")]
+    database_url: Option<String>,
+    /// How much to log: error, warn, info, debug, trace, or a tracing filter
+    #[arg(long, value_name = "LEVEL", env = "LOG_LEVEL", default_value = "info")]
+    pub log_level: String,
+    /// The same as --log-level debug
+    #[arg(long, env = "DEBUG", value_parser = clap::builder::BoolishValueParser::new())]
+    pub debug: bool,
+    /// How to log
+    #[arg(long, value_name = "FORMAT", env = "LOG_FORMAT", value_enum, default_value = "human")]
+    pub log_format: LogFormat,
+    /// Written once the process is ready, as JSON with its address and pid
+    #[arg(long, value_name = "FILE", env = "DROVER_READY_FILE")]
+    pub ready_file: Option<PathBuf>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Common {
+    /// Where the database, the CLI and the slots live.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(default_data_dir)
+    }
+
+    /// Where the store is.
+    pub fn database_url(&self) -> String {
+        self.database_url
+            .clone()
+            .unwrap_or_else(|| format!("sqlite:///{}", self.data_dir().join("drover.db").display()))
+    }
+}
+
+fn default_data_dir() -> PathBuf {
+    if nix::unistd::geteuid().is_root() {
+        return PathBuf::from("/var/lib/drover");
+    }
+    let base = std::env::var_os("XDG_DATA_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".local/share");
+    base.unwrap_or_else(home).join("drover")
+}
+
+/// A value that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The value itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
+        Self(value)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(set)")
+    }
+}
+
+/// Reads the settings of a binary, or ends the process with clap's message.
+pub fn load<T: CommandFactory + FromArgMatches>() -> T {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    try_load(&arguments, &|name| std::env::var_os(name)).unwrap_or_else(|error| error.exit())
+}
+
+/// Reads the settings from `arguments` (the program's name first) and what `environment` tells of a name.
+pub fn try_load<T: CommandFactory + FromArgMatches>(
+    arguments: &[OsString],
+    environment: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<T, clap::Error> {
+    let file = match settings_file(arguments, environment) {
+        Some(path) => read(&path)?,
+        None => HashMap::new(),
+    };
+    let command = with_sources(T::command(), environment, &file);
+    T::from_arg_matches(&command.try_get_matches_from(arguments)?)
+}
+
+fn settings_file(arguments: &[OsString], environment: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let mut after = arguments.iter().skip_while(|argument| *argument != "--config").skip(1);
+    let joined = || arguments.iter().find_map(|a| a.to_str()?.strip_prefix("--config=").map(PathBuf::from));
+    let given = after.next().map(PathBuf::from).or_else(joined);
+    let named = || environment("DROVER_CONFIG").filter(|name| !name.is_empty()).map(PathBuf::from);
+    given.or_else(named).or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.is_file()))
+}
+
+fn read(path: &Path) -> Result<HashMap<String, String>, clap::Error> {
+    let refuse = |error: &dyn fmt::Display| {
+        let message = format!("settings file {}: {error}\n", path.display());
+        clap::Error::raw(clap::error::ErrorKind::Io, message)
+    };
+    let lines = dotenvy::from_path_iter(path).map_err(|error| refuse(&error))?;
+    lines.collect::<Result<_, _>>().map_err(|error| refuse(&error))
+}
+
+/// Gives every setting the value of its variable, else that of the file; empty ones count as not set.
+fn with_sources(
+    command: clap::Command,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+    file: &HashMap<String, String>,
+) -> clap::Command {
+    let subcommands: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    let command = command.mut_args(|argument| {
+        let Some(name) = argument.get_env().map(|name| name.to_string_lossy().into_owned()) else {
+            return argument;
+        };
+        let from_environment = environment(&name).filter(|value| !value.is_empty());
+        let from_file = || file.get(&name).filter(|value| !value.is_empty()).map(OsString::from);
+        // clap would read an empty variable as a value, and shows the current values in --help.
+        let argument = argument.env(Resettable::Reset).hide_env_values(true);
+        let argument = document_variable(argument, &name);
+        match from_environment.or_else(from_file) {
+            Some(value) => {
+                let takes_value = argument.get_action().takes_values();
+                argument.default_value(value).hide_default_value(takes_value)
+            }
+            None => argument,
+        }
+    });
+    subcommands.into_iter().fold(command, |command, name| {
+        command.mut_subcommand(name, |sub| with_sources(sub, environment, file))
+    })
+}
+
+fn document_variable(argument: clap::Arg, name: &str) -> clap::Arg {
+    let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+    argument.help(format!("{help} [env: {name}]"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser, Debug)]
+    struct Settings {
+        #[command(flatten)]
+        common: Common,
+        #[arg(long, env = "PORT", default_value_t = 8000)]
+        port: u16,
+    }
+
+    fn load(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Settings, clap::Error> {
+        let arguments: Vec<OsString> =
+            std::iter::once("drover").chain(arguments.iter().copied()).map(OsString::from).collect();
+        try_load(&arguments, &|name| {
+            environment.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+        })
+    }
+
+    #[test]
+    fn flags_win_over_environment_over_file_over_defaults() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("settings");
+        std::fs::write(&file, "PORT=3\nDEBUG=true\nLOG_LEVEL=warn\n").expect("a file");
+        let config = file.to_str().expect("text");
+        let port = |arguments: &[&str], environment: &[(&str, &str)]| {
+            load(arguments, environment).expect("settings").port
+        };
+        assert_eq!(port(&["--port", "1", "--config", config], &[("PORT", "2")]), 1);
+        assert_eq!(port(&["--config", config], &[("PORT", "2")]), 2);
+        assert_eq!(port(&["--config", config], &[("PORT", "")]), 3);
+        assert_eq!(port(&[], &[("DROVER_CONFIG", config)]), 3);
+        assert_eq!(port(&[], &[]), 8000);
+        let settings = load(&["--config", config], &[]).expect("settings");
+        assert!(settings.common.debug);
+        assert_eq!(settings.common.log_level, "warn");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused() {
+        assert!(load(&["--port", "http"], &[]).is_err());
+        assert!(load(&[], &[("DEBUG", "perhaps")]).is_err());
+        assert!(load(&["--config", "/nonexistent/settings"], &[]).is_err());
+    }
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        assert_eq!(format!("{:?}", Secret::from("sk-ant-1".to_owned())), "(set)");
+    }
+}

@@ -145,8 +145,8 @@ fn with_sources(
         };
         let from_environment = environment(&name).filter(|value| !value.is_empty());
         let from_file = || file.get(&name).filter(|value| !value.is_empty()).map(OsString::from);
-        // clap would read an empty variable as a value, and shows the current values in --help.
-        let argument = argument.env(Resettable::Reset).hide_env_values(true);
+        // clap would read an empty variable as a value, and show the present ones in --help.
+        let argument = argument.env(Resettable::Reset);
         let argument = document_variable(argument, &name);
         match from_environment.or_else(from_file) {
             Some(value) => {

@@ -1,0 +1,8 @@
+//! The worker: owns Claude CLI slots, runs jobs and publishes their events. Read `work` first.
+
+pub mod attempt;
+pub mod fleet;
+pub mod heartbeat;
+pub mod publish;
+pub mod rings;
+pub mod running;

@@ -1,0 +1,153 @@
+//! Publishes events: one task per process that commits whatever has queued up while the last commit ran.
+//! No timer; when commits take long the batches grow by themselves.
+
+use std::sync::Arc;
+
+use drover_shared::clock::now_ms;
+use drover_shared::schema::{Event, Seq, limits};
+use drover_shared::store::{Append, Appended, Lease, Store, StoreError};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+/// Hands out journals; clones share the one task.
+#[derive(Clone)]
+pub struct Publisher {
+    entries: mpsc::Sender<Entry>,
+}
+
+/// Where one attempt writes what happens in it.
+pub struct Journal {
+    entries: mpsc::Sender<Entry>,
+    lease: Lease,
+    next_seq: Seq,
+    lost: CancellationToken,
+}
+
+struct Entry {
+    append: Append,
+    waiter: Waiter,
+}
+
+/// Who wants to know what became of an entry.
+struct Waiter {
+    lost: CancellationToken,
+    stored: Option<oneshot::Sender<()>>,
+}
+
+impl Publisher {
+    /// Starts the task; it ends when the last publisher and journal are gone.
+    pub fn start(store: Arc<dyn Store>) -> (Self, JoinHandle<()>) {
+        let (entries, queue) = mpsc::channel(limits::APPEND_BACKLOG);
+        (Self { entries }, tokio::spawn(run(store, queue)))
+    }
+
+    /// A journal for the attempt that holds `lease`, going on after `last_seq`.
+    pub fn journal(&self, lease: Lease, last_seq: Seq) -> Journal {
+        Journal {
+            entries: self.entries.clone(),
+            lease,
+            next_seq: last_seq + 1,
+            lost: CancellationToken::new(),
+        }
+    }
+}
+
+impl Journal {
+    /// Whose journal it is.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Cancelled once the store has said that somebody else holds the job.
+    pub fn lost(&self) -> &CancellationToken {
+        &self.lost
+    }
+
+    /// Queues events for the next commit. Waits only while the backlog is full, so that a slow store
+    /// slows the reading of the CLI.
+    pub async fn write(&mut self, events: Vec<Event>) {
+        self.push(events, None, None).await;
+    }
+
+    /// Writes the last events, or gives the job back to the queue, and waits until that is stored or
+    /// fenced out.
+    pub async fn close(mut self, events: Vec<Event>, requeue_after_ms: Option<u64>) {
+        let (stored, done) = oneshot::channel();
+        self.push(events, requeue_after_ms, Some(stored)).await;
+        // An error means that the publisher is gone, which happens only after every journal is.
+        let _stored = done.await;
+    }
+
+    async fn push(
+        &mut self,
+        events: Vec<Event>,
+        requeue_after_ms: Option<u64>,
+        stored: Option<oneshot::Sender<()>>,
+    ) {
+        let first_seq = self.next_seq;
+        self.next_seq += events.len() as Seq;
+        let append = Append { lease: self.lease.clone(), first_seq, events, requeue_after_ms };
+        let entry = Entry { append, waiter: Waiter { lost: self.lost.clone(), stored } };
+        if self.entries.send(entry).await.is_err() {
+            warn!(job = %self.lease.job, "events came after the publisher had ended");
+        }
+    }
+}
+
+async fn run(store: Arc<dyn Store>, mut queue: mpsc::Receiver<Entry>) {
+    let mut waiting = Vec::new();
+    while queue.recv_many(&mut waiting, limits::APPEND_BACKLOG).await > 0 {
+        let (batch, waiters): (Vec<Append>, Vec<Waiter>) =
+            join(waiting.drain(..)).into_iter().map(|entry| (entry.append, entry.waiter)).unzip();
+        let outcomes = commit(store.as_ref(), &batch).await;
+        for (waiter, outcome) in waiters.into_iter().zip(outcomes) {
+            if outcome == Appended::Fenced {
+                waiter.lost.cancel();
+            }
+            if let Some(stored) = waiter.stored {
+                // The attempt may have been dropped meanwhile; its events are stored all the same.
+                let _gone = stored.send(());
+            }
+        }
+    }
+}
+
+/// One entry per lease: what an attempt said since the last commit becomes one chunk.
+fn join(waiting: impl Iterator<Item = Entry>) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    for entry in waiting {
+        let same = entries.iter_mut().find(|earlier| earlier.append.lease.token == entry.append.lease.token);
+        match same {
+            Some(earlier) => {
+                earlier.append.events.extend(entry.append.events);
+                earlier.append.requeue_after_ms = entry.append.requeue_after_ms;
+                earlier.waiter = entry.waiter;
+            }
+            None => entries.push(entry),
+        }
+    }
+    entries
+}
+
+/// Commits, as often as it takes: the events of running jobs are nowhere else. The store fences what
+/// became stale while it was out of reach.
+async fn commit(store: &dyn Store, batch: &[Append]) -> Vec<Appended> {
+    let mut told = false;
+    loop {
+        match store.append(batch, now_ms()).await {
+            Ok(outcomes) => return outcomes,
+            Err(StoreError::Corrupt(row)) => {
+                warn!(%row, "events could not be stored; their jobs are given up");
+                return vec![Appended::Fenced; batch.len()];
+            }
+            Err(error @ StoreError::Unavailable(_)) => {
+                if !std::mem::replace(&mut told, true) {
+                    warn!(%error, jobs = batch.len(), "events wait for the store");
+                }
+                tokio::time::sleep(limits::STORE_RETRY).await;
+            }
+        }
+    }
+}

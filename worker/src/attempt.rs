@@ -83,6 +83,19 @@ pub enum End {
     Abandoned,
 }
 
+impl End {
+    /// For logs, in `snake_case`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Completed { .. } => "completed",
+            Self::Failed(failure) => failure.kind.code(),
+            Self::Cancelled(_) => "cancelled",
+            Self::Requeue { .. } => "requeued",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
 /// The state of an attempt.
 #[derive(Debug)]
 pub struct Attempt {

@@ -1,2 +1,41 @@
-//! x
-fn main() {}
+//! `drover-worker`: see `--help`.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use drover_shared::lifecycle::{Shutdown, announce};
+use drover_shared::{config, store, telemetry};
+use drover_worker::settings::{Arguments, Command, Settings};
+use drover_worker::{doctor, serve, slot};
+
+fn main() -> anyhow::Result<()> {
+    // Before there is any other thread: this process may be a slot's supervisor.
+    slot::supervise_if_asked();
+    let arguments: Arguments = config::load();
+    telemetry::start(&arguments.settings.common)?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(run(arguments))
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.command {
+        None => work(arguments.settings).await,
+        Some(Command::Doctor) => doctor::run(&arguments.settings).await,
+        Some(Command::Ping) => doctor::ping(&arguments.settings).await,
+    }
+}
+
+async fn work(settings: Settings) -> anyhow::Result<()> {
+    tracing::info!(?settings, "starting");
+    let shutdown = Shutdown::on_signals()?;
+    let store = store::open(&settings.common.database_url()).await.context("cannot open the store")?;
+    let ready_file = settings.common.ready_file.clone();
+    let worker = serve::Worker::start(&settings, Arc::clone(&store)).await?;
+    if let Some(file) = ready_file {
+        announce(&file, &worker.id().to_string()).context("cannot write the ready file")?;
+    }
+    worker.run(shutdown).await
+}

@@ -63,7 +63,8 @@ impl From<&Failure> for Rejection {
             | FailureKind::OutputTooLarge
             | FailureKind::WorkerLost
             | FailureKind::AttemptsExhausted
-            | FailureKind::BadPayload => 500,
+            | FailureKind::BadPayload
+            | FailureKind::Internal => 500,
         };
         // What an operator has to mend is not mended by an SDK's retry.
         let should_retry = match failure.kind {

@@ -65,6 +65,8 @@ pub enum FailureKind {
     AttemptsExhausted,
     /// The queued job could not be read.
     BadPayload,
+    /// A defect of Drover's own.
+    Internal,
 }
 
 impl FailureKind {
@@ -91,12 +93,7 @@ impl FailureKind {
             Self::WorkerLost => "worker_lost",
             Self::AttemptsExhausted => "attempts_exhausted",
             Self::BadPayload => "bad_payload",
+            Self::Internal => "internal",
         }
-    }
-
-    /// Whether a job that has not spoken may be run again after this. Provider failures are retried in
-    /// the relay only.
-    pub fn retryable(self) -> bool {
-        matches!(self, Self::CliFailed | Self::CliUnavailable | Self::WorkerLost)
     }
 }

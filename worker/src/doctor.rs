@@ -1,0 +1,46 @@
+//! `drover-worker doctor` and `ping`: what works here, in words and in an exit code.
+
+use std::io::Write;
+
+use anyhow::{Context, bail};
+use drover_shared::cli::build;
+use drover_shared::clock::now_ms;
+use drover_shared::schema::limits;
+use drover_shared::store;
+
+use crate::install;
+use crate::settings::Settings;
+
+/// Finds or installs the CLI and says which, and what is configured; never a key's value.
+pub async fn run(settings: &Settings) -> anyhow::Result<()> {
+    let claude = install::find(settings.claude_binary_path.as_deref(), &settings.common.data_dir()).await?;
+    let shortfall = build::chat_shortfall(claude.build, claude.version);
+    let set = |value: bool| if value { "set" } else { "not set" };
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "Claude CLI             {} ({:?} build)", claude.version, claude.build)?;
+    writeln!(out, "at                     {}", claude.program.display())?;
+    writeln!(out, "chat jobs              {}", shortfall.as_deref().unwrap_or("yes"))?;
+    writeln!(out, "ANTHROPIC_API_KEY      {}", set(settings.anthropic_api_key.is_some()))?;
+    writeln!(out, "ANTHROPIC_AUTH_TOKEN   {}", set(settings.anthropic_auth_token.is_some()))?;
+    writeln!(out, "provider               {}", settings.anthropic_base_url)?;
+    if settings.anthropic_api_key.is_none() && settings.anthropic_auth_token.is_none() {
+        writeln!(out, "                       without a key only the demo model is offered")?;
+    }
+    match shortfall {
+        Some(missing) => bail!("the Claude CLI cannot run chat jobs: {missing}"),
+        None => Ok(()),
+    }
+}
+
+/// Succeeds if a worker of this host has beaten recently.
+pub async fn ping(settings: &Settings) -> anyhow::Result<()> {
+    let store = store::open(&settings.common.database_url()).await.context("cannot open the store")?;
+    let now = now_ms();
+    let since = now - i64::try_from(limits::DEAD_AFTER.as_millis())?;
+    let host = format!("{}-", nix::unistd::gethostname()?.to_string_lossy());
+    let fleet = store.fleet(since, now).await.context("cannot read the store")?;
+    if !fleet.alive.iter().any(|worker| worker.id.0.starts_with(&host)) {
+        bail!("no worker of this host has a recent heartbeat");
+    }
+    Ok(())
+}

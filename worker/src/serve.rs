@@ -1,0 +1,141 @@
+//! The life of a worker process: set up, work, drain, go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use drover_shared::clock::now_ms;
+use drover_shared::lifecycle::Shutdown;
+use drover_shared::provider::Offer;
+use drover_shared::schema::{WorkerId, limits};
+use drover_shared::store::{Ring, RingRole, Store, WorkerLock};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+use uuid::Uuid;
+
+use crate::attempt::Limits;
+use crate::fleet::{self, FleetConfig};
+use crate::publish::Publisher;
+use crate::relay::{Credential, Upstream, UpstreamConfig};
+use crate::running::Running;
+use crate::settings::Settings;
+use crate::slot::{self, SlotDirs};
+use crate::workshop::Workshop;
+use crate::{heartbeat, install, rings, work};
+
+/// A worker that has registered and waits to be run.
+pub struct Worker {
+    shop: Arc<Workshop>,
+    rings: mpsc::Receiver<Ring>,
+    publishing: JoinHandle<()>,
+    drain_grace: Duration,
+    // Held for as long as the process lives: its release tells the others that it died.
+    _lock: WorkerLock,
+}
+
+impl Worker {
+    /// Finds or installs the CLI and registers the worker.
+    pub async fn start(settings: &Settings, store: Arc<dyn Store>) -> anyhow::Result<Self> {
+        slot::become_subreaper().context("cannot adopt orphans")?;
+        let id = mint_id();
+        let data_dir = settings.common.data_dir();
+        let lock = WorkerLock::acquire(&data_dir, &id).context("cannot take the worker's lock file")?;
+        let claude = install::find(settings.claude_binary_path.as_deref(), &data_dir).await?;
+        info!(worker = %id, version = %claude.version, build = ?claude.build, "found the Claude CLI");
+        let (publisher, publishing) = Publisher::start(Arc::clone(&store));
+        let rings = store.listen(RingRole::Worker, &id.0).await.context("cannot listen")?;
+        let (upstream, offer) = provider(settings)?;
+        let shop = Arc::new(Workshop {
+            dirs: SlotDirs::open(&settings.slot_root(), &id.0).context("cannot make slot directories")?,
+            id,
+            store,
+            publisher,
+            running: Running::default(),
+            claude,
+            upstream,
+            offer,
+            slots: settings.slots,
+            limits: attempt_limits(settings),
+            draining: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            started_at_ms: now_ms(),
+        });
+        shop.store.beat(&shop.report(), now_ms()).await.context("cannot register the worker")?;
+        Ok(Self { shop, rings, publishing, drain_grace: settings.drain_grace(), _lock: lock })
+    }
+
+    /// Which worker.
+    pub fn id(&self) -> &WorkerId {
+        &self.shop.id
+    }
+
+    /// Works until told to stop. First stage: takes nothing new, finishes what runs within the grace.
+    /// Second stage, or the end of the grace: gives back what has not spoken, ends the rest.
+    pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let shop = self.shop;
+        let bell = Arc::new(Notify::new());
+        let (store, beating) = (Arc::clone(&shop.store), Arc::clone(&shop));
+        let mut beat = tokio::spawn(heartbeat::run(store, move || beating.report()));
+        let (store, running) = (Arc::clone(&shop.store), shop.running.clone());
+        let mut rung = tokio::spawn(rings::run(store, shop.id.clone(), self.rings, Arc::clone(&bell), running));
+        tokio::spawn(stages(shutdown, Arc::clone(&shop), self.drain_grace));
+
+        let config = FleetConfig { store: Arc::clone(&shop.store), worker: shop.id.clone(), bell };
+        let jobs = Arc::clone(&shop);
+        let handle = move |claim| work::run(Arc::clone(&jobs), claim);
+        tokio::select! {
+            ended = fleet::run(config, shop.slots as usize, shop.draining.clone(), handle) => ended?,
+            _ = &mut beat => bail!("the heartbeat died"),
+            _ = &mut rung => bail!("the doorbell's listener died"),
+        }
+        beat.abort();
+        rung.abort();
+        shop.store.retire(&shop.id).await.context("cannot leave the fleet")?;
+        self.publishing.abort();
+        info!(worker = %shop.id, "stopped");
+        Ok(())
+    }
+}
+
+/// Leads the worker through the stages of its shutdown.
+async fn stages(shutdown: Shutdown, shop: Arc<Workshop>, grace: Duration) {
+    shutdown.soft.cancelled().await;
+    info!(running = shop.running.count(), "draining");
+    shop.draining.cancel();
+    tokio::select! {
+        () = tokio::time::sleep(grace) => {}
+        () = shutdown.hard.cancelled() => {}
+    }
+    shop.stop.cancel();
+}
+
+fn attempt_limits(settings: &Settings) -> Limits {
+    let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    Limits {
+        wall_ms: ms(settings.job_timeout()),
+        stall_ms: ms(settings.job_stall()),
+        ready_ms: ms(limits::CLI_READY),
+    }
+}
+
+fn provider(settings: &Settings) -> anyhow::Result<(Arc<Upstream>, Offer)> {
+    let credential = match (&settings.anthropic_api_key, &settings.anthropic_auth_token) {
+        (Some(key), _) => Credential::ApiKey(key.clone()),
+        (None, Some(token)) => Credential::AuthToken(token.clone()),
+        (None, None) => Credential::None,
+    };
+    let offer = Offer::new(!matches!(credential, Credential::None), settings.anthropic_model.as_deref());
+    if matches!(credential, Credential::None) {
+        info!(model = offer.default_model, "no provider key is configured: the demo model answers");
+    }
+    let config = UpstreamConfig { base_url: settings.anthropic_base_url.clone(), credential };
+    Ok((Arc::new(Upstream::new(config).context("ANTHROPIC_BASE_URL")?), offer))
+}
+
+fn mint_id() -> WorkerId {
+    let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let random = Uuid::new_v4().simple().to_string();
+    WorkerId(format!("{host}-{}-{}", std::process::id(), &random[..8]))
+}

@@ -1,1 +1,21 @@
-//! Placeholder.
+//! The Claude CLI's protocol, as data: which builds there are, how a process is started and spoken to, and
+//! what its lines mean. Pure: no process, no clock, no identifiers minted.
+//!
+//! Everything here was measured with the two pinned builds against a scripted upstream; `golden/` keeps what
+//! they said, and `tests/record/` records it again.
+
+pub mod build;
+pub mod decode;
+pub mod invocation;
+mod result;
+mod stream;
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod mutation;
+
+pub use build::{Build, Feature, Version};
+pub use decode::{Decoder, Line};
+pub use invocation::{Slot, Upstream};
+pub use result::TurnEnd;

@@ -70,6 +70,10 @@ pub const STORE_RETRY: Duration = Duration::from_millis(200);
 pub const CLI_LINE_BYTES: usize = 16 << 20;
 /// How much of the CLI's standard error is kept to explain a failure, in bytes.
 pub const CLI_STDERR_BYTES: usize = 8 << 10;
+/// Longest name of something unknown that is kept from a line of the CLI, in bytes; it goes into rows and logs.
+pub const CLI_KIND_BYTES: usize = 64;
+/// Longest error message that is kept from a line of the CLI, in bytes.
+pub const CLI_MESSAGE_BYTES: usize = 1 << 10;
 /// How long a started CLI may take until it answers `initialize`.
 pub const CLI_READY: Duration = Duration::from_secs(30);
 /// How long output that the CLI left behind may be read after it has exited.

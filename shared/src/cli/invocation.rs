@@ -1,0 +1,161 @@
+//! How a process of the chat class is started, and what is written to its standard input.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::build::Build;
+use crate::schema::limits::JOB_WALL;
+
+/// The model that a chat process believes to speak with; the relay puts the job's in its place. One of the 4.5
+/// family, because newer ones make the CLI insert messages of its own when effort or model change.
+pub const PLACEHOLDER_MODEL: &str = "claude-sonnet-4-5";
+/// The system prompt that the relay replaces. Without one the CLI would send 28 kB of its own.
+pub const PLACEHOLDER_SYSTEM: &str = "Relayed.";
+
+/// Where a process lives. Paths below `dir` are the process's own; nothing else is writable to it.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot<'a> {
+    /// The slot's directory: home, temporary files and working directory in one.
+    pub dir: &'a Path,
+    /// The relay that this process speaks to.
+    pub upstream: Upstream<'a>,
+    /// What the relay knows the process by; stands where the key would. Never a provider's key.
+    pub token: &'a str,
+    /// Where programs are found (node, for the JavaScript build).
+    pub path: &'a str,
+}
+
+/// How a process reaches its relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upstream<'a> {
+    /// A Unix socket; needs [`Feature::UnixSocketUpstream`](super::Feature).
+    UnixSocket(&'a Path),
+    /// A port of 127.0.0.1.
+    Port(u16),
+}
+
+/// The arguments of a chat process, the same for both builds (after `cli.js` for JavaScript).
+///
+/// Without tools there is nothing to permit, so no permission flag is needed, nor the escape for root.
+pub fn chat_arguments() -> Vec<&'static str> {
+    vec![
+        "-p",
+        "--input-format",
+        "stream-json",
+        "--output-format",
+        "stream-json",
+        // The CLI refuses stream-json output without it.
+        "--verbose",
+        "--include-partial-messages",
+        // No hooks, memory files, reminders or file mentions.
+        "--bare",
+        "--tools",
+        "",
+        "--model",
+        PLACEHOLDER_MODEL,
+        "--system-prompt",
+        PLACEHOLDER_SYSTEM,
+        "--strict-mcp-config",
+        "--setting-sources",
+        "",
+        "--disable-slash-commands",
+        "--no-session-persistence",
+    ]
+}
+
+/// The whole environment of a chat process; nothing is inherited.
+///
+/// - Retries and fallbacks are off, because the relay owns them: a retry of the CLI's would repeat deltas.
+/// - `CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS` also keeps the native build from asking again, twice, after a
+///   400; with it every upstream failure is one request, but for a 404, which both builds ask once more
+///   without streaming.
+/// - The CLI's own time limits are as long as a job may run, so that the worker's timers alone decide.
+pub fn environment(build: Build, slot: &Slot) -> Vec<(&'static str, OsString)> {
+    let wall_ms = JOB_WALL.as_millis().to_string();
+    let mut environment: Vec<(&'static str, OsString)> = vec![
+        ("PATH", slot.path.into()),
+        ("LANG", "C.UTF-8".into()),
+        ("HOME", slot.dir.into()),
+        ("TMPDIR", slot.dir.into()),
+        ("CLAUDE_CODE_TMPDIR", slot.dir.into()),
+        ("ANTHROPIC_API_KEY", slot.token.into()),
+        ("API_TIMEOUT_MS", wall_ms.clone().into()),
+        ("CLAUDE_STREAM_IDLE_TIMEOUT_MS", wall_ms.into()),
+        ("CLAUDE_CODE_MAX_RETRIES", "0".into()),
+        ("CLAUDE_CODE_ATTRIBUTION_HEADER", "0".into()),
+    ];
+    match slot.upstream {
+        Upstream::UnixSocket(socket) => {
+            environment.push(("ANTHROPIC_UNIX_SOCKET", socket.into()));
+            environment.push(("ANTHROPIC_BASE_URL", "http://relay.invalid".into()));
+        }
+        Upstream::Port(port) => {
+            environment.push(("ANTHROPIC_BASE_URL", format!("http://127.0.0.1:{port}").into()));
+        }
+    }
+    let native: &[_] = if build == Build::Native { &NATIVE_SWITCHES } else { &[] };
+    environment.extend(SWITCHES.iter().chain(native).map(|name| (*name, "1".into())));
+    environment
+}
+
+/// Set to `1` for every process.
+const SWITCHES: [&str; 11] = [
+    "IS_SANDBOX",
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+    "DISABLE_AUTOUPDATER",
+    "DISABLE_TELEMETRY",
+    "DISABLE_ERROR_REPORTING",
+    "DO_NOT_TRACK",
+    "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK",
+    "CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS",
+    "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS",
+    "CLAUDE_CODE_DISABLE_CRON",
+    "DISABLE_COMPACT",
+];
+
+/// Set to `1` for the native build; JavaScript knows none of them.
+const NATIVE_SWITCHES: [&str; 4] = [
+    "CLAUDE_CODE_DISABLE_REFUSAL_RETRY",
+    "CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK",
+    "CLAUDE_CODE_DISABLE_LEGACY_MODEL_REMAP",
+    "CLAUDE_CODE_DISABLE_FILE_MENTIONS",
+];
+
+/// The text of a user frame that stands for a job's conversation. The relay finds it by this text, which is
+/// sent as it is: it begins with a letter and holds neither `/` nor `@`, so that no build takes it for a
+/// command or a file, provided that `nonce` is letters, digits and dashes.
+pub fn placeholder(nonce: &str) -> String {
+    format!("Relayed conversation {nonce}")
+}
+
+/// The first frame; the process is ready when it answers.
+pub fn initialize(request_id: &str) -> String {
+    control(request_id, "initialize")
+}
+
+/// Ends the running turn; the process stays usable.
+pub fn interrupt(request_id: &str) -> String {
+    control(request_id, "interrupt")
+}
+
+/// Begins a turn. `client_composed` keeps the native build from reading commands and files out of the text;
+/// JavaScript ignores it.
+pub fn user(uuid: &str, text: &str) -> String {
+    frame(&json!({
+        "type": "user",
+        "uuid": uuid,
+        "client_composed": true,
+        "parent_tool_use_id": null,
+        "message": { "role": "user", "content": [{ "type": "text", "text": text }] },
+    }))
+}
+
+fn control(request_id: &str, subtype: &str) -> String {
+    frame(&json!({ "type": "control_request", "request_id": request_id, "request": { "subtype": subtype } }))
+}
+
+fn frame(value: &Value) -> String {
+    format!("{value}\n")
+}

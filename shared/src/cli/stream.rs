@@ -1,0 +1,211 @@
+//! The Messages API's own streaming events, as the CLI passes them on in `stream_event` lines.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::decode::{Line, Stop, Text, bounded, unrecognised};
+use crate::schema::limits::CLI_KIND_BYTES;
+use crate::schema::{Block, Event, StopReason};
+
+/// Every streaming event, with all fields that any of them has; which ones count is the kind's say.
+#[derive(Deserialize)]
+struct Raw<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(default)]
+    index: u32,
+    #[serde(borrow, default)]
+    delta: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    content_block: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    message: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Delta<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    thinking: Option<String>,
+    #[serde(default)]
+    signature: Option<String>,
+    #[serde(default)]
+    partial_json: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ContentBlock<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(default)]
+    data: Option<String>,
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    model: String,
+}
+
+#[derive(Deserialize)]
+struct MessageDelta<'a> {
+    #[serde(borrow, default)]
+    stop_reason: Option<Text<'a>>,
+    #[serde(default)]
+    stop_sequence: Option<String>,
+}
+
+/// What one streaming event means. `stop` is what the message's `message_delta` told, kept for its
+/// `message_stop`. `None` where the event has not the shape of its kind.
+pub(super) fn read(event: &RawValue, stop: &mut Option<Stop>) -> Option<Line> {
+    let raw: Raw = serde_json::from_str(event.get()).ok()?;
+    let index = raw.index;
+    match &*raw.kind {
+        "content_block_delta" => delta(index, raw.delta?),
+        "content_block_start" => block(index, raw.content_block?),
+        "content_block_stop" => Some(Line::Events(vec![Event::BlockStopped { index }])),
+        "message_start" => {
+            *stop = None;
+            let message: Message = serde_json::from_str(raw.message?.get()).ok()?;
+            Some(Line::Events(vec![Event::MessageStarted { message_id: message.id, model: message.model }]))
+        }
+        "message_delta" => {
+            note(stop, serde_json::from_str(raw.delta?.get()).ok()?);
+            Some(Line::Quiet)
+        }
+        "message_stop" => Some(stopped(stop.take())),
+        "ping" => Some(Line::Quiet),
+        kind => Some(unrecognised(&format!("stream_event/{kind}"))),
+    }
+}
+
+fn delta(index: u32, delta: &RawValue) -> Option<Line> {
+    let delta: Delta = serde_json::from_str(delta.get()).ok()?;
+    let event = match &*delta.kind {
+        "text_delta" => Event::TextDelta { index, text: delta.text? },
+        "thinking_delta" => Event::ThinkingDelta { index, thinking: delta.thinking? },
+        "signature_delta" => Event::SignatureDelta { index, signature: delta.signature? },
+        "input_json_delta" => Event::ToolInputDelta { index, partial_json: delta.partial_json? },
+        kind => return Some(unrecognised(&format!("stream_event/content_block_delta/{kind}"))),
+    };
+    Some(Line::Events(vec![event]))
+}
+
+fn block(index: u32, block: &RawValue) -> Option<Line> {
+    let block: ContentBlock = serde_json::from_str(block.get()).ok()?;
+    let block = match &*block.kind {
+        "text" => Block::Text,
+        "thinking" => Block::Thinking,
+        "redacted_thinking" => Block::RedactedThinking { data: block.data? },
+        "tool_use" => Block::ToolUse { id: block.id?, name: block.name? },
+        kind => return Some(unrecognised(&format!("stream_event/content_block_start/{kind}"))),
+    };
+    Some(Line::Events(vec![Event::BlockStarted { index, block }]))
+}
+
+/// Keeps the stop reason, which some providers send in another `message_delta` than the last.
+fn note(stop: &mut Option<Stop>, delta: MessageDelta) {
+    let Some(name) = delta.stop_reason else { return };
+    let reason = stop_reason(&name.0);
+    let unknown = reason.is_none().then(|| bounded(&name.0, CLI_KIND_BYTES));
+    *stop = Some(Stop { reason, unknown, sequence: delta.stop_sequence });
+}
+
+/// The end of a message. Without a stop reason the message did not end: after an interrupt or an upstream that
+/// broke off, the native CLI closes the block and the message itself, with `stop_reason: null` and
+/// `abandoned_blocks`. A stop reason that nobody knows yet still ends the message.
+fn stopped(stop: Option<Stop>) -> Line {
+    let Some(Stop { reason, unknown, sequence }) = stop else { return Line::Quiet };
+    let mut events = Vec::with_capacity(2);
+    if let Some(name) = unknown {
+        events.push(Event::Unrecognised { kind: bounded(&format!("stop_reason/{name}"), CLI_KIND_BYTES) });
+    }
+    events
+        .push(Event::MessageStopped { stop: reason.unwrap_or(StopReason::EndTurn), stop_sequence: sequence });
+    Line::Events(events)
+}
+
+fn stop_reason(name: &str) -> Option<StopReason> {
+    match name {
+        "end_turn" => Some(StopReason::EndTurn),
+        "max_tokens" => Some(StopReason::MaxTokens),
+        "stop_sequence" => Some(StopReason::StopSequence),
+        "tool_use" => Some(StopReason::ToolUse),
+        "pause_turn" => Some(StopReason::PauseTurn),
+        "refusal" => Some(StopReason::Refusal),
+        "model_context_window_exceeded" => Some(StopReason::ContextWindowExceeded),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Decoder;
+
+    fn events(decoder: &mut Decoder, event: &str) -> Line {
+        decoder.line(
+            format!("{{\"event\":{event},\"type\":\"stream_event\",\"parent_tool_use_id\":null}}").as_bytes(),
+        )
+    }
+
+    #[test]
+    fn an_unknown_stop_reason_ends_the_message_and_is_noticed() {
+        let decoder = &mut Decoder::new();
+        assert_eq!(
+            events(decoder, r#"{"type":"message_delta","delta":{"stop_reason":"bored"},"usage":{}}"#),
+            Line::Quiet,
+        );
+        assert_eq!(
+            events(decoder, r#"{"type":"message_stop"}"#),
+            Line::Events(vec![
+                Event::Unrecognised { kind: "stop_reason/bored".into() },
+                Event::MessageStopped { stop: StopReason::EndTurn, stop_sequence: None },
+            ]),
+        );
+    }
+
+    #[test]
+    fn a_message_that_was_abandoned_does_not_stop() {
+        let decoder = &mut Decoder::new();
+        events(decoder, r#"{"type":"message_delta","delta":{"stop_reason":null,"stop_sequence":null}}"#);
+        assert_eq!(events(decoder, r#"{"type":"message_stop"}"#), Line::Quiet);
+    }
+
+    #[test]
+    fn a_stop_reason_belongs_to_one_message_only() {
+        let decoder = &mut Decoder::new();
+        events(decoder, r#"{"type":"message_delta","delta":{"stop_reason":"refusal"}}"#);
+        events(decoder, r#"{"type":"message_start","message":{"id":"m","model":"x"}}"#);
+        assert_eq!(events(decoder, r#"{"type":"message_stop"}"#), Line::Quiet);
+    }
+
+    #[test]
+    fn new_kinds_within_the_stream_are_named() {
+        let decoder = &mut Decoder::new();
+        for (event, kind) in [
+            (r#"{"type":"news"}"#, "stream_event/news"),
+            (
+                r#"{"type":"content_block_delta","index":0,"delta":{"type":"news"}}"#,
+                "stream_event/content_block_delta/news",
+            ),
+            (
+                r#"{"type":"content_block_start","index":0,"content_block":{"type":"news"}}"#,
+                "stream_event/content_block_start/news",
+            ),
+        ] {
+            assert_eq!(events(decoder, event), unrecognised(kind));
+        }
+    }
+}

@@ -1,0 +1,22 @@
+// Takes out of a recording what differs from run to run or from machine to machine, and long lists that
+// nothing reads. The order of fields stays as the CLI wrote it.
+const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
+const LISTS = ['tools', 'mcp_servers', 'slash_commands', 'agents', 'skills', 'plugins', 'commands', 'models',
+  'capabilities', 'available_output_styles', 'account', 'modelUsage'];
+const TIMES = /^(ttft|duration|time_to|parked|uptime)\w*$|_ms$|^(timestamp|pid|total_cost_usd)$/;
+
+/** The recording as it is kept. `slot` is the run's own directory. */
+export function scrub(lines, slot) {
+  const known = new Map();
+  const fixed = (uuid) => {
+    if (!known.has(uuid)) known.set(uuid, `00000000-0000-4000-8000-${String(known.size + 1).padStart(12, '0')}`);
+    return known.get(uuid);
+  };
+  return lines.map((line) => JSON.stringify(JSON.parse(line.replaceAll(slot, '/slot').replace(UUID, fixed)), plain) + '\n').join('');
+}
+
+function plain(key, value) {
+  if (LISTS.includes(key)) return Array.isArray(value) ? [] : {};
+  if (TIMES.test(key)) return typeof value === 'number' ? 0 : '';
+  return value;
+}

@@ -12,6 +12,13 @@ pub const MESSAGES: usize = 10_000;
 pub const STOP_SEQUENCES: usize = 16;
 /// Longest model name, in bytes; it goes into logs and rows.
 pub const MODEL_NAME_BYTES: usize = 256;
+/// Most JSON values in a request: ten thousand messages of two parts each fit several times over. A value may
+/// take a hundred times its bytes once it is read, so `REQUEST_BODY_BYTES` alone does not bound memory.
+pub const REQUEST_VALUES: usize = 250_000;
+/// Most fields that an answer names as ignored, so that its header stays small.
+pub const IGNORED_NAMES: usize = 32;
+/// Longest name of a field that an answer names as ignored, in bytes; the rest of it is cut off.
+pub const IGNORED_NAME_BYTES: usize = 64;
 /// Jobs that may wait before the api answers 429 `queue_full`.
 pub const QUEUED_JOBS: u64 = 10_000;
 /// Longest time a connection may take to send its head, so that slow clients hold nothing up.

@@ -1,0 +1,105 @@
+//! Bytes to a JSON object, with a bound on how much memory a body may turn into.
+
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::dialect::Rejection;
+use crate::schema::limits;
+
+/// Reads `body` as one JSON object. What nests deeper than serde_json's recursion limit is refused by it.
+pub(super) fn read(body: &[u8]) -> Result<Value, Rejection> {
+    let left = Cell::new(limits::REQUEST_VALUES);
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = Bounded { left: &left }.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
+    match value {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err(Rejection::new(400, "invalid_type", "The request body must be a JSON object.")),
+        Err(_) if left.get() == 0 => {
+            let most = limits::REQUEST_VALUES;
+            Err(Rejection::new(
+                400,
+                "invalid_value",
+                format!("The request body holds more than {most} values."),
+            ))
+        }
+        // The message is made of a position and of words about syntax; it quotes nothing of the body.
+        Err(error) => {
+            Err(Rejection::new(400, "invalid_json", format!("The request body is not valid JSON: {error}.")))
+        }
+    }
+}
+
+/// Builds a value while counting down. An object of one field takes seven bytes of body and hundreds of
+/// memory, so the size of the body alone bounds too little.
+#[derive(Clone, Copy)]
+struct Bounded<'a> {
+    left: &'a Cell<usize>,
+}
+
+impl Bounded<'_> {
+    fn count<E: Error>(self) -> Result<(), E> {
+        let left = self.left.get().checked_sub(1).ok_or_else(|| E::custom("too many values"))?;
+        self.left.set(left);
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Bounded<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.count()?;
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Bounded<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element_seed(self)? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(name) = map.next_key::<String>()? {
+            fields.insert(name, map.next_value_seed(self)?);
+        }
+        Ok(Value::Object(fields))
+    }
+}

@@ -1,0 +1,45 @@
+//! OpenAI Chat Completions (OpenAI API specification 2.3.0, `POST /v1/chat/completions`).
+//!
+//! Extended by `reasoning_content`, which OpenAI's own API lacks and clients of other models know.
+
+mod admission;
+mod ending;
+mod error;
+mod json;
+mod messages;
+pub mod parameters;
+mod reader;
+mod request;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod whole;
+mod wire;
+
+use super::{Answer, Dialect, Rejection, Request, StreamEncoder};
+use crate::schema::SeqEvent;
+
+/// `POST /v1/chat/completions`.
+pub struct OpenAiChat;
+
+impl Dialect for OpenAiChat {
+    fn name(&self) -> &'static str {
+        "openai_chat"
+    }
+
+    fn parse(&self, body: &[u8], default_model: Option<&str>) -> Result<Request, Rejection> {
+        request::parse(body, default_model)
+    }
+
+    fn stream(&self, answer: &Answer) -> Box<dyn StreamEncoder> {
+        Box::new(stream::ChunkEncoder::new(answer))
+    }
+
+    fn whole(&self, answer: &Answer, events: &[SeqEvent]) -> Result<Vec<u8>, Rejection> {
+        whole::fold(answer, events)
+    }
+
+    fn error(&self, rejection: &Rejection) -> Vec<u8> {
+        error::body(rejection)
+    }
+}

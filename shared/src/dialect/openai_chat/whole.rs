@@ -1,0 +1,141 @@
+//! All events of a job to one `chat.completion` object.
+
+use serde::Serialize;
+
+use super::ending::{self, Ending, finish_reason};
+use super::wire;
+use crate::dialect::{Answer, Rejection};
+use crate::schema::{Block, Event, SeqEvent, StopReason, Usage};
+
+#[derive(Serialize)]
+struct Completion<'a> {
+    id: String,
+    object: &'static str,
+    created: i64,
+    model: &'a str,
+    choices: [Choice; 1],
+    usage: wire::Usage,
+    system_fingerprint: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Choice {
+    index: u32,
+    message: Message,
+    logprobs: Option<()>,
+    finish_reason: &'static str,
+}
+
+#[derive(Serialize)]
+struct Message {
+    role: &'static str,
+    content: Option<String>,
+    refusal: Option<&'static str>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reasoning_content: String,
+    annotations: [(); 0],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<ToolCall>,
+}
+
+#[derive(Serialize)]
+struct ToolCall {
+    #[serde(skip)]
+    block: u32,
+    id: String,
+    r#type: &'static str,
+    function: Function,
+}
+
+#[derive(Serialize)]
+struct Function {
+    name: String,
+    arguments: String,
+}
+
+/// What the model has said so far.
+#[derive(Default)]
+struct Said {
+    text: String,
+    thinking: String,
+    calls: Vec<ToolCall>,
+}
+
+/// The body of the answer, or why there is none.
+pub(super) fn fold(answer: &Answer, events: &[SeqEvent]) -> Result<Vec<u8>, Rejection> {
+    let mut said = Said::default();
+    for SeqEvent { event, .. } in events {
+        said.take(event);
+        match ending::of(event) {
+            Some(Ending::Answer { stop, usage }) => return Ok(said.completion(answer, stop, &usage)),
+            Some(Ending::Error(rejection)) => return Err(rejection),
+            None => {}
+        }
+    }
+    Err(Rejection::new(500, "internal_error", "The job has not ended."))
+}
+
+impl Said {
+    fn take(&mut self, event: &Event) {
+        match event {
+            // What an attempt said that was given up is not part of the answer.
+            Event::AttemptStarted { .. } => *self = Self::default(),
+            Event::BlockStarted { index, block: Block::ToolUse { id, name } } => {
+                let function = Function { name: name.clone(), arguments: String::new() };
+                self.calls.push(ToolCall { block: *index, id: id.clone(), r#type: "function", function });
+            }
+            Event::TextDelta { text, .. } => self.text.push_str(text),
+            Event::ThinkingDelta { thinking, .. } => self.thinking.push_str(thinking),
+            Event::ToolInputDelta { index, partial_json } => {
+                // The latest call wins: blocks are counted anew in every message.
+                if let Some(call) = self.calls.iter_mut().rfind(|call| call.block == *index) {
+                    call.function.arguments.push_str(partial_json);
+                }
+            }
+            Event::MessageStarted { .. }
+            | Event::BlockStarted { .. }
+            | Event::SignatureDelta { .. }
+            | Event::BlockStopped { .. }
+            | Event::MessageStopped { .. }
+            | Event::Notice { .. }
+            | Event::Unrecognised { .. }
+            | Event::Completed { .. }
+            | Event::Failed { .. }
+            | Event::Cancelled { .. }
+            | Event::Expired => {}
+        }
+    }
+
+    fn completion(self, answer: &Answer, stop: StopReason, usage: &Usage) -> Vec<u8> {
+        let choice =
+            Choice { index: 0, message: self.message(), logprobs: None, finish_reason: finish_reason(stop) };
+        let completion = Completion {
+            id: wire::completion_id(answer),
+            object: "chat.completion",
+            created: answer.created_s,
+            model: &answer.model,
+            choices: [choice],
+            usage: usage.into(),
+            system_fingerprint: None,
+        };
+        let mut out = Vec::new();
+        wire::json(&completion, &mut out);
+        out
+    }
+
+    fn message(mut self) -> Message {
+        // Clients parse the arguments as JSON, so a call without any gets an empty object.
+        for call in self.calls.iter_mut().filter(|call| call.function.arguments.is_empty()) {
+            call.function.arguments.push_str("{}");
+        }
+        let silent = self.text.is_empty() && !self.calls.is_empty();
+        Message {
+            role: "assistant",
+            content: (!silent).then_some(self.text),
+            refusal: None,
+            reasoning_content: self.thinking,
+            annotations: [],
+            tool_calls: self.calls,
+        }
+    }
+}

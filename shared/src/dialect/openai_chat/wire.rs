@@ -1,0 +1,58 @@
+//! The JSON that chunks and whole answers share.
+
+use serde::Serialize;
+
+use crate::dialect::Answer;
+use crate::schema;
+
+/// The identifier of the completion.
+pub(super) fn completion_id(answer: &Answer) -> String {
+    format!("chatcmpl-{}", answer.job.uuid().simple())
+}
+
+/// Appends `value` as JSON.
+pub(super) fn json(value: &impl Serialize, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, value).expect("a vector takes every byte, and no map here has odd keys");
+}
+
+/// `usage`.
+#[derive(Serialize)]
+pub(super) struct Usage {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    prompt_tokens_details: PromptDetails,
+    completion_tokens_details: CompletionDetails,
+}
+
+#[derive(Serialize)]
+struct PromptDetails {
+    cached_tokens: u64,
+    audio_tokens: u64,
+}
+
+#[derive(Serialize)]
+struct CompletionDetails {
+    reasoning_tokens: u64,
+    audio_tokens: u64,
+    accepted_prediction_tokens: u64,
+    rejected_prediction_tokens: u64,
+}
+
+impl From<&schema::Usage> for Usage {
+    /// OpenAI's `prompt_tokens` include what was cached; the provider's counts are disjoint.
+    fn from(usage: &schema::Usage) -> Self {
+        Self {
+            prompt_tokens: usage.prompt_tokens(),
+            completion_tokens: usage.output_tokens,
+            total_tokens: usage.prompt_tokens() + usage.output_tokens,
+            prompt_tokens_details: PromptDetails { cached_tokens: usage.cache_read_tokens, audio_tokens: 0 },
+            completion_tokens_details: CompletionDetails {
+                reasoning_tokens: usage.thinking_tokens,
+                audio_tokens: 0,
+                accepted_prediction_tokens: 0,
+                rejected_prediction_tokens: 0,
+            },
+        }
+    }
+}

@@ -91,10 +91,22 @@ pub const DRAIN_GRACE: Duration = Duration::from_secs(30);
 pub const RELAY_BODY_BYTES: usize = 32 << 20;
 /// Largest error body read from a provider, in bytes.
 pub const PROVIDER_ERROR_BYTES: usize = 64 << 10;
+/// How much of a provider's error message a client is told, in characters.
+pub const PROVIDER_MESSAGE_CHARS: usize = 1_000;
 /// How long a provider may take to accept a connection.
 pub const PROVIDER_CONNECT: Duration = Duration::from_secs(10);
 /// Longest server-sent event of a provider, in bytes.
 pub const PROVIDER_EVENT_BYTES: usize = 16 << 20;
+/// How long a provider may take to close an answer that is whole; only its connection's reuse hangs on it.
+pub const PROVIDER_TAIL: Duration = Duration::from_secs(1);
+/// Connections to one relay at a time; the CLI needs one or two.
+pub const RELAY_CONNECTIONS: usize = 32;
+/// Chunks of an answer that may wait for the CLI to read them; past it the provider is not read on.
+pub const RELAY_BACKLOG: usize = 64;
+/// Pause between the demo model's words, so that it streams as a model does.
+pub const DEMO_PACE: Duration = Duration::from_millis(25);
+/// How much of the user's text the demo model repeats, in characters.
+pub const DEMO_ECHO_CHARS: usize = 200;
 /// Output limit of a model for which the client gave none (the CLI's own default for its models).
 pub const DEFAULT_OUTPUT_TOKENS: u32 = 32_000;
 /// Slots per worker by default: a CLI process takes about 100 MB and half a core while it starts.

@@ -1,0 +1,136 @@
+//! Who may come in, and what becomes of a call.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use drover_shared::provider::{catalogue, compose};
+use drover_shared::schema::{FailureKind, limits};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::gate::{Admission, Binding, Bound, Call, Gate};
+use super::pump;
+use super::reply::{self, Body};
+use super::secret::Secret;
+use super::upstream::{Ask, Upstream};
+
+/// What all connections of a relay share.
+#[derive(Debug)]
+pub(super) struct Door {
+    token: Secret,
+    upstream: Arc<Upstream>,
+    gate: Mutex<Option<Arc<Gate>>>,
+}
+
+/// The connection is closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the job is gone")]
+pub(super) struct HungUp;
+
+type Answer = Result<Response<Body>, HungUp>;
+
+impl Door {
+    pub(super) fn new(token: Secret, upstream: Arc<Upstream>) -> Self {
+        Self { token, upstream, gate: Mutex::new(None) }
+    }
+
+    pub(super) fn bind(&self, bound: Bound) -> Binding {
+        let (gate, binding) = Gate::bind(bound);
+        if let Some(earlier) = self.gate().replace(gate) {
+            earlier.end();
+        }
+        binding
+    }
+
+    /// One call of the CLI.
+    pub(super) async fn call(&self, request: Request<Incoming>) -> Answer {
+        let key = request.headers().get("x-api-key");
+        if !key.is_some_and(|key| self.token.matches(key.as_bytes())) {
+            return Ok(reply::error(StatusCode::UNAUTHORIZED, "This is not the relay's token."));
+        }
+        let Some(gate) = self.current() else {
+            return Ok(reply::error(StatusCode::FORBIDDEN, "No job is bound to this relay."));
+        };
+        if gate.is_answered() {
+            return hold(&gate).await;
+        }
+        // A query (`?beta=true`) makes no difference.
+        if request.method() != Method::POST || request.uri().path() != "/v1/messages" {
+            return Ok(reply::error(StatusCode::NOT_FOUND, "The relay answers POST /v1/messages only."));
+        }
+        match read(request).await {
+            Ok(body) => self.messages(&gate, &body).await,
+            Err(refused) => Ok(refused),
+        }
+    }
+
+    /// A call of `POST /v1/messages`. Whether it is the job's is known by the placeholder in its body.
+    async fn messages(&self, gate: &Arc<Gate>, body: &Value) -> Answer {
+        let Bound { spec, placeholder, .. } = &gate.bound;
+        let model = catalogue::resolve(&spec.model);
+        let Ok(body) = compose(body, placeholder, spec, model) else {
+            return Ok(reply::error(StatusCode::FORBIDDEN, "This call does not belong to the bound job."));
+        };
+        match gate.admit() {
+            Admission::Hold => hold(gate).await,
+            Admission::Repeat(status, failure) => Ok(reply::error(status, &failure.message)),
+            Admission::Forward(call) => self.forward(call, body).await,
+        }
+    }
+
+    /// Asks the provider and sends its answer back. Retries and failover have their place here, before
+    /// the CLI has been given a status.
+    async fn forward(&self, mut call: Call, body: Value) -> Answer {
+        let bound = &call.gate().bound;
+        let ask = Ask { job: bound.job, spec: &bound.spec, body };
+        let opened = tokio::select! {
+            opened = self.upstream.open(ask) => opened,
+            () = call.gate().ended() => return Err(HungUp),
+        };
+        match opened {
+            Ok(stream) => {
+                call.started();
+                let (chunks, received) = mpsc::channel(limits::RELAY_BACKLOG);
+                tokio::spawn(pump::run(Arc::clone(&self.upstream), stream, call, chunks));
+                Ok(reply::event_stream(received))
+            }
+            Err(refusal) => {
+                log(&call, refusal.status, refusal.failure.kind);
+                call.failed(refusal.status, refusal.failure.clone());
+                Ok(reply::error(refusal.status, &refusal.failure.message))
+            }
+        }
+    }
+
+    fn current(&self) -> Option<Arc<Gate>> {
+        let mut gate = self.gate();
+        gate.take_if(|gate| gate.has_ended());
+        gate.clone()
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Option<Arc<Gate>>> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn log(call: &Call, status: StatusCode, kind: FailureKind) {
+    let job = call.gate().bound.job;
+    tracing::warn!(%job, status = status.as_u16(), kind = kind.code(), "the provider did not answer");
+}
+
+/// Gives no answer as long as the job is there.
+async fn hold(gate: &Gate) -> Answer {
+    gate.ended().await;
+    Err(HungUp)
+}
+
+/// The body, or what to answer if there is none.
+async fn read(request: Request<Incoming>) -> Result<Value, Response<Body>> {
+    let body = Limited::new(request.into_body(), limits::RELAY_BODY_BYTES).collect().await;
+    let body = body
+        .map_err(|_| reply::error(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large or incomplete."))?;
+    serde_json::from_slice(&body.to_bytes())
+        .map_err(|_| reply::error(StatusCode::BAD_REQUEST, "The body is no JSON."))
+}

@@ -1,0 +1,135 @@
+//! The CLI's way to a model: a small reverse proxy, one for each CLI process.
+//!
+//! The CLI knows a socket and a token; provider, key, model and the conversation itself are the relay's.
+//! It forwards one call of the job that is bound to it, and nothing else.
+//!
+//! - `door`: who may come in, and what becomes of a call.
+//! - `gate`: the job that is bound, what it still expects, and what came of it.
+//! - `upstream`: the provider, or the demo model in its place.
+//! - `pump`: the answer on its way back.
+
+mod door;
+mod gate;
+mod listener;
+mod pump;
+mod reply;
+mod secret;
+mod upstream;
+
+use std::fs::Permissions;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, UnixListener};
+use tokio_util::sync::DropGuard;
+use uuid::Uuid;
+
+use self::door::Door;
+use self::listener::Listener;
+
+pub use self::gate::{Binding, Bound, Report};
+pub use self::secret::Secret;
+pub use self::upstream::{Credential, Upstream, UpstreamConfig, UpstreamError};
+
+/// Longest path of a Unix socket, in bytes: `sun_path` is 108 bytes and ends with a zero (unix(7)).
+const SOCKET_PATH_BYTES: usize = 107;
+
+/// A relay for one CLI process. Dropping it ends the server and all of its connections, and with them
+/// every call that is under way, and removes the socket.
+#[derive(Debug)]
+pub struct Relay {
+    address: Address,
+    token: Secret,
+    door: Arc<Door>,
+    _serving: DropGuard,
+}
+
+/// Where a relay listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A Unix socket (`ANTHROPIC_UNIX_SOCKET` of the native CLI).
+    Unix(PathBuf),
+    /// A port on 127.0.0.1, for the JavaScript CLI.
+    Loopback(SocketAddr),
+}
+
+/// The relay's socket cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// The path does not fit into a socket address.
+    #[error("the socket path {} is {} bytes long, {SOCKET_PATH_BYTES} are possible", .0.display(), .0.as_os_str().len())]
+    PathTooLong(PathBuf),
+    /// The socket cannot be made.
+    #[error("cannot listen on {place}")]
+    Listen {
+        /// Where.
+        place: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Relay {
+    /// Listens on a new Unix socket at `path`, mode 0600. The folder should be the slot's own: the socket
+    /// is made before its mode is set. To be called within a Tokio runtime.
+    pub fn unix(path: &Path, upstream: Arc<Upstream>) -> Result<Self, RelayError> {
+        if path.as_os_str().as_bytes().len() > SOCKET_PATH_BYTES {
+            return Err(RelayError::PathTooLong(path.to_owned()));
+        }
+        let failed = |source| RelayError::Listen { place: path.display().to_string(), source };
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        // From here on the socket is removed when the relay goes, also if this fails.
+        let relay = Self::start(Address::Unix(path.to_owned()), Listener::Unix(listener), upstream);
+        std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
+        Ok(relay)
+    }
+
+    /// Listens on a free port of 127.0.0.1. To be called within a Tokio runtime.
+    pub fn loopback(upstream: Arc<Upstream>) -> Result<Self, RelayError> {
+        let failed = |source| RelayError::Listen { place: "127.0.0.1".to_owned(), source };
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let listener = TcpListener::from_std(listener).map_err(failed)?;
+        Ok(Self::start(Address::Loopback(address), Listener::Loopback(listener), upstream))
+    }
+
+    fn start(address: Address, listener: Listener, upstream: Arc<Upstream>) -> Self {
+        let token = Secret::new(format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()));
+        let door = Arc::new(Door::new(token.clone(), upstream));
+        let serving = listener.serve(Arc::clone(&door));
+        Self { address, token, door, _serving: serving }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// What the CLI has to send as its API key.
+    pub fn token(&self) -> &Secret {
+        &self.token
+    }
+
+    /// Lets one call of this job through, until the binding is dropped. A binding made earlier ends: a
+    /// process serves one job at a time.
+    pub fn bind(&self, bound: Bound) -> Binding {
+        self.door.bind(bound)
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        if let Address::Unix(path) = &self.address
+            && let Err(error) = std::fs::remove_file(path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %path.display(), %error, "cannot remove a relay's socket");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The answer on its way back: from the provider, past the meter, to the CLI.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use drover_shared::provider::failure;
+use drover_shared::provider::sse::{Meter, Signal, Splitter, error_frame};
+use drover_shared::schema::{Failure, limits};
+use futures_util::StreamExt as _;
+use hyper::StatusCode;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::gate::Call;
+use super::upstream::{Stream, Upstream};
+
+/// Sends each piece of the stream on as it comes, until the answer is whole or has failed, the CLI has
+/// hung up, or the job is gone. To be run as a task of its own, so that it also ends while the CLI does
+/// not read.
+pub(super) async fn run(
+    upstream: Arc<Upstream>,
+    mut stream: Stream,
+    call: Call,
+    chunks: mpsc::Sender<Bytes>,
+) {
+    let ended = call.ended();
+    tokio::select! {
+        () = answer(&upstream, &mut stream, call, &chunks) => {}
+        () = chunks.closed() => return,
+        () = ended.cancelled() => return,
+    }
+    drop(chunks);
+    // Reading to the very end gives the connection back for the next job.
+    let _ = timeout(limits::PROVIDER_TAIL, async { while let Some(Ok(_)) = stream.next().await {} }).await;
+}
+
+async fn answer(upstream: &Upstream, stream: &mut Stream, mut call: Call, chunks: &mpsc::Sender<Bytes>) {
+    let mut reader = Reader::default();
+    loop {
+        let next = stream.next().await.unwrap_or_else(|| Err(failure::interrupted()));
+        let mut out = Vec::new();
+        let whole = next.and_then(|chunk| reader.read(&chunk, &mut call, &mut out));
+        // The report tells of the end before the CLI sees it.
+        let done = match whole {
+            Ok(false) => false,
+            Ok(true) => {
+                call.answered();
+                true
+            }
+            Err(failure) => {
+                let failure = upstream.clean(failure);
+                out.extend_from_slice(&error_frame(&failure));
+                log(&call, &failure);
+                call.failed(StatusCode::BAD_GATEWAY, failure);
+                true
+            }
+        };
+        if !out.is_empty() {
+            // That the CLI has hung up is noticed by `run`.
+            let _ = chunks.send(out.into()).await;
+        }
+        if done {
+            return;
+        }
+    }
+}
+
+fn log(call: &Call, failure: &Failure) {
+    tracing::warn!(job = %call.gate().bound.job, kind = failure.kind.code(), "the provider's answer broke off");
+}
+
+/// What is known of the stream so far.
+#[derive(Default)]
+struct Reader {
+    splitter: Splitter,
+    meter: Meter,
+    begun: bool,
+}
+
+impl Reader {
+    /// Puts the events that `chunk` completes into `out`. Whether the answer is whole with them.
+    fn read(&mut self, chunk: &[u8], call: &mut Call, out: &mut Vec<u8>) -> Result<bool, Failure> {
+        if !std::mem::replace(&mut self.begun, true) {
+            call.first_byte();
+        }
+        let frames = self.splitter.push(chunk).map_err(|_| failure::event_too_long())?;
+        for frame in frames {
+            let (frame, signal) = self.meter.read(frame);
+            out.extend_from_slice(&frame);
+            match signal {
+                Signal::Passed => {}
+                Signal::Metered => call.metered(self.meter.usage()),
+                Signal::Stopped => return Ok(true),
+                Signal::Failed(failure) => return Err(failure),
+            }
+        }
+        Ok(false)
+    }
+}

@@ -23,6 +23,25 @@ pub const IGNORED_NAME_BYTES: usize = 64;
 pub const QUEUED_JOBS: u64 = 10_000;
 /// Longest time a connection may take to send its head, so that slow clients hold nothing up.
 pub const REQUEST_HEAD: Duration = Duration::from_secs(15);
+/// Most header lines of a request; SDKs send about twenty.
+pub const REQUEST_HEADERS: usize = 100;
+/// Longest request head, in bytes (OpenAI asks clients to keep all headers under 64 KiB).
+pub const REQUEST_HEAD_BYTES: usize = 64 << 10;
+/// Longest time a request body may take to arrive; the largest one then needs 2 Mbit/s.
+pub const REQUEST_BODY: Duration = Duration::from_mins(2);
+/// How much of a body that nobody wants is read all the same before its error goes out, in bytes: a
+/// socket closed with unread data resets the connection, and the client never sees the error.
+pub const UNWANTED_BODY_BYTES: usize = REQUEST_BODY_BYTES;
+/// How long that may take.
+pub const UNWANTED_BODY: Duration = Duration::from_secs(5);
+/// Bodies above this size, in bytes, are parsed off the threads that serve streams.
+pub const PARSE_INLINE_BYTES: usize = 64 << 10;
+/// Open connections of one api; further ones wait to be accepted.
+pub const CONNECTIONS: usize = 10_000;
+/// Longest list of ignored parameters in a response header, in bytes.
+pub const IGNORED_HEADER_BYTES: usize = 1 << 10;
+/// Models named in the error for an unknown one.
+pub const MODELS_NAMED: usize = 10;
 
 // --- Streams to clients ------------------------------------------------------------------------------
 
@@ -35,6 +54,21 @@ pub const STREAM_HOLD: Duration = STREAM_HEARTBEAT;
 pub const READER_BACKLOG: usize = 64;
 /// Events read from the store in one statement.
 pub const EVENTS_PER_READ: u32 = 1_000;
+/// Jobs whose new events are read at the same time; the rest waits its turn.
+pub const TAIL_READS: usize = 4;
+/// Jobs that one sweep looks at; with more readers it takes several sweeps to come round.
+pub const JOBS_PER_SWEEP: usize = 64;
+/// Silence after which a reader asks whether its job still lives.
+pub const READER_PROBE: Duration = Duration::from_secs(15);
+/// How long an api keeps trying to call off a job whose last reader has left.
+pub const CALL_OFF: Duration = Duration::from_mins(5);
+/// How long an api believes what it knows of the fleet.
+pub const FLEET_FRESH: Duration = Duration::from_secs(1);
+/// How long open answers may take to finish once the api was told to stop.
+pub const ANSWER_GRACE: Duration = Duration::from_secs(30);
+/// What a client is told to wait before it asks again, when the queue is full, nobody works, the store is
+/// away or the api leaves.
+pub const TRY_AGAIN: Duration = Duration::from_secs(2);
 
 // --- Jobs --------------------------------------------------------------------------------------------
 
@@ -52,6 +86,10 @@ pub const RETRY_DELAY: Duration = Duration::from_secs(1);
 pub const RETENTION: Duration = Duration::from_hours(24);
 /// Most jobs deleted in one go of the retention duty; each is a transaction of its own.
 pub const PRUNE_BATCH: u32 = 500;
+/// Pause between two looks for finished jobs to delete.
+pub const PRUNE_EVERY: Duration = Duration::from_secs(30);
+/// Pause between two looks for jobs of dead workers.
+pub const RESCUE_EVERY: Duration = Duration::from_secs(2);
 
 // --- Store -------------------------------------------------------------------------------------------
 

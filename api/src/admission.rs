@@ -1,0 +1,81 @@
+//! Whether a request may become a job: the decisions, without the I/O.
+
+use drover_shared::dialect::Rejection;
+use drover_shared::schema::{Fleet, limits};
+
+use crate::error::try_again_ms;
+
+/// Whether the fleet offers `model`.
+pub(crate) fn model(fleet: &Fleet, model: &str) -> Result<(), Rejection> {
+    if fleet.models.is_empty() {
+        return Err(no_workers());
+    }
+    if fleet.models.iter().any(|offered| offered == model) {
+        Ok(())
+    } else {
+        Err(unknown_model(fleet, model))
+    }
+}
+
+/// 404 that says what there is instead.
+pub(crate) fn unknown_model(fleet: &Fleet, model: &str) -> Rejection {
+    let named = fleet.models.iter().take(limits::MODELS_NAMED).map(String::as_str).collect::<Vec<_>>();
+    let more = if fleet.models.len() > named.len() { ", …" } else { "" };
+    let model: String = model.chars().take(limits::MODEL_NAME_BYTES).collect();
+    let message = match named.as_slice() {
+        [] => format!("The model '{model}' does not exist: no model is offered yet."),
+        _ => format!("The model '{model}' does not exist. Offered are: {}{more}.", named.join(", ")),
+    };
+    Rejection { param: Some("model".to_owned()), ..Rejection::new(404, "model_not_found", message) }
+}
+
+/// 503: nobody is there to say which models there are.
+fn no_workers() -> Rejection {
+    Rejection::new(
+        503,
+        "no_workers",
+        "No worker has started yet, so no model is offered. Start drover-worker.",
+    )
+    .retry_after_ms(try_again_ms())
+}
+
+/// 429: enough jobs wait already.
+pub(crate) fn queue_full(max_queued: u64) -> Rejection {
+    let message = format!("{max_queued} jobs wait already, which is the limit. Try again a little later.");
+    Rejection::new(429, "queue_full", message).retry_after_ms(try_again_ms())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fleet(models: &[&str]) -> Fleet {
+        Fleet { models: models.iter().map(ToString::to_string).collect(), ..Fleet::default() }
+    }
+
+    #[test]
+    fn a_model_is_matched_exactly() {
+        assert_eq!(model(&fleet(&["opus", "sonnet"]), "sonnet"), Ok(()));
+        for other in ["sonne", "Sonnet", " sonnet", ""] {
+            let rejection = model(&fleet(&["opus", "sonnet"]), other).expect_err(other);
+            assert_eq!((rejection.status, rejection.code), (404, "model_not_found"));
+            assert_eq!(rejection.param.as_deref(), Some("model"));
+            assert!(rejection.message.contains("opus, sonnet."), "{}", rejection.message);
+        }
+    }
+
+    #[test]
+    fn only_a_few_models_are_named() {
+        let many: Vec<String> = (10..99).map(|n| format!("m{n}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let rejection = unknown_model(&fleet(&many), "x");
+        assert!(rejection.message.ends_with("m18, m19, …."), "{}", rejection.message);
+    }
+
+    #[test]
+    fn a_fleet_without_models_has_no_workers() {
+        let rejection = model(&fleet(&[]), "opus").expect_err("nobody is there");
+        assert_eq!((rejection.status, rejection.code), (503, "no_workers"));
+        assert!(rejection.retry_after_ms.is_some() && rejection.message.contains("Start drover-worker"));
+    }
+}

@@ -1,0 +1,53 @@
+//! What every handler can reach.
+
+use std::sync::Arc;
+
+use drover_shared::dialect::Dialect;
+use drover_shared::store::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::Keys;
+use crate::clock::Clock;
+use crate::fleet::FleetView;
+use crate::settings::Settings;
+use crate::tail::Tail;
+
+/// One api.
+pub(crate) struct App {
+    pub(crate) settings: Settings,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Clock,
+    /// The dialect of chat completions, and of every error.
+    pub(crate) dialect: &'static dyn Dialect,
+    pub(crate) keys: Keys,
+    pub(crate) fleet: FleetView,
+    pub(crate) tail: Arc<Tail>,
+    /// Cancelled when the api is to leave.
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) started_at_ms: i64,
+}
+
+impl App {
+    /// Fails when a key is required and none is configured.
+    pub(crate) fn new(
+        settings: Settings,
+        store: Arc<dyn Store>,
+        clock: Clock,
+        dialect: &'static dyn Dialect,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<Arc<Self>> {
+        let keys = Keys::new(&settings.api_keys);
+        anyhow::ensure!(!settings.require_auth || keys.any(), "a key is required, but none is configured");
+        Ok(Arc::new(Self {
+            keys,
+            fleet: FleetView::new(Arc::clone(&store), clock.clone()),
+            tail: Arc::new(Tail::new(Arc::clone(&store), clock.clone(), shutdown.clone())),
+            started_at_ms: clock.now_ms(),
+            settings,
+            store,
+            clock,
+            dialect,
+            shutdown,
+        }))
+    }
+}

@@ -1,0 +1,43 @@
+//! What the api knows of the workers: the store's answer, believed for about a second.
+
+use std::sync::Arc;
+
+use drover_shared::schema::{Fleet, limits};
+use drover_shared::store::{Millis, Store, StoreError};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+
+/// A cache of one value. Askers wait for the one that fetches, so the store is asked once however many
+/// requests there are.
+pub(crate) struct FleetView {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    last: Mutex<Option<(Instant, Arc<Fleet>)>>,
+}
+
+impl FleetView {
+    pub(crate) fn new(store: Arc<dyn Store>, clock: Clock) -> Self {
+        Self { store, clock, last: Mutex::new(None) }
+    }
+
+    /// The fleet as of about now.
+    pub(crate) async fn get(&self) -> Result<Arc<Fleet>, StoreError> {
+        let mut last = self.last.lock().await;
+        if let Some((at, fleet)) = &*last
+            && at.elapsed() < limits::FLEET_FRESH
+        {
+            return Ok(Arc::clone(fleet));
+        }
+        let now = self.clock.now_ms();
+        let fleet = Arc::new(self.store.fleet(dead_before(now), now).await?);
+        *last = Some((Instant::now(), Arc::clone(&fleet)));
+        Ok(fleet)
+    }
+}
+
+/// Workers whose last beat is older than this are dead.
+pub(crate) fn dead_before(now: Millis) -> Millis {
+    now.saturating_sub_unsigned(limits::DEAD_AFTER.as_millis().try_into().unwrap_or(u64::MAX))
+}

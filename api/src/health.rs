@@ -1,0 +1,107 @@
+//! Is it alive, is it ready, how is it doing. None of these needs a key; without one, only sums are told.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use drover_shared::schema::{Fleet, WorkerReport};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::error::Problem;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// `GET /`: where to go.
+pub(crate) async fn root() -> Json<Value> {
+    Json(json!({
+        "name": "drover",
+        "version": VERSION,
+        "health": "/health",
+        "models": "/v1/models",
+        "chat_completions": "/v1/chat/completions",
+        "jobs": "/v1/jobs/{id}",
+    }))
+}
+
+/// `GET /livez`: the process answers.
+pub(crate) async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: requests can be taken.
+pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
+    if app.shutdown.is_cancelled() {
+        return Err(Problem::leaving());
+    }
+    app.store.ready().await?;
+    Ok("ok\n")
+}
+
+/// The figures of `GET /health`; all of the fleet's come from the workers' heartbeats.
+#[derive(Debug, Serialize)]
+struct Health {
+    /// `healthy`, `degraded` (no worker lives), `draining` or `unhealthy` (no store).
+    status: &'static str,
+    version: &'static str,
+    claude_version: Option<String>,
+    active_sessions: u64,
+    claude_processes: u64,
+    zombie_processes_cleaned: u64,
+    queue: Queue,
+    workers_alive: usize,
+    /// One entry per living worker; for callers with a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workers: Option<Vec<WorkerReport>>,
+    models: Vec<String>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Queue {
+    queued: u64,
+    running: u64,
+    oldest_queued_ms: Option<u64>,
+}
+
+/// `GET /health`: 503 when the store cannot be read, else 200.
+pub(crate) async fn health(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let known = app.keys.owner(&headers).is_ok();
+    match app.fleet.get().await {
+        Ok(fleet) => Json(Health::new(&fleet, known, app.shutdown.is_cancelled())).into_response(),
+        Err(error) => {
+            tracing::warn!(%error, "health cannot be told");
+            let unhealthy = Health { status: "unhealthy", ..Health::new(&Fleet::default(), known, false) };
+            (StatusCode::SERVICE_UNAVAILABLE, Json(unhealthy)).into_response()
+        }
+    }
+}
+
+impl Health {
+    fn new(fleet: &Fleet, known: bool, draining: bool) -> Self {
+        let sum = |count: fn(&WorkerReport) -> u64| fleet.alive.iter().map(count).sum();
+        let status = match fleet.alive.len() {
+            _ if draining => "draining",
+            0 => "degraded",
+            _ => "healthy",
+        };
+        Self {
+            status,
+            version: VERSION,
+            claude_version: fleet.alive.iter().find_map(|worker| worker.claude_version.clone()),
+            active_sessions: sum(|worker| worker.active_jobs.into()),
+            claude_processes: sum(|worker| worker.claude_processes.into()),
+            zombie_processes_cleaned: sum(|worker| worker.zombie_processes_cleaned),
+            queue: Queue {
+                queued: fleet.queued,
+                running: fleet.running,
+                oldest_queued_ms: fleet.oldest_queued_ms,
+            },
+            workers_alive: fleet.alive.len(),
+            workers: known.then(|| fleet.alive.clone()),
+            models: fleet.models.clone(),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Drover's HTTP server: checks requests, enqueues jobs, streams results. It starts no process and keeps
+//! nothing: any number of them may serve the same store.
+//!
+//! Read `router` first, then `generate`, then `tail`.
+
+mod admission;
+mod app;
+mod auth;
+mod clock;
+mod envelope;
+mod error;
+mod events;
+mod fleet;
+mod generate;
+mod health;
+mod jobs;
+mod maintenance;
+mod models;
+mod router;
+mod server;
+mod settings;
+mod sse;
+mod tail;
+mod unwanted;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use drover_shared::dialect::openai_chat::OpenAiChat;
+use drover_shared::store::Store;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use clock::Clock;
+pub use settings::Settings;
+
+use app::App;
+
+/// Serves until `shutdown` is cancelled and the open answers are finished or cut. Fails when the settings
+/// cannot be served, when the address cannot be bound, and when a background task dies.
+pub async fn serve(
+    settings: Settings,
+    store: Arc<dyn Store>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let listener =
+        TcpListener::bind(settings.bind).await.with_context(|| format!("cannot bind {}", settings.bind))?;
+    serve_on(listener, settings, store, shutdown).await
+}
+
+/// The same on a socket that is bound already, so that the caller can tell the address first.
+/// `settings.bind` is not looked at.
+pub async fn serve_on(
+    listener: TcpListener,
+    settings: Settings,
+    store: Arc<dyn Store>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let app = App::new(settings, store, Clock::system(), &OpenAiChat, shutdown)?;
+    run(listener, app).await
+}
+
+async fn run(listener: TcpListener, app: Arc<App>) -> anyhow::Result<()> {
+    let cut = CancellationToken::new();
+    let _cut_on_every_way_out = cut.clone().drop_guard();
+    let mut tailer = tokio::spawn(Arc::clone(&app.tail).run(cut.clone()));
+    let mut duties = tokio::spawn(maintenance::run(Arc::clone(&app)));
+    tokio::select! {
+        () = server::run(listener, Arc::clone(&app), cut.clone()) => {}
+        died = &mut tailer => died.context("the tailer died")?,
+        died = &mut duties, if !app.shutdown.is_cancelled() => died.context("maintenance died")?,
+    }
+    app.tail.settle().await;
+    cut.cancel();
+    tailer.await.context("the tailer died")
+}

@@ -1,0 +1,57 @@
+//! Every route there is.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, Request, State};
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use axum::{Router, middleware};
+use drover_shared::dialect::{Dialect, Rejection};
+
+use crate::app::App;
+use crate::envelope::{self, Ticket};
+use crate::error::Problem;
+use crate::{events, generate, health, jobs, models};
+
+pub(crate) fn router(app: &Arc<App>) -> Router {
+    Router::new()
+        .route("/", get(health::root))
+        .route("/health", get(health::health))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/v1/chat/completions", generate_in(app.dialect))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{*id}", get(models::one))
+        .route("/v1/jobs/{id}", get(jobs::show))
+        .route("/v1/jobs/{id}/events", get(events::stream))
+        .route("/v1/jobs/{id}/cancel", post(jobs::cancel))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(app), envelope::around))
+        .with_state(Arc::clone(app))
+}
+
+/// The generating route in one dialect.
+fn generate_in(dialect: &'static dyn Dialect) -> MethodRouter<Arc<App>> {
+    post(
+        move |State(app): State<Arc<App>>, Extension(ticket): Extension<Arc<Ticket>>, request: Request| async move {
+            generate::answer(dialect, &app, &ticket, request).await
+        },
+    )
+}
+
+async fn unknown_route(method: Method, uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).collect();
+    Problem(Rejection::new(404, "unknown_url", format!("Invalid URL ({method} {path})")))
+}
+
+/// axum adds `Allow` to whatever this answers.
+async fn wrong_method(method: Method, uri: Uri) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let path: String = uri.path().chars().take(200).collect();
+    let message = format!("{method} is not allowed on {path}.");
+    Problem(Rejection::new(405, "method_not_allowed", message)).into_response()
+}

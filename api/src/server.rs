@@ -1,0 +1,103 @@
+//! Sockets: accepting, limits on slow heads, and leaving in two stages.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use drover_shared::schema::limits;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::router::router;
+
+/// Pause after a failed accept: out of file descriptors, most likely, which does not pass at once.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Accepts until the api is told to leave, then lets open answers finish within their grace, then cuts
+/// what is left. Returns when no connection is open.
+pub(crate) async fn run(listener: TcpListener, app: Arc<App>, cut: CancellationToken) {
+    let connections = TaskTracker::new();
+    let server = Server { http: http(&app), router: router(&app), leave: app.shutdown.clone(), cut };
+    app.shutdown.run_until_cancelled(server.accept(&listener, &connections)).await;
+    drop(listener);
+    connections.close();
+    tracing::info!(connections = connections.len(), "leaving; open answers may finish");
+    if tokio::time::timeout(app.settings.shutdown_grace, connections.wait()).await.is_err() {
+        tracing::warn!(connections = connections.len(), "cutting answers that took too long to finish");
+        server.cut.cancel();
+        connections.wait().await;
+    }
+}
+
+fn http(app: &App) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(app.settings.head_timeout)
+        .max_headers(limits::REQUEST_HEADERS)
+        .max_header_size(limits::REQUEST_HEAD_BYTES);
+    http
+}
+
+struct Server {
+    http: http1::Builder,
+    router: Router,
+    leave: CancellationToken,
+    cut: CancellationToken,
+}
+
+impl Server {
+    async fn accept(&self, listener: &TcpListener, connections: &TaskTracker) -> Infallible {
+        let places = Arc::new(Semaphore::new(limits::CONNECTIONS));
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                // The semaphore is never closed.
+                std::future::pending().await
+            };
+            match listener.accept().await {
+                Ok((socket, _)) => {
+                    connections.spawn(self.connection(socket, place));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                }
+            }
+        }
+    }
+
+    fn connection(
+        &self,
+        socket: TcpStream,
+        place: OwnedSemaphorePermit,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        // Frames are small and are not to wait for each other.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY could not be set");
+        }
+        let service = TowerToHyperService::new(self.router.clone());
+        let connection = self.http.serve_connection(TokioIo::new(socket), service);
+        let (leave, cut) = (self.leave.clone(), self.cut.clone());
+        async move {
+            let _place = place;
+            let mut connection = pin!(connection);
+            let served = async {
+                tokio::select! {
+                    served = connection.as_mut() => return served,
+                    () = leave.cancelled() => connection.as_mut().graceful_shutdown(),
+                }
+                connection.await
+            };
+            if let Some(Err(error)) = cut.run_until_cancelled(served).await {
+                tracing::debug!(%error, "a connection has broken");
+            }
+        }
+    }
+}

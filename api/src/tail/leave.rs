@@ -1,0 +1,33 @@
+//! What happens when the last reader of a job has left: the job is called off.
+
+use std::sync::Arc;
+
+use drover_shared::schema::{CancelReason, JobId, limits};
+use tokio::runtime::Handle;
+use tokio::time::{sleep, timeout};
+
+use super::Tail;
+
+/// Calls the job off in the background.
+pub(super) fn call_off(tail: &Arc<Tail>, job: JobId) {
+    // Without a runtime the process is on its way out, and the job is kept.
+    if Handle::try_current().is_ok() {
+        tail.leavings.spawn(keep_calling(Arc::clone(tail), job));
+    }
+}
+
+async fn keep_calling(tail: Arc<Tail>, job: JobId) {
+    let calling = async {
+        loop {
+            match tail.store.cancel(job, CancelReason::ClientGone, tail.clock.now_ms()).await {
+                Ok(_) => return,
+                Err(error) => tracing::warn!(%job, %error, "a job could not be called off; trying again"),
+            }
+            sleep(limits::STORE_RETRY).await;
+        }
+    };
+    match timeout(limits::CALL_OFF, calling).await {
+        Ok(()) => tracing::info!(%job, "called off: its last reader has left"),
+        Err(_) => tracing::error!(%job, "gave up calling off a job whose last reader has left"),
+    }
+}

@@ -1,0 +1,185 @@
+//! One reader of one job: every event exactly once and in order, whether it comes from memory or from
+//! the store.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use drover_shared::schema::{JobId, Seq, SeqEvent, limits};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::registry::{Events, Joined, Seat};
+use super::{Tail, leave};
+
+/// A few events in order, some of them perhaps shared with other readers.
+#[derive(Clone, Debug)]
+pub(crate) struct Batch {
+    events: Events,
+    from: usize,
+}
+
+impl Deref for Batch {
+    type Target = [SeqEvent];
+
+    fn deref(&self) -> &[SeqEvent] {
+        &self.events[self.from..]
+    }
+}
+
+/// Reads a job. Dropping it is leaving.
+pub(crate) struct Reader {
+    tail: Arc<Tail>,
+    job: JobId,
+    hub: u64,
+    events: Receiver<Events>,
+    /// Events up to this one are not wanted again.
+    last: Seq,
+    /// The last event that was really seen, which is not what a client says it has.
+    seen: Seq,
+    /// Whether `seen` is still a guess from what the client says.
+    guessed: bool,
+    /// Whether it has to read the store, since memory does not have what comes after `seen`.
+    behind: bool,
+    /// Whether the job is known to have ended, so that what the store has is all.
+    ended: bool,
+    finish: Option<Finish>,
+    probe_at: Instant,
+}
+
+/// How a reader came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finish {
+    /// With the job's terminal event.
+    Whole,
+    /// Without one: the reader had asked for what comes after it, or the job was deleted meanwhile.
+    Nothing,
+}
+
+impl Reader {
+    pub(super) fn new(tail: Arc<Tail>, job: JobId, seat: Seat) -> Self {
+        let probe_at = Instant::now() + limits::READER_PROBE;
+        let Seat { hub, events } = seat;
+        Self {
+            tail,
+            job,
+            hub,
+            events,
+            last: 0,
+            seen: 0,
+            guessed: false,
+            behind: false,
+            ended: false,
+            finish: None,
+            probe_at,
+        }
+    }
+
+    pub(super) fn behind(tail: Arc<Tail>, job: JobId, seat: Seat, after: Seq, ended: bool) -> Self {
+        let mut reader = Self::new(tail, job, seat);
+        reader.last = after;
+        // One earlier than wanted, so that the read shows whether there is such an event.
+        reader.seen = after.saturating_sub(1);
+        reader.guessed = reader.seen > 0;
+        reader.behind = true;
+        reader.ended = ended;
+        reader
+    }
+
+    /// The next events; never an empty batch. `None` after the last. Safe to cancel.
+    pub(crate) async fn next(&mut self) -> Option<Batch> {
+        while self.finish.is_none() {
+            let events = if self.behind { self.read().await } else { self.receive().await };
+            if let Some(batch) = events.and_then(|events| self.accept(events)) {
+                return Some(batch);
+            }
+        }
+        None
+    }
+
+    /// Whether the job's terminal event has been seen.
+    pub(crate) fn saw_the_end(&self) -> bool {
+        self.finish == Some(Finish::Whole)
+    }
+
+    /// The job was not enqueued; there is nothing to call off.
+    pub(crate) fn disown(&self) {
+        self.tail.registry.disown(self.job, self.hub);
+    }
+
+    /// From the hub.
+    async fn receive(&mut self) -> Option<Events> {
+        match timeout_at(self.probe_at, self.events.recv()).await {
+            Ok(Ok(events)) => {
+                // Sequence numbers have no gaps, so one in memory means that a batch was missed.
+                self.behind = events.first().is_some_and(|first| first.seq > self.seen + 1);
+                (!self.behind).then_some(events)
+            }
+            Ok(Err(RecvError::Lagged(_) | RecvError::Closed)) => {
+                self.behind = true;
+                None
+            }
+            Err(_quiet) => {
+                self.probe().await;
+                None
+            }
+        }
+    }
+
+    /// From the store; when that has nothing more, back to the hub.
+    async fn read(&mut self) -> Option<Events> {
+        match self.tail.store.events(self.job, self.seen, limits::EVENTS_PER_READ).await {
+            Ok(events) if !events.is_empty() => return Some(events.into()),
+            Ok(_) if self.guessed => (self.seen, self.guessed) = (0, false),
+            Ok(_) if self.ended => self.finish = Some(Finish::Nothing),
+            Ok(_) => match self.tail.registry.go_live(self.job, self.hub, self.seen) {
+                Joined::Live => self.behind = false,
+                Joined::Behind => self.probe().await,
+            },
+            Err(error) => {
+                tracing::warn!(job = %self.job, %error, "events could not be read; trying again");
+                sleep(limits::STORE_RETRY).await;
+            }
+        }
+        None
+    }
+
+    /// Looks whether the job has ended or gone, in case its last events came past this reader.
+    async fn probe(&mut self) {
+        match self.tail.store.job(self.job).await {
+            Ok(row) => {
+                self.ended = row.is_none_or(|job| job.state.is_terminal());
+                self.behind |= self.ended;
+                self.probe_at = Instant::now() + limits::READER_PROBE;
+            }
+            Err(error) => {
+                tracing::warn!(job = %self.job, %error, "a job could not be read; trying again");
+                sleep(limits::STORE_RETRY).await;
+            }
+        }
+    }
+
+    /// The part of `events` that is new to this reader.
+    fn accept(&mut self, events: Events) -> Option<Batch> {
+        let last = events.last()?;
+        self.probe_at = Instant::now() + limits::READER_PROBE;
+        if last.event.terminal_state().is_some() {
+            self.finish = Some(if last.seq > self.last { Finish::Whole } else { Finish::Nothing });
+        }
+        let from = events.partition_point(|event| event.seq <= self.last);
+        self.guessed = false;
+        self.seen = self.seen.max(last.seq);
+        self.last = self.last.max(last.seq);
+        (from < events.len()).then_some(Batch { events, from })
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let last_one = self.tail.registry.leave(self.job, self.hub);
+        // Answers of jobs that outlive this api are kept for whoever asks the next one.
+        if last_one && self.finish.is_none() && !self.tail.shutdown.is_cancelled() {
+            leave::call_off(&self.tail, self.job);
+        }
+    }
+}

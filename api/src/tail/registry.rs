@@ -1,0 +1,233 @@
+//! Which jobs have readers in this process, and how far each has been handed out. No I/O: every method
+//! takes the lock for a moment.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use drover_shared::schema::{JobId, Seq, SeqEvent, limits};
+use tokio::sync::{Notify, broadcast};
+
+/// Events as they are handed out, shared by all readers.
+pub(super) type Events = Arc<[SeqEvent]>;
+
+/// Something to read from the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Errand {
+    pub(super) job: JobId,
+    pub(super) after: Seq,
+    hub: u64,
+}
+
+/// A reader's place at a hub.
+pub(super) struct Seat {
+    pub(super) hub: u64,
+    pub(super) events: broadcast::Receiver<Events>,
+}
+
+/// What a hub says to a reader that has read all that the store had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joined {
+    /// Everything later comes through the seat.
+    Live,
+    /// More was handed out meanwhile; read the store again.
+    Behind,
+}
+
+#[derive(Default)]
+pub(super) struct Registry {
+    state: Mutex<State>,
+    woken: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    hubs: BTreeMap<JobId, Hub>,
+    /// Jobs to be looked at, in turn; those whose hub is marked and not being read.
+    queue: VecDeque<JobId>,
+    /// Hubs so far, so that a reader of a job's former hub is not taken for one of its present hub.
+    hubs_made: u64,
+    swept_to: Option<JobId>,
+}
+
+struct Hub {
+    number: u64,
+    events: broadcast::Sender<Events>,
+    /// The last sequence number that was handed out.
+    position: Seq,
+    /// Whether any reader has caught up; before that nothing is handed out, since all read by themselves.
+    live: bool,
+    readers: usize,
+    /// Whether the job is here for its readers' sake only.
+    owned: bool,
+    marked: bool,
+    reading: bool,
+    read_since_sweep: bool,
+}
+
+impl Registry {
+    /// Joins a job that does not exist yet, at its beginning.
+    pub(super) fn join_new(&self, job: JobId) -> Seat {
+        let mut state = self.lock();
+        let hub = state.hub(job);
+        hub.owned = true;
+        hub.live = true;
+        hub.seat()
+    }
+
+    /// Joins a job of which nothing is known.
+    pub(super) fn join(&self, job: JobId) -> Seat {
+        self.lock().hub(job).seat()
+    }
+
+    /// A reader that has everything up to `last` asks for what comes after.
+    pub(super) fn go_live(&self, job: JobId, hub: u64, last: Seq) -> Joined {
+        let mut state = self.lock();
+        let Some(hub) = state.current(job, hub) else { return Joined::Behind };
+        if hub.live {
+            return if hub.position <= last { Joined::Live } else { Joined::Behind };
+        }
+        hub.live = true;
+        hub.position = last;
+        // Rings so far were not for this hub.
+        state.mark(job);
+        drop(state);
+        self.woken.notify_one();
+        Joined::Live
+    }
+
+    /// A reader leaves. Whether its job is to be called off.
+    pub(super) fn leave(&self, job: JobId, hub: u64) -> bool {
+        let mut state = self.lock();
+        let Some(hub) = state.current(job, hub) else { return false };
+        hub.readers -= 1;
+        if hub.readers > 0 {
+            return false;
+        }
+        let owned = hub.owned;
+        state.hubs.remove(&job);
+        owned
+    }
+
+    /// The job is not there for its readers' sake after all.
+    pub(super) fn disown(&self, job: JobId, hub: u64) {
+        if let Some(hub) = self.lock().current(job, hub) {
+            hub.owned = false;
+        }
+    }
+
+    /// The job has new events.
+    pub(super) fn ring(&self, job: JobId) {
+        self.lock().mark(job);
+    }
+
+    /// Marks jobs that have not been looked at lately, a limited number in turn.
+    pub(super) fn sweep(&self) {
+        let mut state = self.lock();
+        let from = state.swept_to.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let due: Vec<JobId> = state
+            .hubs
+            .range_mut((from, Bound::Unbounded))
+            .filter_map(|(job, hub)| (!std::mem::take(&mut hub.read_since_sweep)).then_some(*job))
+            .take(limits::JOBS_PER_SWEEP)
+            .collect();
+        if due.len() == limits::JOBS_PER_SWEEP {
+            state.swept_to = due.last().copied();
+        }
+        due.into_iter().for_each(|job| state.mark(job));
+    }
+
+    /// Something to read, if there is; it is given out again only after [`Self::deliver`].
+    pub(super) fn take(&self) -> Option<Errand> {
+        let mut state = self.lock();
+        while let Some(job) = state.queue.pop_front() {
+            if let Some(hub) = state.hubs.get_mut(&job).filter(|hub| hub.marked && !hub.reading) {
+                hub.marked = false;
+                hub.reading = true;
+                return Some(Errand { job, after: hub.position, hub: hub.number });
+            }
+        }
+        None
+    }
+
+    /// Hands out what was read. After a terminal event the hub is closed.
+    pub(super) fn deliver(&self, errand: Errand, events: Vec<SeqEvent>) {
+        let mut state = self.lock();
+        let Some(hub) = state.current(errand.job, errand.hub) else { return };
+        hub.reading = false;
+        hub.read_since_sweep = true;
+        let mut again = std::mem::take(&mut hub.marked);
+        if let Some(last) = events.last() {
+            again |= events.len() >= limits::EVENTS_PER_READ as usize;
+            let ended = last.event.terminal_state().is_some();
+            hub.position = last.seq;
+            // Fails when nobody listens, which is fine: whoever joins reads the store.
+            let _ = hub.events.send(events.into());
+            if ended {
+                state.hubs.remove(&errand.job);
+                return;
+            }
+        }
+        if again {
+            state.mark(errand.job);
+        }
+    }
+
+    /// The read has failed.
+    pub(super) fn put_back(&self, errand: Errand) {
+        if let Some(hub) = self.lock().current(errand.job, errand.hub) {
+            hub.reading = false;
+            hub.marked = false;
+        }
+    }
+
+    /// Waits until a reader has made work.
+    pub(super) async fn woken(&self) {
+        self.woken.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics half-way through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn hub(&mut self, job: JobId) -> &mut Hub {
+        self.hubs.entry(job).or_insert_with(|| {
+            self.hubs_made += 1;
+            Hub::new(self.hubs_made)
+        })
+    }
+
+    fn current(&mut self, job: JobId, number: u64) -> Option<&mut Hub> {
+        self.hubs.get_mut(&job).filter(|hub| hub.number == number)
+    }
+
+    fn mark(&mut self, job: JobId) {
+        let Some(hub) = self.hubs.get_mut(&job).filter(|hub| hub.live && !hub.marked) else { return };
+        hub.marked = true;
+        self.queue.push_back(job);
+    }
+}
+
+impl Hub {
+    fn new(number: u64) -> Self {
+        Self {
+            number,
+            events: broadcast::Sender::new(limits::READER_BACKLOG),
+            position: 0,
+            live: false,
+            readers: 0,
+            owned: false,
+            marked: false,
+            reading: false,
+            read_since_sweep: false,
+        }
+    }
+
+    fn seat(&mut self) -> Seat {
+        self.readers += 1;
+        Seat { hub: self.number, events: self.events.subscribe() }
+    }
+}

@@ -1,12 +1,13 @@
 // Records what the real Claude CLI says, for `shared/src/cli/golden/`.
 //
 //   node tests/record/record.mjs --native <claude> --js <cli.js> [--case <name>] [--requests <file>] [--raw]
+//     [--env '{"NAME":"value"}']
 //
 // Each case starts the CLI with an empty environment, a home of its own and a fake key against a scripted
 // upstream on loopback (native: a Unix socket; JavaScript: a port of 127.0.0.1), sends `initialize` and one
 // user frame, and writes the lines of its standard output, scrubbed of everything that differs from run to
 // run, to `golden/<build>_<case>.jsonl`. `--requests` keeps the upstream's requests; `--raw` scrubs nothing
-// and writes to standard output. Then regenerate what the decoder makes of the recordings with
+// and writes to standard output; `--env` adds to the environment, to try something. Then regenerate what the decoder makes of the recordings with
 //
 //   DROVER_GOLDEN=write cargo test -p drover-shared cli::golden
 //
@@ -23,13 +24,12 @@ import { serve } from './upstream.mjs';
 
 const GOLDEN = path.join(import.meta.dirname, '../../shared/src/cli/golden');
 const CASE_MS = 60_000;
-const ARGUMENTS = ['-p', '--input-format', 'stream-json', '--output-format', 'stream-json', '--verbose',
-  '--include-partial-messages', '--bare', '--tools', '', '--model', 'claude-sonnet-4-5', '--strict-mcp-config',
-  '--setting-sources', '', '--disable-slash-commands', '--no-session-persistence', '--system-prompt', 'Relayed.'];
+// The command line and environment that workers use; written by a test of `cli::invocation`.
+const INVOCATION = JSON.parse(fs.readFileSync(path.join(import.meta.dirname, 'invocation.json'), 'utf8'));
 
 const { values: options } = parseArgs({ options: { native: { type: 'string' }, js: { type: 'string' },
   case: { type: 'string', multiple: true }, requests: { type: 'string' }, raw: { type: 'boolean' },
-  args: { type: 'string' }, env: { type: 'string' } } });
+  env: { type: 'string' } } });
 
 const requests = {};
 for (const build of ['native', 'js'].filter((name) => options[name])) {
@@ -49,10 +49,10 @@ async function record(build, cli, script) {
   const slot = fs.mkdtempSync(path.join(os.tmpdir(), 'drover-record-'));
   const socket = path.join(slot, 'relay.sock');
   const upstream = await serve(script.answers, build === 'native' && !script.tcp ? socket : 0);
-  const argv = options.args ? JSON.parse(options.args) : ARGUMENTS;
-  const child = build === 'native'
-    ? spawn(cli, argv, { env: environment(slot, upstream, socket), cwd: slot })
-    : spawn(process.execPath, [cli, ...argv], { env: environment(slot, upstream), cwd: slot });
+  const env = environment(upstream.port ? 'js' : 'native', slot, upstream.port);
+  const [program, ...argv] = build === 'native' ? [cli, ...INVOCATION.arguments]
+    : [process.execPath, cli, ...INVOCATION.arguments];
+  const child = spawn(program, argv, { env, cwd: slot });
   try {
     return { slot, requests: upstream.requests, ...await converse(child, script, upstream) };
   } finally {
@@ -62,16 +62,11 @@ async function record(build, cli, script) {
   }
 }
 
-function environment(slot, upstream, socket) {
-  const base = upstream.port ? { ANTHROPIC_BASE_URL: `http://127.0.0.1:${upstream.port}` }
-    : { ANTHROPIC_BASE_URL: 'http://relay.invalid', ANTHROPIC_UNIX_SOCKET: socket };
-  return { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8', HOME: slot, TMPDIR: slot, CLAUDE_CODE_TMPDIR: slot,
-    ...base, ANTHROPIC_API_KEY: 'slot-token', CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
-    DISABLE_AUTOUPDATER: '1', DISABLE_TELEMETRY: '1', DISABLE_ERROR_REPORTING: '1', DO_NOT_TRACK: '1',
-    CLAUDE_CODE_MAX_RETRIES: '0', CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK: '1',
-    CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS: '1', CLAUDE_CODE_ATTRIBUTION_HEADER: '0',
-    CLAUDE_CODE_DISABLE_REFUSAL_RETRY: '1', CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK: '1', DISABLE_COMPACT: '1',
-    ...(options.env ? JSON.parse(options.env) : {}) };
+/** The environment of `build`, with this run's directory and port in the place of the written ones. */
+function environment(build, slot, port) {
+  const pairs = INVOCATION[build].map(([name, value]) =>
+    [name, value.replaceAll('/slot', slot).replace('127.0.0.1:9', `127.0.0.1:${port}`)]);
+  return { ...Object.fromEntries(pairs), ...(options.env ? JSON.parse(options.env) : {}) };
 }
 
 /** Sends the frames of a case and collects lines until it is over. */

@@ -61,7 +61,8 @@ function play(answer, response) {
   response.writeHead(200, { 'content-type': 'text/event-stream', 'request-id': 'req_golden' });
   const events = answer.until === undefined ? answer.events : answer.events.slice(0, answer.until);
   for (const event of events) response.write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
+  // A moment later, so that the CLI has read what came before.
   if (answer.then === 'reset') setTimeout(() => response.socket?.resetAndDestroy(), 50);
-  else if (answer.then === 'eof') response.socket.end();
+  else if (answer.then === 'eof') setTimeout(() => response.socket?.end(), 50);
   else if (answer.then !== 'hold') response.end();
 }

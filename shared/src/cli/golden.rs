@@ -1,6 +1,6 @@
 //! Recordings of the real CLI, and what they mean.
 //!
-//! `golden/<build>_<case>.jsonl` is what the CLI said (`tests/record/`), `…​.expected.json` what the decoder
+//! `golden/<build>_<case>.jsonl` is what the CLI said (`tests/record/`), `….expected.json` what the decoder
 //! makes of it. `DROVER_GOLDEN=write` rewrites the expectations.
 
 use std::path::PathBuf;

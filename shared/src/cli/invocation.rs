@@ -38,7 +38,8 @@ pub enum Upstream<'a> {
 
 /// The arguments of a chat process, the same for both builds (after `cli.js` for JavaScript).
 ///
-/// Without tools there is nothing to permit, so no permission flag is needed, nor the escape for root.
+/// Without tools there is nothing to permit, so no permission flag is needed, nor the escape for root. With
+/// these the whole upstream body is below 1 kB; without `--tools` it has 4 kB (native) or 17 kB of tools.
 pub fn chat_arguments() -> Vec<&'static str> {
     vec![
         "-p",
@@ -71,7 +72,12 @@ pub fn chat_arguments() -> Vec<&'static str> {
 /// - `CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS` also keeps the native build from asking again, twice, after a
 ///   400; with it every upstream failure is one request, but for a 404, which both builds ask once more
 ///   without streaming.
-/// - The CLI's own time limits are as long as a job may run, so that the worker's timers alone decide.
+/// - The CLI's own time limits are as long as a job may run, so that the worker's timers alone decide. That
+///   holds for native; JavaScript gives up after 300 s without a byte (node's fetch), so a relay that has
+///   nothing to say has to send pings.
+///
+/// A call upstream is `POST /v1/messages?beta=true` with `x-api-key`. On a port JavaScript first sends a
+/// `HEAD /`, whose answer it ignores. Neither build probes anything else or counts tokens.
 pub fn environment(build: Build, slot: &Slot) -> Vec<(&'static str, OsString)> {
     let wall_ms = JOB_WALL.as_millis().to_string();
     let mut environment: Vec<(&'static str, OsString)> = vec![
@@ -123,9 +129,14 @@ const NATIVE_SWITCHES: [&str; 4] = [
     "CLAUDE_CODE_DISABLE_FILE_MENTIONS",
 ];
 
-/// The text of a user frame that stands for a job's conversation. The relay finds it by this text, which is
-/// sent as it is: it begins with a letter and holds neither `/` nor `@`, so that no build takes it for a
-/// command or a file, provided that `nonce` is letters, digits and dashes.
+/// The text of a user frame that stands for a job's conversation; `nonce` is letters, digits and dashes, and
+/// differs from job to job. It begins with a letter, since JavaScript takes a leading `/` for a command and
+/// never calls upstream.
+///
+/// In the upstream body it is a text block of the last user message, not wrapped. What the process said before
+/// stands in front of it: earlier turns, in JavaScript a reminder of the date as the first block, and, in the
+/// same message, the text of a turn that failed or was interrupted. Such merged texts get a newline at their
+/// end, so the relay looks for a block that *begins* with the placeholder.
 pub fn placeholder(nonce: &str) -> String {
     format!("Relayed conversation {nonce}")
 }
@@ -135,7 +146,9 @@ pub fn initialize(request_id: &str) -> String {
     control(request_id, "initialize")
 }
 
-/// Ends the running turn; the process stays usable.
+/// Ends the running turn: answered within 25 ms (native) or 70 ms (JavaScript), then the `result` follows, and
+/// the process takes the next user frame. Closing standard input, in contrast, lets a running turn go on; an
+/// idle process then exits, with 0, or with 1 if its last turn failed.
 pub fn interrupt(request_id: &str) -> String {
     control(request_id, "interrupt")
 }
@@ -158,4 +171,66 @@ fn control(request_id: &str, subtype: &str) -> String {
 
 fn frame(value: &Value) -> String {
     format!("{value}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs};
+
+    use super::*;
+
+    /// The invocation as `tests/record/` uses it, so that the recordings are made with what workers do.
+    fn written() -> String {
+        let slot =
+            |upstream| Slot { dir: Path::new("/slot"), upstream, token: "slot-token", path: "/usr/bin:/bin" };
+        let pairs = |build, upstream| -> Vec<Value> {
+            let pairs = environment(build, &slot(upstream));
+            pairs
+                .into_iter()
+                .map(|(name, value)| json!([name, value.into_string().expect("UTF-8")]))
+                .collect()
+        };
+        let invocation = json!({
+            "arguments": chat_arguments(),
+            "native": pairs(Build::Native, Upstream::UnixSocket(Path::new("/slot/relay.sock"))),
+            "js": pairs(Build::JavaScript, Upstream::Port(9)),
+        });
+        format!("{invocation:#}\n")
+    }
+
+    #[test]
+    fn recordings_are_made_with_what_workers_use() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/record/invocation.json");
+        if env::var_os("DROVER_GOLDEN").is_some_and(|value| value == "write") {
+            fs::write(&file, written()).expect("the invocation is written");
+        }
+        let recorded = fs::read_to_string(&file).expect("the invocation is there");
+        assert_eq!(recorded, written(), "write it with DROVER_GOLDEN=write, then record again");
+    }
+
+    #[test]
+    fn no_name_is_set_twice() {
+        let slot = Slot { dir: Path::new("/s"), upstream: Upstream::Port(1), token: "t", path: "" };
+        let mut names: Vec<_> = environment(Build::Native, &slot).into_iter().map(|(name, _)| name).collect();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+
+    #[test]
+    fn a_frame_is_one_line() {
+        for frame in [initialize("a"), interrupt("b"), user("c", "one\ntwo\u{2028}\"three\"\r")] {
+            assert_eq!(frame.find('\n'), Some(frame.len() - 1), "{frame}");
+            assert!(serde_json::from_str::<Value>(&frame).expect("JSON").is_object());
+        }
+    }
+
+    #[test]
+    fn a_placeholder_is_no_command_and_no_file() {
+        let text = placeholder("01J-9");
+        assert!(text.starts_with(|first: char| first.is_ascii_alphabetic()), "{text}");
+        assert!(!text.contains(['/', '@', '!', '#', '\n']), "{text}");
+        assert_eq!(text.trim(), text);
+    }
 }

@@ -5,6 +5,7 @@
 
 mod admission;
 mod app;
+pub mod arguments;
 mod auth;
 mod clock;
 mod envelope;

@@ -73,29 +73,6 @@ fn default_data_dir() -> PathBuf {
     base.unwrap_or_else(home).join("drover")
 }
 
-/// A value that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The value itself, for the one place that needs it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Secret {
-    fn from(value: String) -> Self {
-        Self(value)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(set)")
-    }
-}
-
 /// Reads the settings of a binary, or ends the process with clap's message.
 pub fn load<T: CommandFactory + FromArgMatches>() -> T {
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -212,10 +189,5 @@ mod tests {
         assert!(load(&["--port", "http"], &[]).is_err());
         assert!(load(&[], &[("DEBUG", "perhaps")]).is_err());
         assert!(load(&["--config", "/nonexistent/settings"], &[]).is_err());
-    }
-
-    #[test]
-    fn a_secret_is_never_printed() {
-        assert_eq!(format!("{:?}", Secret::from("sk-ant-1".to_owned())), "(set)");
     }
 }

@@ -10,5 +10,6 @@ pub mod dialect;
 pub mod lifecycle;
 pub mod provider;
 pub mod schema;
+pub mod secret;
 pub mod store;
 pub mod telemetry;

@@ -2,23 +2,22 @@
 //! claim. The rescue of others' jobs comes with it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use drover_shared::clock::now_ms;
 use drover_shared::schema::{WorkerReport, limits};
-use drover_shared::store::{Store, StoreError};
-use tokio::time::Instant;
+use drover_shared::store::{Patience, Store, StoreError};
 use tracing::{info, warn};
 
 /// Beats until it is dropped. `report` tells the state of the moment.
 pub async fn run(store: Arc<dyn Store>, report: impl Fn() -> WorkerReport + Send) {
     let mut beats = tokio::time::interval(limits::BEAT);
     beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut patience = Patience::new(Instant::now());
+    let mut patience = Patience::new(limits::BEAT, Instant::now());
     loop {
         beats.tick().await;
-        match beat(store.as_ref(), &report(), patience.may_rescue(Instant::now())).await {
-            Ok(()) => patience.beaten(Instant::now()),
+        match beat(store.as_ref(), &report(), patience.may_judge(Instant::now())).await {
+            Ok(()) => patience.reached(Instant::now()),
             Err(error) => warn!(%error, "the heartbeat did not reach the store"),
         }
     }
@@ -38,51 +37,4 @@ async fn beat(store: &dyn Store, report: &WorkerReport, rescue: bool) -> Result<
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Who came late itself must not judge others: a store that was locked kept everybody's beats back, so a
-/// late worker waits as long as death takes before it rescues anybody.
-struct Patience {
-    last: Instant,
-    until: Instant,
-}
-
-impl Patience {
-    fn new(now: Instant) -> Self {
-        Self { last: now, until: now }
-    }
-
-    fn may_rescue(&self, now: Instant) -> bool {
-        now >= self.until && now - self.last <= 2 * limits::BEAT
-    }
-
-    fn beaten(&mut self, now: Instant) {
-        if now - self.last > 2 * limits::BEAT {
-            self.until = now + limits::DEAD_AFTER;
-        }
-        self.last = now;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_beat_late_waits_before_it_rescues() {
-        let start = Instant::now();
-        let mut patience = Patience::new(start);
-        assert!(patience.may_rescue(start + limits::BEAT));
-        patience.beaten(start + limits::BEAT);
-        let late = start + 4 * limits::BEAT;
-        assert!(!patience.may_rescue(late));
-        patience.beaten(late);
-        assert!(!patience.may_rescue(late + limits::BEAT));
-        let mut now = late;
-        while now < late + limits::DEAD_AFTER {
-            now += limits::BEAT;
-            patience.beaten(now);
-        }
-        assert!(patience.may_rescue(now));
-    }
 }

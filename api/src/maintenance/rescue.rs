@@ -1,7 +1,9 @@
 //! Takes up the jobs of dead workers.
 
+use std::time::Instant;
+
 use drover_shared::schema::limits;
-use drover_shared::store::StoreError;
+use drover_shared::store::{Patience, StoreError};
 
 use super::{rounds, tell};
 use crate::app::App;
@@ -9,13 +11,21 @@ use crate::fleet::dead_before;
 
 pub(super) async fn keep(app: &App) {
     let mut rounds = rounds(limits::RESCUE_EVERY);
+    let mut patience = Patience::new(limits::RESCUE_EVERY, Instant::now());
     loop {
         rounds.tick().await;
-        tell("rescue", once(app).await);
+        let rescued = once(app, patience.may_judge(Instant::now())).await;
+        if rescued.is_ok() {
+            patience.reached(Instant::now());
+        }
+        tell("rescue", rescued);
     }
 }
 
-async fn once(app: &App) -> Result<u64, StoreError> {
+async fn once(app: &App, may_judge: bool) -> Result<u64, StoreError> {
+    if !may_judge {
+        return app.store.ready().await.map(|()| 0);
+    }
     let now = app.clock.now_ms();
     app.store.rescue(dead_before(now), now).await
 }

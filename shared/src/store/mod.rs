@@ -3,6 +3,8 @@
 //! The `job` row is the truth, the apalis task a wake-up, a ring a hint, the sweep the safety net: each
 //! of the last three may be lost or doubled without harm.
 
+mod patience;
+
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
@@ -10,6 +12,8 @@ use crate::schema::{
     CancelReason, Event, Fleet, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Seq, SeqEvent, WorkerId,
     WorkerReport,
 };
+
+pub use patience::Patience;
 
 /// Times are milliseconds since the Unix epoch, read by the caller.
 pub type Millis = i64;

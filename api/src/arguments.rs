@@ -1,0 +1,135 @@
+//! The api's command line, environment and file.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, Parser, Subcommand};
+use drover_shared::config::Common;
+use drover_shared::schema::limits;
+use drover_shared::secret::Secret;
+
+use crate::settings::Settings;
+
+/// Serves OpenAI's API for a fleet of Drover workers.
+#[derive(Parser, Debug)]
+#[command(name = "drover-api", version, about)]
+pub struct Arguments {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to serve.
+    #[command(flatten)]
+    pub serving: Serving,
+}
+
+/// What the binary can do besides serving.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Succeed if the api at HOST and PORT is ready (for health checks)
+    Ping,
+}
+
+/// Everything an operator may set.
+#[derive(Args, Clone, Debug)]
+pub struct Serving {
+    /// Settings of both binaries.
+    #[command(flatten)]
+    pub common: Common,
+    /// Address to listen at; beyond loopback only with API_KEYS or --allow-open
+    #[arg(long, value_name = "ADDRESS", env = "HOST", default_value = "127.0.0.1", value_parser = address)]
+    host: IpAddr,
+    /// Port to listen at; 0 takes any free one
+    #[arg(long, env = "PORT", default_value_t = 8000)]
+    port: u16,
+    /// Keys that clients must send, separated by commas
+    #[arg(long, value_name = "KEYS", env = "API_KEYS", value_delimiter = ',')]
+    api_keys: Vec<Secret>,
+    /// Refuse to start without API_KEYS
+    #[arg(long, env = "REQUIRE_AUTH", value_parser = BoolishValueParser::new())]
+    require_auth: bool,
+    /// Listen beyond loopback although no key is configured
+    #[arg(long, env = "DROVER_ALLOW_OPEN", value_parser = BoolishValueParser::new())]
+    allow_open: bool,
+    /// Jobs that may wait before requests are answered 429
+    #[arg(long, value_name = "N", env = "DROVER_MAX_QUEUED", default_value_t = limits::QUEUED_JOBS)]
+    max_queued: u64,
+    /// Hours that finished jobs are kept
+    #[arg(long, value_name = "HOURS", env = "DROVER_RETENTION_HOURS",
+          default_value_t = limits::RETENTION.as_secs() / 3_600, value_parser = clap::value_parser!(u64).range(1..))]
+    retention_hours: u64,
+}
+
+/// Anyone who reaches the port could spend the operator's credit.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "refusing to listen at {0} without API_KEYS: anyone who reaches it may use it. Set API_KEYS, or pass \
+     --allow-open (DROVER_ALLOW_OPEN=true) if something else guards the port"
+)]
+pub struct OpenToAll(IpAddr);
+
+impl Serving {
+    /// Where to listen.
+    pub fn bind(&self) -> SocketAddr {
+        SocketAddr::new(self.host, self.port)
+    }
+
+    /// What the server is told. Refuses an address beyond loopback that no key guards.
+    pub fn settings(&self) -> Result<Settings, OpenToAll> {
+        let keys: Vec<String> = self
+            .api_keys
+            .iter()
+            .map(|key| key.expose().trim().to_owned())
+            .filter(|key| !key.is_empty())
+            .collect();
+        if keys.is_empty() && !self.host.is_loopback() && !self.allow_open {
+            return Err(OpenToAll(self.host));
+        }
+        Ok(Settings {
+            bind: self.bind(),
+            api_keys: keys,
+            require_auth: self.require_auth,
+            max_queued: self.max_queued,
+            retention: Duration::from_hours(self.retention_hours),
+            ..Settings::default()
+        })
+    }
+}
+
+/// An IP address, or the one name that everybody writes for one.
+fn address(text: &str) -> Result<IpAddr, std::net::AddrParseError> {
+    if text == "localhost" { Ok(IpAddr::from([127, 0, 0, 1])) } else { text.parse() }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn settings(arguments: &[&str]) -> Result<Settings, OpenToAll> {
+        let arguments = std::iter::once("drover-api").chain(arguments.iter().copied());
+        Arguments::try_parse_from(arguments).expect("arguments").serving.settings()
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn an_open_port_needs_a_key_or_a_word() {
+        assert!(settings(&["--host", "0.0.0.0"]).is_err());
+        assert!(settings(&["--host", "0.0.0.0", "--api-keys", " ,"]).is_err());
+        assert!(settings(&["--host", "0.0.0.0", "--api-keys", "k1,k2"]).is_ok());
+        assert!(settings(&["--host", "0.0.0.0", "--allow-open"]).is_ok());
+        assert!(settings(&["--host", "localhost"]).is_ok());
+        assert!(settings(&["--host", "::1"]).is_ok());
+    }
+
+    #[test]
+    fn keys_are_never_printed() {
+        let arguments = Arguments::try_parse_from(["drover-api", "--api-keys", "sk-1"]).expect("arguments");
+        assert!(!format!("{arguments:?}").contains("sk-1"));
+    }
+}

@@ -14,7 +14,7 @@ pub(super) fn admit(object: &Node, scope: Scope, ignored: &mut Ignored) -> Resul
     for (name, field) in object.fields()? {
         let Some(parameter) = parameters::find(scope, name) else {
             if scope == Scope::Body && reaches_for_provider(name) {
-                return Err(field.unsupported("The provider and its key are the server's own."));
+                return Err(field.unsupported(parameters::KEEP_OFF));
             }
             ignored.add(scope, name);
             continue;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::dialect::Rejection;
 use crate::schema::limits;
 
-/// Reads `body` as one JSON object. What nests deeper than serde_json's recursion limit is refused by it.
+/// Reads `body` as one JSON object. What nests deeper than `serde_json`'s recursion limit is refused by it.
 pub(super) fn read(body: &[u8]) -> Result<Value, Rejection> {
     let left = Cell::new(limits::REQUEST_VALUES);
     let mut json = serde_json::Deserializer::from_slice(body);

@@ -56,7 +56,9 @@ impl Conversation {
         let texts = texts(message, author, ignored)?;
         let role = match author {
             Author::System => {
-                texts.iter().for_each(|text| self.add_system(text));
+                for text in &texts {
+                    self.add_system(text);
+                }
                 return Ok(false);
             }
             Author::User if texts.is_empty() => {

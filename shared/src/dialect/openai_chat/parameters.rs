@@ -1,7 +1,7 @@
 //! Every field of a request that this dialect knows, and what becomes of it. The parser obeys this table
 //! and the documentation is printed from it, so neither can say what the other does not.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
 use serde_json::Value;
 
@@ -44,23 +44,11 @@ pub const PARAMETERS: &[Parameter] = &[
     of(Body, "safety_identifier", Text, Ignored, "Only informs."),
     of(Body, "seed", Integer, Refused, NO_COUNTERPART),
     of(Body, "service_tier", Text, IgnoredIf(TIERS), "There is one tier."),
-    of(
-        Body,
-        "stop",
-        StringOrArray,
-        Honoured,
-        "Texts at which the model stops; they are not part of the answer.",
-    ),
+    of(Body, "stop", StringOrArray, Honoured, "Texts at which the model stops, without saying them."),
     of(Body, "store", Boolean, Only(&[Neutral::Boolean(false)]), "Completions are not stored."),
     of(Body, "stream", Boolean, Honoured, "Whether to send the answer while the model speaks."),
     of(Body, "stream_options", Object, Honoured, "Only with `stream: true`."),
-    of(
-        Body,
-        "temperature",
-        Number,
-        Honoured,
-        "0 to 1; OpenAI's range above 1 has no counterpart and is refused.",
-    ),
+    of(Body, "temperature", Number, Honoured, "0 to 1; what OpenAI allows above 1 is refused."),
     of(Body, "thinking", Object, Refused, NO_EFFORT),
     of(Body, "tool_choice", StringOrObject, Only(NO_TOOL_CHOICE), NO_TOOLS),
     of(Body, "tools", Array, Only(&[EmptyArray]), NO_TOOLS),
@@ -74,13 +62,7 @@ pub const PARAMETERS: &[Parameter] = &[
     of(StreamOptions, "include_usage", Boolean, Honoured, "Whether the stream ends with the usage."),
     of(Message, "annotations", Array, Ignored, "They are the answer's, not the conversation's."),
     of(Message, "audio", Object, Refused, TEXT_ONLY),
-    of(
-        Message,
-        "content",
-        StringOrArray,
-        Honoured,
-        "A string, or parts of type `text` (assistant: also `refusal`).",
-    ),
+    of(Message, "content", StringOrArray, Honoured, "A string, or parts of text."),
     of(Message, "function_call", Object, Refused, NO_TOOLS),
     of(Message, "name", Text, Ignored, "The model is not told who of several speaks."),
     of(Message, "reasoning_content", Text, Ignored, "Earlier reasoning is not shown to the model again."),
@@ -96,7 +78,7 @@ pub const PARAMETERS: &[Parameter] = &[
     of(Part, "type", Text, Honoured, "`text`, or in an assistant's message `refusal`."),
 ];
 
-const KEEP_OFF: &str = "The provider and its key are the server's own.";
+pub(super) const KEEP_OFF: &str = "The provider and its key are the server's own.";
 const NO_COUNTERPART: &str = "The model's provider has no counterpart.";
 const NO_EFFORT: &str = "How much the model thinks cannot be set.";
 const NO_TOOLS: &str = "Tools are not supported.";
@@ -185,13 +167,8 @@ pub enum Kind {
 
 /// The table as Markdown, for the documentation.
 pub fn markdown() -> String {
-    let mut table = String::from("| parameter | type | treatment | note |\n|---|---|---|---|\n");
-    for Parameter { scope, name, kind, treatment, note } in PARAMETERS {
-        let kind = kind.describe().trim_start_matches("an ").trim_start_matches("a ");
-        let row = writeln!(table, "| `{}{name}` | {kind} | {treatment} | {note} |", scope.prefix());
-        row.expect("a string takes every line");
-    }
-    table
+    let head = "| parameter | type | treatment | note |\n|---|---|---|---|\n";
+    PARAMETERS.iter().fold(head.to_owned(), |table, row| table + &row.to_string() + "\n")
 }
 
 /// The row of the field `name` in `scope`.
@@ -281,6 +258,15 @@ impl fmt::Display for Neutral {
             Self::ListOf(is) => write!(f, "[\"{is}\"]"),
             Self::ObjectOfType(is) => write!(f, "{{\"type\":\"{is}\"}}"),
         }
+    }
+}
+
+impl fmt::Display for Parameter {
+    /// As a row of the Markdown table.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scope, name, kind, treatment, note } = self;
+        let kind = kind.describe().trim_start_matches("an ").trim_start_matches("a ");
+        write!(f, "| `{}{name}` | {kind} | {treatment} | {note} |", scope.prefix())
     }
 }
 

@@ -32,6 +32,7 @@ struct PromptDetails {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are the wire's")]
 struct CompletionDetails {
     reasoning_tokens: u64,
     audio_tokens: u64,

@@ -30,7 +30,9 @@ fn answer(include_usage: bool) -> Answer {
 fn stream(events: &[Event], include_usage: bool) -> String {
     let mut encoder = OpenAiChat.stream(&answer(include_usage));
     let mut out = Vec::new();
-    events.iter().for_each(|event| encoder.encode(event, &mut out));
+    for event in events {
+        encoder.encode(event, &mut out);
+    }
     String::from_utf8(out).expect("frames are UTF-8")
 }
 

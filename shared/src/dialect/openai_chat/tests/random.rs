@@ -15,8 +15,8 @@ impl Random {
     }
 
     /// One of `choices`.
-    pub(super) fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
-        &choices[self.below(choices.len())]
+    pub(super) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
     }
 
     /// `text` in pieces, some of them empty.

@@ -75,7 +75,7 @@ pub const TRY_AGAIN: Duration = Duration::from_secs(2);
 /// Attempts of a job that has not spoken.
 pub const ATTEMPTS: u32 = 3;
 /// How long a job may wait for a worker.
-pub const QUEUE_DEADLINE: Duration = Duration::from_mins(60);
+pub const QUEUE_DEADLINE: Duration = Duration::from_hours(1);
 /// How long one attempt may run.
 pub const JOB_WALL: Duration = Duration::from_mins(30);
 /// How long an attempt may go without a sign of life from the model.

@@ -121,14 +121,16 @@ impl Decoder {
 
 /// Kinds that change nothing in an answer. Closed, so that a new one is noticed. `assistant` and `user` repeat
 /// what `stream_event` and `result` tell.
-const QUIET: [&str; 9] = [
+const QUIET: [&str; 11] = [
     "assistant",
+    "auth_status",
     "command_lifecycle",
     "control_cancel_request",
     "keep_alive",
+    "prompt_suggestion",
     "rate_limit_event",
-    "streamlined_text",
     "tool_progress",
+    "tool_use_summary",
     "transcript_mirror",
     "user",
 ];

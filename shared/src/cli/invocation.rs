@@ -76,8 +76,12 @@ pub fn chat_arguments() -> Vec<&'static str> {
 ///   holds for native; JavaScript gives up after 300 s without a byte (node's fetch), so a relay that has
 ///   nothing to say has to send pings.
 ///
-/// A call upstream is `POST /v1/messages?beta=true` with `x-api-key`. On a port JavaScript first sends a
-/// `HEAD /`, whose answer it ignores. Neither build probes anything else or counts tokens.
+/// - JavaScript, every 5 minutes and when it exits, asks api.anthropic.com whether it may report metrics, with
+///   its key, and no switch stops it. So on a port the relay is also its proxy: it sees a `CONNECT`, and no
+///   name is looked up. (The proxy also spares the `HEAD /` that JavaScript begins with otherwise.) Native
+///   was seen to connect to nothing but its relay.
+///
+/// A call upstream is `POST /v1/messages?beta=true` with the token as `x-api-key`; no build counts tokens.
 pub fn environment(build: Build, slot: &Slot) -> Vec<(&'static str, OsString)> {
     let wall_ms = JOB_WALL.as_millis().to_string();
     let mut environment: Vec<(&'static str, OsString)> = vec![
@@ -98,7 +102,11 @@ pub fn environment(build: Build, slot: &Slot) -> Vec<(&'static str, OsString)> {
             environment.push(("ANTHROPIC_BASE_URL", "http://relay.invalid".into()));
         }
         Upstream::Port(port) => {
-            environment.push(("ANTHROPIC_BASE_URL", format!("http://127.0.0.1:{port}").into()));
+            let relay = format!("http://127.0.0.1:{port}");
+            environment.push(("ANTHROPIC_BASE_URL", relay.clone().into()));
+            // Whatever else it would reach goes to the relay too, which refuses it.
+            environment.push(("HTTPS_PROXY", relay.into()));
+            environment.push(("NO_PROXY", "127.0.0.1".into()));
         }
     }
     let native: &[_] = if build == Build::Native { &NATIVE_SWITCHES } else { &[] };

@@ -102,6 +102,8 @@ fn delta(index: u32, delta: &RawValue) -> Option<Line> {
     Some(Line::Events(vec![event]))
 }
 
+/// The opening of a block. Text or arguments that it might carry already are left out, as the CLI itself leaves
+/// them out: the Messages API sends them empty, and all content as deltas.
 fn block(index: u32, block: &RawValue) -> Option<Line> {
     let block: ContentBlock = serde_json::from_str(block.get()).ok()?;
     let block = match &*block.kind {

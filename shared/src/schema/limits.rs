@@ -95,6 +95,18 @@ pub const RESCUE_EVERY: Duration = Duration::from_secs(2);
 
 /// How long a statement waits for SQLite's write lock.
 pub const STORE_BUSY: Duration = Duration::from_secs(5);
+/// Connections of a process that read; writers wait for each other anyway, so there is one of those.
+pub const STORE_READERS: u32 = 3;
+/// How long a starting process waits for another one that migrates the database.
+pub const MIGRATE_WAIT: Duration = Duration::from_mins(1);
+/// Size to which SQLite's write-ahead log is cut back after a burst, in bytes.
+pub const WAL_BYTES: u32 = 32 << 20;
+/// Chunks stored with one statement: seven values each, of the 32,766 that SQLite binds.
+pub const CHUNKS_PER_INSERT: usize = 2_000;
+/// Tasks with nothing to do that one claim puts away, so that it holds the write lock for a bounded time.
+pub const CLAIM_PASSES: u32 = 100;
+/// Jobs of each kind that one rescue takes up.
+pub const RESCUE_BATCH: u32 = 500;
 /// Pause between a worker's heartbeats.
 pub const BEAT: Duration = Duration::from_secs(2);
 /// Silence after which a worker counts as dead. More than `STORE_BUSY` and two beats, so that a locked
@@ -104,6 +116,8 @@ pub const DEAD_AFTER: Duration = Duration::from_secs(15);
 pub const SWEEP: Duration = Duration::from_millis(250);
 /// Rings that may wait in a process before the sweep has to find the work.
 pub const RING_BACKLOG: usize = 4_096;
+/// Rings in one datagram, 17 bytes each: far below any socket buffer.
+pub const RINGS_PER_DATAGRAM: usize = 256;
 /// Appends that may wait for the group commit; past it the CLI's output is not read on.
 pub const APPEND_BACKLOG: usize = 2_000;
 /// Pause before a store operation that failed is tried again.

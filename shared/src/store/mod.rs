@@ -3,7 +3,18 @@
 //! The `job` row is the truth, the apalis task a wake-up, a ring a hint, the sweep the safety net: each
 //! of the last three may be lost or doubled without harm.
 
+#[cfg(test)]
+mod conformance;
+mod doorbell;
+mod fate;
 mod patience;
+mod queue;
+mod sqlite;
+mod url;
+mod worker_lock;
+
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
@@ -13,7 +24,35 @@ use crate::schema::{
     WorkerReport,
 };
 
-pub use patience::Patience;
+pub use self::patience::Patience;
+pub use self::sqlite::SqliteStore;
+pub use self::url::database_path;
+pub use self::worker_lock::WorkerLock;
+
+/// Opens the store that the URL names, creating and migrating what is missing.
+pub async fn open(database_url: &str) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(Arc::new(SqliteStore::open(&database_path(database_url)?).await?))
+}
+
+/// The store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another kind of database.
+    #[error("databases of the kind {0:?} are not supported; give a path or sqlite:<path>")]
+    Scheme(String),
+    /// Not the path of a file, or with options behind it.
+    #[error("{0:?} does not name a database file")]
+    Path(String),
+    /// A file or directory that cannot be made or locked.
+    #[error("cannot use {0:?}: {1}")]
+    File(PathBuf, #[source] std::io::Error),
+    /// The file is no usable database.
+    #[error("cannot open the database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The database is newer than this version, or broken.
+    #[error("cannot migrate the database: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+}
 
 /// Times are milliseconds since the Unix epoch, read by the caller.
 pub type Millis = i64;

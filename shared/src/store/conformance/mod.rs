@@ -1,0 +1,73 @@
+//! What every store must do, as tests over `dyn Store`. A store passes by giving a [`Bench`] and naming it
+//! in [`conformance!`].
+
+pub(super) mod append;
+pub(super) mod bell;
+mod bench;
+pub(super) mod cancel;
+pub(super) mod claim;
+pub(super) mod fleet;
+pub(super) mod life;
+pub(super) mod rescue;
+pub(super) mod stray;
+
+pub(super) use self::bench::{Bench, Tamper};
+
+/// One test per case, each on a bench of its own.
+macro_rules! conformance {
+    ($bench:ident: $($group:ident { $($case:ident)+ })+) => {
+        $(mod $group {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let bench = super::$bench().await;
+                crate::store::conformance::$group::$case(&bench).await;
+            })+
+        })+
+    };
+    ($bench:ident) => {
+        crate::store::conformance::conformance! { $bench:
+            append {
+                a_lost_lease_writes_nothing_and_harms_nobody
+                nothing_follows_the_end
+                storing_twice_is_storing_once
+                sequence_numbers_rise_across_attempts
+                a_requeued_job_waits_to_the_millisecond
+                a_job_that_cannot_go_back_ends
+                a_large_batch_is_one_commit
+            }
+            bell { what_is_committed_is_rung }
+            cancel { a_queued_job_ends_at_once a_running_job_is_marked_for_its_worker the_end_is_final }
+            claim {
+                no_job_is_claimed_twice
+                the_oldest_comes_first
+                who_has_not_beaten_claims_nothing
+                a_job_past_its_deadline_expires_and_the_next_is_claimed
+                a_poisoned_job_stops
+            }
+            fleet { the_living_are_told_from_the_dead the_last_models_are_remembered }
+            life {
+                a_job_is_told_from_beginning_to_end
+                a_full_queue_takes_no_more
+                events_are_read_from_any_number
+                only_old_jobs_are_pruned
+            }
+            rescue {
+                a_silent_job_goes_back
+                a_job_that_spoke_ends_with_one_error
+                a_job_that_was_called_off_ends_as_cancelled
+                nobody_rescues_themselves
+                a_late_beat_takes_the_right_to_judge
+                who_beats_again_keeps_the_job
+                what_a_retired_worker_left_is_taken_up
+                the_deadline_passes_without_workers
+            }
+            stray {
+                unreadable_tasks_are_put_away
+                tasks_without_a_job_are_put_away
+                doubled_tasks_run_once
+                lost_tasks_are_made_again
+            }
+        }
+    };
+}
+pub(super) use conformance;

@@ -1,0 +1,263 @@
+//! The queue library's tables: tasks, which wake workers up, and the workers' rows they refer to.
+//!
+//! Nothing outside this file and the migrations knows apalis. Its tasks go in through its own code; they
+//! are claimed and finished by our own statements, because its polling loop runs jobs twice when workers
+//! come and go. All statements run on the caller's connection, mostly inside its transaction.
+
+use apalis_core::task::builder::TaskBuilder;
+use apalis_core::task::task_id::TaskId;
+use sqlx::SqliteConnection;
+use ulid::Ulid;
+
+use super::{Millis, StoreError};
+use crate::schema::{JobId, JobState, WorkerId};
+
+/// The queue's name in `Jobs.job_type`. Spelled out in the statements below, which the planner needs to
+/// choose the partial index.
+const QUEUE: &str = "chat";
+
+/// A task that may be claimed.
+pub(super) struct DueTask {
+    /// Its identifier.
+    pub(super) id: String,
+    /// The job it stands for; `None` where the payload is not one of ours.
+    pub(super) job: Option<JobId>,
+}
+
+/// The identifier of a job's own task: a ULID of the same bytes, so that tasks sort by age as jobs do.
+pub(super) fn task_id(job: JobId) -> String {
+    ulid(job).to_string()
+}
+
+fn ulid(job: JobId) -> Ulid {
+    Ulid::from_bytes(*job.uuid().as_bytes())
+}
+
+/// Adds the job's task. Its payload is the job's id in JSON, as apalis' own codec writes it.
+pub(super) async fn push(
+    conn: &mut SqliteConnection,
+    job: JobId,
+    max_attempts: u32,
+    run_at: Millis,
+) -> Result<(), StoreError> {
+    let payload = serde_json::to_vec(&job).map_err(|error| StoreError::Corrupt(format!("{job}: {error}")))?;
+    let task = TaskBuilder::new(payload)
+        .task_id(TaskId::from_ulid(ulid(job)))
+        .idempotency_key(job.to_string())
+        .max_attempts(usize::try_from(max_attempts).unwrap_or(usize::MAX))
+        .run_at_timestamp(u64::try_from(seconds(run_at)).unwrap_or(0))
+        .build();
+    match apalis_sqlite::queries::push_tasks(conn, QUEUE, &[task]).await {
+        Ok(()) => Ok(()),
+        Err(apalis_sqlite::Error::Database(error)) => Err(error.into()),
+        Err(error) => Err(StoreError::Corrupt(format!("task of {job}: {error}"))),
+    }
+}
+
+/// The task that is to be claimed next. A job's exact `not_before_ms` holds its task back; a task without
+/// a job is not held back, so that it is found and put away.
+pub(super) async fn due(conn: &mut SqliteConnection, now: Millis) -> Result<Option<DueTask>, StoreError> {
+    let row: Option<(String, Vec<u8>)> = sqlx::query_as(
+        "SELECT t.id, t.job FROM Jobs AS t LEFT JOIN job AS j ON j.id = t.idempotency_key
+         WHERE t.job_type = 'chat' AND t.status = 'Pending' AND t.lock_by IS NULL AND t.run_at <= ?1
+           AND coalesce(j.not_before_ms, 0) <= ?2
+         ORDER BY t.priority DESC, t.run_at, t.id LIMIT 1",
+    )
+    .bind(seconds(now))
+    .bind(now)
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|(id, payload)| DueTask { id, job: serde_json::from_slice(&payload).ok() }))
+}
+
+/// Marks the task as being worked on.
+pub(super) async fn take(
+    conn: &mut SqliteConnection,
+    task: &str,
+    worker: &WorkerId,
+    attempt: u32,
+    now: Millis,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE Jobs SET status = 'Running', lock_by = ?2, lock_at = ?3, attempts = ?4, done_at = NULL WHERE id = ?1",
+    )
+    .bind(task)
+    .bind(&worker.0)
+    .bind(seconds(now))
+    .bind(attempt)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Lets the task be claimed again from `run_at` on. Without effect if the task is lost: the sweep makes a
+/// new one.
+pub(super) async fn give_back(
+    conn: &mut SqliteConnection,
+    task: &str,
+    run_at: Millis,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE Jobs SET status = 'Pending', lock_by = NULL, lock_at = NULL, done_at = NULL, run_at = ?2 WHERE id = ?1",
+    )
+    .bind(task)
+    .bind(seconds(run_at))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// How a task ended, in the queue library's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TaskEnd {
+    /// Its job has its answer, or there was nothing to do.
+    Done,
+    /// Its job failed.
+    Failed,
+    /// Its job was called off or expired, or it stood for no job at all.
+    Killed,
+}
+
+impl TaskEnd {
+    /// The end of a task whose job ended in `state`.
+    pub(super) fn of(state: JobState) -> Self {
+        match state {
+            JobState::Queued | JobState::Running | JobState::Completed => Self::Done,
+            JobState::Failed => Self::Failed,
+            JobState::Cancelled | JobState::Expired => Self::Killed,
+        }
+    }
+
+    fn status(self) -> &'static str {
+        match self {
+            Self::Done => "Done",
+            Self::Failed => "Failed",
+            Self::Killed => "Killed",
+        }
+    }
+
+    fn result(self) -> &'static str {
+        match self {
+            Self::Done => r#"{"Ok":null}"#,
+            Self::Failed => r#"{"Err":"failed"}"#,
+            Self::Killed => r#"{"Err":"called off"}"#,
+        }
+    }
+}
+
+/// Puts the task away. Its attempts are used up with it, so that no stock worker takes a failed one.
+pub(super) async fn finish(
+    conn: &mut SqliteConnection,
+    task: &str,
+    end: TaskEnd,
+    now: Millis,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE Jobs SET status = ?2, last_result = ?3, done_at = ?4, attempts = max(attempts, max_attempts) WHERE id = ?1",
+    )
+    .bind(task)
+    .bind(end.status())
+    .bind(end.result())
+    .bind(seconds(now))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Deletes whatever tasks stand for the job.
+pub(super) async fn forget(conn: &mut SqliteConnection, job: JobId, task: &str) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM Jobs WHERE id IN (?1, ?2)")
+        .bind(task)
+        .bind(task_id(job))
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query("DELETE FROM Jobs WHERE job_type = 'chat' AND idempotency_key = ?1")
+        .bind(job.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Waiting jobs that no task will wake a worker for, at most `limit`.
+pub(super) async fn taskless(conn: &mut SqliteConnection, limit: u32) -> Result<Vec<String>, StoreError> {
+    let ids = sqlx::query_scalar(
+        "SELECT id FROM job WHERE state = 'queued' AND NOT EXISTS (
+             SELECT 1 FROM Jobs AS t WHERE t.id = job.task AND t.status = 'Pending' AND t.lock_by IS NULL)
+         LIMIT ?1",
+    )
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    Ok(ids)
+}
+
+/// Keeps up the worker's row, which claimed tasks refer to.
+pub(super) async fn beat(
+    conn: &mut SqliteConnection,
+    worker: &WorkerId,
+    started_at: Millis,
+    now: Millis,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO Workers (id, worker_type, storage_name, layers, last_seen, started_at)
+         VALUES (?1, 'chat', 'drover', '', ?2, ?3) ON CONFLICT (id) DO UPDATE SET last_seen = excluded.last_seen",
+    )
+    .bind(&worker.0)
+    .bind(seconds(now))
+    .bind(seconds(started_at))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Deletes what nothing refers to any more: workers silent since `before`, and ended tasks that stood for
+/// no job. At most `limit` of each.
+pub(super) async fn tidy(conn: &mut SqliteConnection, before: Millis, limit: u32) -> Result<(), StoreError> {
+    sqlx::query(
+        "DELETE FROM Jobs WHERE id IN (
+             SELECT t.id FROM Jobs AS t WHERE t.status IN ('Done', 'Failed', 'Killed') AND t.done_at IS NOT NULL
+               AND t.done_at < ?1 AND t.job_type = 'chat'
+               AND NOT EXISTS (SELECT 1 FROM job WHERE id = t.idempotency_key) LIMIT ?2)",
+    )
+    .bind(seconds(before))
+    .bind(limit)
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query(
+        "DELETE FROM Workers WHERE id IN (
+             SELECT w.id FROM Workers AS w WHERE w.worker_type = 'chat' AND w.last_seen < ?1
+               AND NOT EXISTS (SELECT 1 FROM Jobs WHERE lock_by = w.id) LIMIT ?2)",
+    )
+    .bind(seconds(before))
+    .bind(limit)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The queue library counts in whole seconds.
+fn seconds(at: Millis) -> i64 {
+    at.div_euclid(1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use apalis_core::backend::codec::Codec;
+    use apalis_sqlite::JsonCodec;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn the_payload_is_what_the_librarys_codec_writes() {
+        let job = JobId::from_uuid(Uuid::from_u128(7));
+        let codec = JsonCodec::<Vec<u8>>::default();
+        assert_eq!(codec.encode(&job).expect("encoded"), serde_json::to_vec(&job).expect("encoded"));
+    }
+
+    #[test]
+    fn tasks_sort_as_their_jobs_do() {
+        let ids = [1_u128, 2, 1 << 80, u128::MAX].map(|n| task_id(JobId::from_uuid(Uuid::from_u128(n))));
+        assert!(ids.is_sorted(), "{ids:?}");
+    }
+}

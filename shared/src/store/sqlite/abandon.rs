@@ -1,0 +1,70 @@
+//! Carrying out what is decided about a job whose attempt ended without an outcome.
+
+use sqlx::SqliteConnection;
+
+use super::error::corrupt;
+use super::job;
+use crate::schema::JobId;
+use crate::store::fate::{self, Fate, Left};
+use crate::store::{Millis, StoreError, queue};
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    cancel_reason: Option<String>,
+    attempts: u32,
+    max_attempts: u32,
+    task: String,
+    spoken: bool,
+}
+
+/// Gives a running job up: back into the queue, not before `not_before`, or to its end. Returns which.
+pub(super) async fn abandon(
+    conn: &mut SqliteConnection,
+    id: JobId,
+    not_before: Millis,
+    now: Millis,
+) -> Result<Fate, StoreError> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT cancel_reason, attempts, max_attempts, task,
+                EXISTS (SELECT 1 FROM chunk WHERE chunk.job = job.id AND speaks = 1) AS spoken
+         FROM job WHERE id = ?1",
+    )
+    .bind(id.to_string())
+    .fetch_optional(&mut *conn)
+    .await?;
+    let row = row.ok_or_else(|| corrupt(id, "gone in the middle of a transaction"))?;
+    let fate = fate::decide(row.left(id)?);
+    match &fate {
+        Fate::Requeue => requeue(conn, id, &row.task, not_before).await?,
+        Fate::End(event) => job::end(conn, id, event, now).await?,
+    }
+    Ok(fate)
+}
+
+impl Row {
+    fn left(&self, id: JobId) -> Result<Left, StoreError> {
+        let reason = self.cancel_reason.as_deref();
+        Ok(Left {
+            cancel: reason.map(|name| job::parse_reason(&id.to_string(), name)).transpose()?,
+            spoken: self.spoken,
+            attempts: self.attempts,
+            max_attempts: self.max_attempts,
+        })
+    }
+}
+
+async fn requeue(
+    conn: &mut SqliteConnection,
+    id: JobId,
+    task: &str,
+    not_before: Millis,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE job SET state = 'queued', lease = NULL, not_before_ms = ?2 WHERE id = ?1 AND state = 'running'",
+    )
+    .bind(id.to_string())
+    .bind(not_before)
+    .execute(&mut *conn)
+    .await?;
+    queue::give_back(conn, task, not_before).await
+}

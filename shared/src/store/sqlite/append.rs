@@ -1,0 +1,123 @@
+//! Storing what workers say: the hot path.
+
+use std::collections::HashSet;
+
+use sqlx::SqliteConnection;
+
+use super::chunk::{self, ChunkKey, NewChunk};
+use super::{SqliteStore, abandon, job};
+use crate::schema::{Event, JobId, limits};
+use crate::store::fate::Fate;
+use crate::store::{Append, Appended, Lease, Millis, Ring, RingRole, StoreError};
+
+/// Stores a batch in one commit. One without endings is a single statement.
+pub(super) async fn append(
+    store: &SqliteStore,
+    batch: &[Append],
+    now: Millis,
+) -> Result<Vec<Appended>, StoreError> {
+    if batch.is_empty() {
+        return Ok(Vec::new());
+    }
+    let live = before_their_end(batch);
+    let chunks = batch
+        .iter()
+        .zip(&live)
+        .filter(|(append, live)| **live && !append.events.is_empty())
+        .map(|(append, _)| NewChunk::of(append))
+        .collect::<Result<Vec<_>, _>>()?;
+    if chunks.len() <= limits::CHUNKS_PER_INSERT && !batch.iter().any(gives_up_job) {
+        let stored = chunk::insert_fenced(&mut *store.writer.acquire().await?, &chunks).await?;
+        let outcomes: Vec<_> =
+            batch.iter().map(|append| outcome(stored.contains(&chunk::key(append)))).collect();
+        ring(store, batch, &outcomes, false);
+        return Ok(outcomes);
+    }
+    let mut tx = store.begin().await?;
+    let stored = chunk::insert_fenced(&mut tx, &chunks).await?;
+    let mut outcomes = Vec::with_capacity(batch.len());
+    let mut requeued = false;
+    for (append, live) in batch.iter().zip(&live) {
+        let done = *live && finish(&mut tx, append, &stored, now, &mut requeued).await?;
+        outcomes.push(outcome(done));
+    }
+    tx.commit().await?;
+    ring(store, batch, &outcomes, requeued);
+    Ok(outcomes)
+}
+
+/// Which entries do not come after one that gives their job up: those that do have lost their lease.
+fn before_their_end(batch: &[Append]) -> Vec<bool> {
+    let mut given_up: HashSet<&Lease> = HashSet::new();
+    batch
+        .iter()
+        .map(|append| {
+            let live = !given_up.contains(&append.lease);
+            if gives_up_job(append) {
+                given_up.insert(&append.lease);
+            }
+            live
+        })
+        .collect()
+}
+
+/// Whether the job leaves its worker with this entry.
+fn gives_up_job(append: &Append) -> bool {
+    append.requeue_after_ms.is_some() || ending(append).is_some()
+}
+
+fn ending(append: &Append) -> Option<&Event> {
+    append.events.last().filter(|event| event.terminal_state().is_some())
+}
+
+/// Settles the job where the entry ends it or gives it back. Whether the entry was stored.
+async fn finish(
+    conn: &mut SqliteConnection,
+    append: &Append,
+    stored: &HashSet<ChunkKey>,
+    now: Millis,
+    requeued: &mut bool,
+) -> Result<bool, StoreError> {
+    let held = if append.events.is_empty() {
+        holds(conn, &append.lease).await?
+    } else {
+        stored.contains(&chunk::key(append))
+    };
+    if !held {
+        return Ok(false);
+    }
+    if let Some(event) = ending(append) {
+        job::settle(conn, append.lease.job, event, now).await?;
+    } else if let Some(delay) = append.requeue_after_ms {
+        let not_before = now.saturating_add(i64::try_from(delay).unwrap_or(i64::MAX));
+        let fate = abandon::abandon(conn, append.lease.job, not_before, now).await?;
+        *requeued |= fate == Fate::Requeue;
+    }
+    Ok(true)
+}
+
+/// Whether the lease is the one the job runs under.
+async fn holds(conn: &mut SqliteConnection, lease: &Lease) -> Result<bool, StoreError> {
+    let held = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND lease = ?2 AND state = 'running')",
+    )
+    .bind(lease.job.to_string())
+    .bind(lease.token.to_string())
+    .fetch_one(conn)
+    .await?;
+    Ok(held)
+}
+
+fn outcome(stored: bool) -> Appended {
+    if stored { Appended::Stored } else { Appended::Fenced }
+}
+
+/// Rings the readers of every job that was written to, and the workers if one can be claimed again.
+fn ring(store: &SqliteStore, batch: &[Append], outcomes: &[Appended], requeued: bool) {
+    let stored = batch.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Appended::Stored);
+    let jobs: HashSet<JobId> = stored.map(|(append, _)| append.lease.job).collect();
+    store.ring_events(jobs);
+    if requeued {
+        store.bell.ring(RingRole::Worker, [Ring::Task]);
+    }
+}

@@ -1,0 +1,155 @@
+//! Claiming: the next task, its job, and the lease, in one transaction.
+
+use sqlx::SqliteConnection;
+
+use super::error::corrupt;
+use super::{SqliteStore, job, worker};
+use crate::schema::{
+    Event, Failure, FailureKind, JobId, JobSpec, JobState, LeaseToken, Usage, WorkerId, limits,
+};
+use crate::store::queue::{self, DueTask, TaskEnd};
+use crate::store::{Claim, Lease, Millis, StoreError};
+
+/// Claims the next job. Looks before it takes the write lock, so that idle polling locks nobody out.
+pub(super) async fn claim(
+    store: &SqliteStore,
+    worker: &WorkerId,
+    token: LeaseToken,
+    now: Millis,
+) -> Result<Option<Claim>, StoreError> {
+    let nothing_due = queue::due(&mut *store.readers.acquire().await?, now).await?.is_none();
+    if nothing_due {
+        return Ok(None);
+    }
+    let mut tx = store.begin().await?;
+    worker::require_present(&mut tx, worker).await?;
+    let mut ended = Vec::new();
+    let claim = next(&mut tx, &Claimant { worker, token, now }, &mut ended).await?;
+    tx.commit().await?;
+    store.ring_events(ended);
+    Ok(claim)
+}
+
+/// Who claims, under which lease, when.
+struct Claimant<'a> {
+    worker: &'a WorkerId,
+    token: LeaseToken,
+    now: Millis,
+}
+
+/// Goes through the tasks until one has a job to run. Jobs that end on the way are added to `ended`.
+async fn next(
+    conn: &mut SqliteConnection,
+    by: &Claimant<'_>,
+    ended: &mut Vec<JobId>,
+) -> Result<Option<Claim>, StoreError> {
+    for _ in 0..limits::CLAIM_PASSES {
+        let Some(task) = queue::due(conn, by.now).await? else { return Ok(None) };
+        let row = match task.job {
+            Some(id) => Row::read(conn, id).await?,
+            None => None,
+        };
+        match verdict(task.job, row, by.now)? {
+            Verdict::PutAway(end) => queue::finish(conn, &task.id, end, by.now).await?,
+            Verdict::End(id, event) => {
+                let state = event.terminal_state().unwrap_or(JobState::Failed);
+                job::end(conn, id, &event, by.now).await?;
+                queue::finish(conn, &task.id, TaskEnd::of(state), by.now).await?;
+                ended.push(id);
+            }
+            Verdict::Run(id, row, spec) => return start(conn, by, &task, id, *row, *spec).await.map(Some),
+        }
+    }
+    Ok(None)
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    state: String,
+    attempts: u32,
+    max_attempts: u32,
+    created_at_ms: Millis,
+    deadline_at_ms: Millis,
+    last_seq: i64,
+    spec: Option<String>,
+}
+
+impl Row {
+    async fn read(conn: &mut SqliteConnection, id: JobId) -> Result<Option<Self>, StoreError> {
+        let row = sqlx::query_as(
+            "SELECT state, attempts, max_attempts, created_at_ms, deadline_at_ms,
+                    (SELECT coalesce(max(seq), 0) FROM chunk WHERE chunk.job = job.id) AS last_seq,
+                    (SELECT body FROM spec WHERE spec.job = job.id) AS spec
+             FROM job WHERE id = ?1",
+        )
+        .bind(id.to_string())
+        .fetch_optional(conn)
+        .await?;
+        Ok(row)
+    }
+}
+
+/// What a task is good for.
+enum Verdict {
+    /// Nothing: it stands for no job, or for one that has ended or runs.
+    PutAway(TaskEnd),
+    /// Its job ends here.
+    End(JobId, Event),
+    /// Its job is to be run.
+    Run(JobId, Box<Row>, Box<JobSpec>),
+}
+
+fn verdict(id: Option<JobId>, row: Option<Row>, now: Millis) -> Result<Verdict, StoreError> {
+    let Some((id, row)) = id.zip(row) else { return Ok(Verdict::PutAway(TaskEnd::Killed)) };
+    if job::parse_state(id, &row.state)? != JobState::Queued {
+        return Ok(Verdict::PutAway(TaskEnd::Done));
+    }
+    if row.deadline_at_ms <= now {
+        return Ok(Verdict::End(id, Event::Expired));
+    }
+    if row.attempts >= row.max_attempts {
+        return Ok(Verdict::End(id, failed(FailureKind::AttemptsExhausted, "No attempt is left.")));
+    }
+    Ok(match row.spec.as_deref().map(serde_json::from_str) {
+        Some(Ok(spec)) => Verdict::Run(id, Box::new(row), Box::new(spec)),
+        Some(Err(_)) | None => {
+            Verdict::End(id, failed(FailureKind::BadPayload, "The queued job could not be read."))
+        }
+    })
+}
+
+fn failed(kind: FailureKind, message: &str) -> Event {
+    Event::Failed { failure: Failure::new(kind, message), usage: Usage::default() }
+}
+
+/// Moves the job to running, under the claimant's lease.
+async fn start(
+    conn: &mut SqliteConnection,
+    by: &Claimant<'_>,
+    task: &DueTask,
+    id: JobId,
+    row: Row,
+    spec: JobSpec,
+) -> Result<Claim, StoreError> {
+    let attempt = row.attempts + 1;
+    sqlx::query(
+        "UPDATE job SET state = 'running', attempts = ?2, worker = ?3, lease = ?4, task = ?5, started_at_ms = ?6
+         WHERE id = ?1",
+    )
+    .bind(id.to_string())
+    .bind(attempt)
+    .bind(&by.worker.0)
+    .bind(by.token.to_string())
+    .bind(&task.id)
+    .bind(by.now)
+    .execute(&mut *conn)
+    .await?;
+    queue::take(conn, &task.id, by.worker, attempt, by.now).await?;
+    Ok(Claim {
+        lease: Lease { job: id, attempt, worker: by.worker.clone(), token: by.token },
+        spec,
+        max_attempts: row.max_attempts,
+        last_seq: u64::try_from(row.last_seq).map_err(|error| corrupt(id, error))?,
+        created_at_ms: row.created_at_ms,
+    })
+}

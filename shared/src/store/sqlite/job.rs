@@ -1,0 +1,237 @@
+//! The table `job`, and `spec` beside it.
+
+use std::str::FromStr;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sqlx::{SqliteConnection, SqlitePool};
+
+use super::error::corrupt;
+use super::{SqliteStore, chunk};
+use crate::schema::{CancelReason, Event, Failure, Job, JobId, JobState, NewJob, Owner, Usage, WorkerId};
+use crate::store::queue::{self, TaskEnd};
+use crate::store::{Millis, Ring, RingRole, StoreError};
+
+/// Whether `max_queued` jobs wait already.
+pub(super) async fn queue_is_full(conn: &mut SqliteConnection, max_queued: u64) -> Result<bool, StoreError> {
+    let limit = i64::try_from(max_queued).unwrap_or(i64::MAX);
+    let queued: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM job WHERE state = 'queued' LIMIT ?1)")
+            .bind(limit)
+            .fetch_one(conn)
+            .await?;
+    Ok(queued >= limit)
+}
+
+/// Adds a queued job.
+pub(super) async fn insert(conn: &mut SqliteConnection, job: &NewJob) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO job (id, owner, state, model, max_attempts, task, created_at_ms, deadline_at_ms)
+         VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7)",
+    )
+    .bind(job.id.to_string())
+    .bind(&job.owner.0)
+    .bind(&job.spec.model)
+    .bind(job.max_attempts)
+    .bind(queue::task_id(job.id))
+    .bind(job.created_at_ms)
+    .bind(job.deadline_at_ms)
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query("INSERT INTO spec (job, body) VALUES (?1, ?2)")
+        .bind(job.id.to_string())
+        .bind(to_json(job.id, &job.spec)?)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Ends a job that is queued or running with `event`, which is stored as its last.
+pub(super) async fn end(
+    conn: &mut SqliteConnection,
+    id: JobId,
+    event: &Event,
+    now: Millis,
+) -> Result<(), StoreError> {
+    chunk::add_last(conn, id, event).await?;
+    settle(conn, id, event, now).await
+}
+
+/// Puts a job into the state that `event`, already stored, ends it in, and its task away.
+pub(super) async fn settle(
+    conn: &mut SqliteConnection,
+    id: JobId,
+    event: &Event,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let Some(outcome) = Outcome::of(event) else {
+        return Err(corrupt(id, "ended by an event that ends nothing"));
+    };
+    let task: Option<String> = sqlx::query_scalar(
+        "UPDATE job SET state = ?2, failure = ?3, usage = ?4, finished_at_ms = ?5, lease = NULL
+         WHERE id = ?1 AND state IN ('queued', 'running') RETURNING task",
+    )
+    .bind(id.to_string())
+    .bind(outcome.state.as_str())
+    .bind(outcome.failure.map(|failure| to_json(id, failure)).transpose()?)
+    .bind(to_json(id, &outcome.usage)?)
+    .bind(now)
+    .fetch_optional(&mut *conn)
+    .await?;
+    match task {
+        Some(task) => queue::finish(conn, &task, TaskEnd::of(outcome.state), now).await,
+        None => Ok(()),
+    }
+}
+
+/// What a terminal event says of its job.
+struct Outcome<'a> {
+    state: JobState,
+    failure: Option<&'a Failure>,
+    usage: Usage,
+}
+
+impl<'a> Outcome<'a> {
+    fn of(event: &'a Event) -> Option<Self> {
+        let state = event.terminal_state()?;
+        let (failure, usage) = match event {
+            Event::Completed { usage, .. } | Event::Cancelled { usage, .. } => (None, *usage),
+            Event::Failed { failure, usage } => (Some(failure), *usage),
+            _ => (None, Usage::default()),
+        };
+        Some(Self { state, failure, usage })
+    }
+}
+
+/// Calls a job off: a queued one ends, a running one is marked.
+pub(super) async fn cancel(
+    store: &SqliteStore,
+    id: JobId,
+    reason: CancelReason,
+    now: Millis,
+) -> Result<Option<JobState>, StoreError> {
+    let mut tx = store.begin().await?;
+    let state: Option<String> = sqlx::query_scalar("SELECT state FROM job WHERE id = ?1")
+        .bind(id.to_string())
+        .fetch_optional(&mut *tx)
+        .await?;
+    let Some(state) = state.map(|name| parse_state(id, &name)).transpose()? else { return Ok(None) };
+    match state {
+        JobState::Queued => {
+            end(&mut tx, id, &Event::Cancelled { reason, usage: Usage::default() }, now).await?;
+            tx.commit().await?;
+            store.ring_events([id]);
+        }
+        JobState::Running => {
+            // The first reason stays: the worker may be acting on it.
+            sqlx::query("UPDATE job SET cancel_reason = coalesce(cancel_reason, ?2) WHERE id = ?1")
+                .bind(id.to_string())
+                .bind(reason.as_str())
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            store.bell.ring(RingRole::Worker, [Ring::CalledOff(id)]);
+        }
+        JobState::Completed | JobState::Failed | JobState::Cancelled | JobState::Expired => {}
+    }
+    Ok(Some(state))
+}
+
+/// The worker's running jobs that were called off.
+pub(super) async fn called_off(
+    readers: &SqlitePool,
+    worker: &WorkerId,
+) -> Result<Vec<(JobId, CancelReason)>, StoreError> {
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "SELECT id, cancel_reason FROM job
+         WHERE state = 'running' AND worker = ?1 AND cancel_reason IS NOT NULL",
+    )
+    .bind(&worker.0)
+    .fetch_all(readers)
+    .await?;
+    rows.iter().map(|(id, reason)| Ok((parse_id(id)?, parse_reason(id, reason)?))).collect()
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    owner: String,
+    state: String,
+    model: String,
+    attempts: u32,
+    max_attempts: u32,
+    worker: Option<String>,
+    created_at_ms: Millis,
+    started_at_ms: Option<Millis>,
+    finished_at_ms: Option<Millis>,
+    failure: Option<String>,
+    usage: Option<String>,
+}
+
+/// A job as its row tells it.
+pub(super) async fn read(readers: &SqlitePool, id: JobId) -> Result<Option<Job>, StoreError> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT owner, state, model, attempts, max_attempts, worker, created_at_ms, started_at_ms,
+                finished_at_ms, failure, usage
+         FROM job WHERE id = ?1",
+    )
+    .bind(id.to_string())
+    .fetch_optional(readers)
+    .await?;
+    row.map(|row| row.into_job(id)).transpose()
+}
+
+impl Row {
+    fn into_job(self, id: JobId) -> Result<Job, StoreError> {
+        Ok(Job {
+            id,
+            owner: Owner(self.owner),
+            state: parse_state(id, &self.state)?,
+            model: self.model,
+            attempts: self.attempts,
+            max_attempts: self.max_attempts,
+            worker: self.worker.map(WorkerId),
+            created_at_ms: self.created_at_ms,
+            started_at_ms: self.started_at_ms,
+            finished_at_ms: self.finished_at_ms,
+            failure: self.failure.map(|json| from_json(id, &json)).transpose()?,
+            usage: self.usage.map(|json| from_json(id, &json)).transpose()?,
+        })
+    }
+}
+
+/// The id in a row's key.
+pub(super) fn parse_id(text: &str) -> Result<JobId, StoreError> {
+    JobId::from_str(text).map_err(|error| corrupt(format!("job {text}"), error))
+}
+
+/// The state in the row of job `id`.
+pub(super) fn parse_state(id: JobId, name: &str) -> Result<JobState, StoreError> {
+    JobState::parse(name).ok_or_else(|| corrupt(id, format!("unknown state {name}")))
+}
+
+/// The reason in the row of job `id`.
+pub(super) fn parse_reason(id: &str, name: &str) -> Result<CancelReason, StoreError> {
+    CancelReason::parse(name).ok_or_else(|| corrupt(id, format!("unknown reason {name}")))
+}
+
+fn to_json(id: JobId, value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| corrupt(id, error))
+}
+
+fn from_json<T: DeserializeOwned>(id: JobId, json: &str) -> Result<T, StoreError> {
+    serde_json::from_str(json).map_err(|error| corrupt(id, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_states_in_the_database_are_those_of_the_enum() {
+        let sql = include_str!("../../../../migrations/sqlite/0001_job.sql");
+        let list = sql.split_once("CHECK (state IN (").and_then(|(_, rest)| rest.split_once("))"));
+        let names: Vec<&str> =
+            list.expect("a CHECK of the state").0.split(", ").map(|name| name.trim_matches('\'')).collect();
+        assert_eq!(names, JobState::ALL.map(JobState::as_str));
+    }
+}

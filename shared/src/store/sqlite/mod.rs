@@ -1,0 +1,140 @@
+//! The store in one SQLite file, for any number of processes on one machine.
+//!
+//! Every process has one connection that writes and a few that read. Transactions that write begin with
+//! `BEGIN IMMEDIATE`, so that none finds out at its end that it may not; nothing is read across an await
+//! inside a read transaction. Rings go out after the commit.
+
+mod abandon;
+mod append;
+mod chunk;
+mod claim;
+mod error;
+mod job;
+mod migrate;
+mod open;
+mod own;
+mod prune;
+mod rescue;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use sqlx::{Sqlite, SqlitePool, Transaction};
+use tokio::sync::mpsc;
+
+use self::own::Own;
+use super::doorbell::Doorbell;
+use super::{Append, Appended, Claim, Millis, Ring, RingRole, Store, StoreError};
+use crate::schema::{
+    CancelReason, Fleet, Job, JobId, JobState, LeaseToken, NewJob, Seq, SeqEvent, WorkerId, WorkerReport,
+};
+
+/// A handle on the database. One per process is enough.
+pub struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    bell: Doorbell,
+    /// Where the database file is; locks and sockets lie beside it.
+    dir: PathBuf,
+    own: Own,
+}
+
+impl SqliteStore {
+    /// Begins a transaction that holds the write lock.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Tells everybody's readers that these jobs have new events.
+    fn ring_events(&self, jobs: impl IntoIterator<Item = JobId>) {
+        self.bell.ring(RingRole::Api, jobs.into_iter().map(Ring::Events));
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn enqueue(&self, job: &NewJob, max_queued: u64) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        if job::queue_is_full(&mut tx, max_queued).await? {
+            return Ok(false);
+        }
+        job::insert(&mut tx, job).await?;
+        super::queue::push(&mut tx, job.id, job.max_attempts, job.created_at_ms).await?;
+        tx.commit().await?;
+        self.bell.ring(RingRole::Worker, [Ring::Task]);
+        Ok(true)
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
+        job::read(&self.readers, id).await
+    }
+
+    async fn events(&self, id: JobId, after: Seq, limit: u32) -> Result<Vec<SeqEvent>, StoreError> {
+        chunk::read(&self.readers, id, after, limit).await
+    }
+
+    async fn cancel(
+        &self,
+        id: JobId,
+        reason: CancelReason,
+        now: Millis,
+    ) -> Result<Option<JobState>, StoreError> {
+        job::cancel(self, id, reason, now).await
+    }
+
+    async fn claim(
+        &self,
+        worker: &WorkerId,
+        token: LeaseToken,
+        now: Millis,
+    ) -> Result<Option<Claim>, StoreError> {
+        claim::claim(self, worker, token, now).await
+    }
+
+    async fn append(&self, batch: &[Append], now: Millis) -> Result<Vec<Appended>, StoreError> {
+        append::append(self, batch, now).await
+    }
+
+    async fn called_off(&self, worker: &WorkerId) -> Result<Vec<(JobId, CancelReason)>, StoreError> {
+        job::called_off(&self.readers, worker).await
+    }
+
+    async fn beat(&self, report: &WorkerReport, now: Millis) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        worker::beat(&mut tx, report, now).await?;
+        super::queue::beat(&mut tx, &report.id, report.started_at_ms, now).await?;
+        tx.commit().await?;
+        self.own.beat(&report.id, now);
+        Ok(())
+    }
+
+    async fn retire(&self, worker: &WorkerId) -> Result<(), StoreError> {
+        worker::retire(&self.writer, worker).await?;
+        self.own.forget(worker);
+        Ok(())
+    }
+
+    async fn rescue(&self, dead_before: Millis, now: Millis) -> Result<u64, StoreError> {
+        rescue::rescue(self, dead_before, now).await
+    }
+
+    async fn fleet(&self, alive_since: Millis, now: Millis) -> Result<Fleet, StoreError> {
+        worker::fleet(&self.readers, alive_since, now).await
+    }
+
+    async fn prune(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
+        prune::prune(self, before, limit).await
+    }
+
+    async fn listen(&self, role: RingRole, name: &str) -> Result<mpsc::Receiver<Ring>, StoreError> {
+        self.bell.listen(role, name).map_err(|error| StoreError::Unavailable(format!("doorbell: {error}")))
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        sqlx::query("UPDATE readiness SET checks = checks + 1 WHERE id = 1").execute(&self.writer).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+//! Rows that somebody has spoilt.
+
+use uuid::Uuid;
+
+use super::{File, any_id};
+use crate::schema::{
+    Class, FailureKind, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Sampling, WorkerId, WorkerReport,
+};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, StoreError};
+
+async fn enqueue(store: &SqliteStore) -> JobId {
+    let job = NewJob {
+        id: any_id(),
+        owner: Owner::anonymous(),
+        spec: JobSpec {
+            class: Class::Chat,
+            model: "m".to_owned(),
+            system: String::new(),
+            turns: Vec::new(),
+            sampling: Sampling::default(),
+        },
+        created_at_ms: 0,
+        deadline_at_ms: i64::MAX,
+        max_attempts: 1,
+    };
+    assert!(store.enqueue(&job, 10).await.expect("a store"));
+    job.id
+}
+
+async fn spoil(store: &SqliteStore, sql: &'static str, id: JobId) {
+    sqlx::query(sql).bind(id.to_string()).execute(&store.writer).await.expect("spoilt");
+}
+
+#[tokio::test]
+async fn a_job_whose_spec_is_unreadable_ends_with_an_error() {
+    let file = File::new();
+    let store = file.open().await;
+    let worker = WorkerId("w".to_owned());
+    let report = WorkerReport {
+        id: worker.clone(),
+        version: String::new(),
+        claude_version: None,
+        slots: 1,
+        active_jobs: 0,
+        claude_processes: 0,
+        zombie_processes_cleaned: 0,
+        models: Vec::new(),
+        default_model: None,
+        draining: false,
+        started_at_ms: 0,
+    };
+    store.beat(&report, 0).await.expect("a beat");
+    let (bad, good) = (enqueue(&store).await, enqueue(&store).await);
+    spoil(&store, "UPDATE spec SET body = '{' WHERE job = ?1", bad).await;
+    let claim = store.claim(&worker, LeaseToken(Uuid::new_v4()), 1).await.expect("a store");
+    assert_eq!(claim.expect("a job").lease.job, good);
+    let job = store.job(bad).await.expect("a store").expect("a job");
+    assert_eq!((job.state, job.failure.expect("why").kind), (JobState::Failed, FailureKind::BadPayload));
+}
+
+#[tokio::test]
+async fn an_unreadable_row_is_named() {
+    let file = File::new();
+    let store = file.open().await;
+    let id = enqueue(&store).await;
+    for events in [
+        "INSERT INTO chunk VALUES (?1, 7, 7, 1, 0, 'nonsense')",
+        "UPDATE chunk SET events = '[]' WHERE job = ?1",
+    ] {
+        spoil(&store, events, id).await;
+        let read = store.events(id, 0, 10).await;
+        assert!(
+            matches!(&read, Err(StoreError::Corrupt(why)) if why.contains(&format!("{id}/7"))),
+            "{read:?}"
+        );
+    }
+    spoil(&store, "INSERT INTO worker (id, beat_ms, report) VALUES (?1, 5, '{}')", id).await;
+    let fleet = store.fleet(0, 5).await;
+    assert!(matches!(&fleet, Err(StoreError::Corrupt(why)) if why.contains(&id.to_string())), "{fleet:?}");
+}
+
+#[tokio::test]
+async fn an_unknown_state_cannot_be_stored() {
+    let file = File::new();
+    let store = file.open().await;
+    let id = enqueue(&store).await;
+    let refused = sqlx::query("UPDATE job SET state = 'lost' WHERE id = ?1")
+        .bind(id.to_string())
+        .execute(&store.writer)
+        .await;
+    assert!(matches!(refused.map_err(StoreError::from), Err(StoreError::Corrupt(_))));
+}

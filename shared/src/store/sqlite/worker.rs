@@ -1,0 +1,104 @@
+//! The table `worker`, and the fleet as it tells it.
+
+use std::collections::BTreeSet;
+
+use sqlx::{SqliteConnection, SqlitePool};
+
+use super::error::corrupt;
+use crate::schema::{Fleet, WorkerId, WorkerReport, limits};
+use crate::store::{Millis, StoreError};
+
+/// Registers the worker or renews its heartbeat; one that was given up for dead is back with it.
+pub(super) async fn beat(
+    conn: &mut SqliteConnection,
+    report: &WorkerReport,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let json = serde_json::to_string(report).map_err(|error| corrupt(&report.id, error))?;
+    sqlx::query(
+        "INSERT INTO worker (id, beat_ms, gone, report) VALUES (?1, ?2, 0, ?3)
+         ON CONFLICT (id) DO UPDATE SET beat_ms = excluded.beat_ms, gone = 0, report = excluded.report",
+    )
+    .bind(&report.id.0)
+    .bind(now)
+    .bind(json)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Takes the worker out of the fleet.
+pub(super) async fn retire(writer: &SqlitePool, worker: &WorkerId) -> Result<(), StoreError> {
+    sqlx::query("UPDATE worker SET gone = 1 WHERE id = ?1").bind(&worker.0).execute(writer).await?;
+    Ok(())
+}
+
+/// Refuses a worker that has never beaten or was given up for dead: what it claimed would be rescued at
+/// once. Its next beat makes it good.
+pub(super) async fn require_present(
+    conn: &mut SqliteConnection,
+    worker: &WorkerId,
+) -> Result<(), StoreError> {
+    let present: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM worker WHERE id = ?1 AND gone = 0)")
+        .bind(&worker.0)
+        .fetch_one(conn)
+        .await?;
+    if present { Ok(()) } else { Err(StoreError::Unavailable(format!("worker {worker} has to beat first"))) }
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    beat_ms: Millis,
+    gone: bool,
+    report: String,
+}
+
+impl Row {
+    fn report(&self) -> Result<WorkerReport, StoreError> {
+        serde_json::from_str(&self.report).map_err(|error| corrupt(format!("worker {}", self.id), error))
+    }
+}
+
+/// Queue depth and workers.
+pub(super) async fn fleet(
+    readers: &SqlitePool,
+    alive_since: Millis,
+    now: Millis,
+) -> Result<Fleet, StoreError> {
+    let (queued, oldest, running): (i64, Option<Millis>, i64) = sqlx::query_as(
+        "SELECT count(*), min(created_at_ms), (SELECT count(*) FROM job WHERE state = 'running')
+         FROM job WHERE state = 'queued'",
+    )
+    .fetch_one(readers)
+    .await?;
+    let rows: Vec<Row> =
+        sqlx::query_as("SELECT id, beat_ms, gone, report FROM worker ORDER BY beat_ms DESC, id")
+            .fetch_all(readers)
+            .await?;
+    let alive = reports(rows.iter().filter(|row| !row.gone && row.beat_ms >= alive_since))?;
+    let offered = if alive.is_empty() { reports(last_of(&rows))? } else { alive.clone() };
+    Ok(Fleet {
+        queued: queued.unsigned_abs(),
+        running: running.unsigned_abs(),
+        oldest_queued_ms: oldest.map(|created| u64::try_from(now - created).unwrap_or(0)),
+        alive,
+        models: models(&offered),
+        default_model: offered.into_iter().find_map(|report| report.default_model),
+    })
+}
+
+fn reports<'a>(rows: impl Iterator<Item = &'a Row>) -> Result<Vec<WorkerReport>, StoreError> {
+    rows.map(Row::report).collect()
+}
+
+/// The workers that were last to live, latest beat first: those that fell silent about together.
+fn last_of(rows: &[Row]) -> impl Iterator<Item = &Row> {
+    let dead_after = i64::try_from(limits::DEAD_AFTER.as_millis()).unwrap_or(i64::MAX);
+    let since = rows.first().map_or(0, |row| row.beat_ms.saturating_sub(dead_after));
+    rows.iter().filter(move |row| row.beat_ms >= since)
+}
+
+fn models(reports: &[WorkerReport]) -> Vec<String> {
+    reports.iter().flat_map(|report| &report.models).cloned().collect::<BTreeSet<_>>().into_iter().collect()
+}

@@ -78,13 +78,15 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Gives an error response its body and headers; others pass as they are.
+/// Gives an error response its body and headers; others pass as they are, and so does JSON that a handler
+/// of ours has written to go with an error status.
 pub(crate) fn write(mut response: Response<Body>, dialect: &dyn Dialect) -> Response<Body> {
     let status = response.status();
-    let problem = response.extensions_mut().remove::<Problem>();
-    let problem = match problem {
+    let bare = (status.is_client_error() || status.is_server_error())
+        && response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != "application/json");
+    let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
-        None if status.is_client_error() || status.is_server_error() => Problem::bare(status),
+        None if bare => Problem::bare(status),
         None => return response,
     };
     let headers = response.headers_mut();

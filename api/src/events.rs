@@ -55,9 +55,25 @@ fn encode(event: &SeqEvent, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\nevent: ");
     out.extend_from_slice(name(&event.event).as_bytes());
     out.extend_from_slice(b"\ndata: ");
-    // Neither an event nor a vector can fail to be written; JSON text has no line breaks.
-    let _ = serde_json::to_writer(&mut *out, event);
+    data(event, out);
     out.extend_from_slice(b"\n\n");
+}
+
+/// `seq` and `attempt`, and the event's own fields. One event has an `attempt` of its own, which is the
+/// same number; JSON must not say it twice.
+fn data(event: &SeqEvent, out: &mut Vec<u8>) {
+    let place = match event.event {
+        Event::AttemptStarted { .. } => format!("{{\"seq\":{}", event.seq),
+        _ => format!("{{\"seq\":{},\"attempt\":{}", event.seq, event.attempt),
+    };
+    out.extend_from_slice(place.as_bytes());
+    let brace = out.len();
+    // Neither an event nor a vector can fail to be written; JSON text has no line breaks.
+    let _ = serde_json::to_writer(&mut *out, &event.event);
+    // The event's fields go on where its object would have begun.
+    if let Some(brace) = out.get_mut(brace) {
+        *brace = b',';
+    }
 }
 
 /// The event's `type`.
@@ -93,7 +109,7 @@ mod tests {
         let usage = Usage::default();
         let stop = StopReason::EndTurn;
         for event in [
-            Event::AttemptStarted { attempt: 1 },
+            Event::AttemptStarted { attempt: 2 },
             Event::MessageStarted { message_id: s(), model: s() },
             Event::BlockStarted { index: 0, block: Block::Text },
             Event::TextDelta { index: 0, text: "a\nb".to_owned() },
@@ -117,6 +133,7 @@ mod tests {
             assert_eq!(head, format!("id: 7\nevent: {}", data["type"].as_str().expect("a type")));
             assert_eq!((&data["seq"], &data["attempt"]), (&7.into(), &2.into()));
             assert_eq!(frame.matches('\n').count(), 4, "{frame}");
+            assert_eq!(frame.matches("\"attempt\":").count(), 1, "{frame}");
         }
     }
 

@@ -24,12 +24,16 @@ mod sse;
 mod tail;
 mod unwanted;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use drover_shared::dialect::openai_chat::OpenAiChat;
 use drover_shared::store::Store;
 use tokio::net::TcpListener;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 pub use clock::Clock;
@@ -64,14 +68,21 @@ pub async fn serve_on(
 async fn run(listener: TcpListener, app: Arc<App>) -> anyhow::Result<()> {
     let cut = CancellationToken::new();
     let _cut_on_every_way_out = cut.clone().drop_guard();
-    let mut tailer = tokio::spawn(Arc::clone(&app.tail).run(cut.clone()));
-    let mut duties = tokio::spawn(maintenance::run(Arc::clone(&app)));
+    let tailer = tokio::spawn(Arc::clone(&app.tail).run(cut.clone()));
+    let duties = tokio::spawn(maintenance::run(Arc::clone(&app)));
     tokio::select! {
         () = server::run(listener, Arc::clone(&app), cut.clone()) => {}
-        died = &mut tailer => died.context("the tailer died")?,
-        died = &mut duties, if !app.shutdown.is_cancelled() => died.context("maintenance died")?,
+        died = death(tailer) => return Err(died).context("the tailer died"),
+        died = death(duties) => return Err(died).context("maintenance died"),
     }
     app.tail.settle().await;
-    cut.cancel();
-    tailer.await.context("the tailer died")
+    Ok(())
+}
+
+/// Waits for a task to panic; one that ends in order has been told to.
+async fn death(task: JoinHandle<()>) -> JoinError {
+    match task.await {
+        Ok(()) => std::future::pending().await,
+        Err(died) => died,
+    }
 }

@@ -64,6 +64,18 @@ impl Tail {
         }
     }
 
+    /// Jobs that are being called off now.
+    #[cfg(test)]
+    pub(crate) fn leavings(&self) -> usize {
+        self.leavings.len()
+    }
+
+    /// Readers now.
+    #[cfg(test)]
+    pub(crate) fn readers(&self) -> usize {
+        self.registry.readers()
+    }
+
     async fn feed(self: Arc<Self>) {
         let mut rings = self.listen().await;
         let mut sweep = tokio::time::interval(limits::SWEEP);

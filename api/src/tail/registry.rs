@@ -186,6 +186,11 @@ impl Registry {
         self.woken.notified().await;
     }
 
+    #[cfg(test)]
+    pub(super) fn readers(&self) -> usize {
+        self.lock().hubs.values().map(|hub| hub.readers).sum()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing in here panics half-way through a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

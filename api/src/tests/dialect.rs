@@ -1,0 +1,78 @@
+//! A dialect that shows what it is given.
+
+use drover_shared::dialect::{Answer, Dialect, Rejection, Request, StreamEncoder};
+use drover_shared::schema::{Class, Event, JobSpec, Part, Role, Sampling, SeqEvent, Turn};
+use serde_json::{Value, json};
+
+pub(super) struct Plain;
+
+impl Dialect for Plain {
+    fn name(&self) -> &'static str {
+        "plain"
+    }
+
+    fn parse(&self, body: &[u8], default_model: Option<&str>) -> Result<Request, Rejection> {
+        let body: Value = serde_json::from_slice(body)
+            .map_err(|_| Rejection::new(400, "invalid_json", "The body is no JSON."))?;
+        assert!(body["panic"].is_null(), "a panic on request");
+        let model = body["model"].as_str().or(default_model);
+        let model =
+            model.ok_or_else(|| Rejection::invalid("missing_required_parameter", "model", "No model."))?;
+        let text = body["text"].as_str().unwrap_or("hello").to_owned();
+        let ignored = body["ignored"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        Ok(Request {
+            spec: JobSpec {
+                class: Class::Chat,
+                model: model.to_owned(),
+                system: String::new(),
+                turns: vec![Turn { role: Role::User, parts: vec![Part::Text { text }] }],
+                sampling: Sampling::default(),
+            },
+            stream: body["stream"] == true,
+            include_usage: false,
+            ignored: ignored.map(ToOwned::to_owned).collect(),
+        })
+    }
+
+    fn stream(&self, _: &Answer) -> Box<dyn StreamEncoder> {
+        Box::new(Frames)
+    }
+
+    fn whole(&self, answer: &Answer, events: &[SeqEvent]) -> Result<Vec<u8>, Rejection> {
+        let mut text = String::new();
+        for event in events {
+            match &event.event {
+                Event::TextDelta { text: more, .. } => text.push_str(more),
+                Event::Failed { failure, .. } => return Err(failure.into()),
+                Event::Cancelled { .. } => return Err(Rejection::new(409, "cancelled", "Cancelled.")),
+                Event::Expired => return Err(Rejection::new(503, "expired", "Expired.")),
+                _ => {}
+            }
+        }
+        let body = json!({
+            "job": answer.job, "model": answer.model, "created": answer.created_s, "text": text,
+        });
+        Ok(body.to_string().into_bytes())
+    }
+
+    fn error(&self, rejection: &Rejection) -> Vec<u8> {
+        let Rejection { message, param, code, .. } = rejection;
+        let error = json!({ "message": message, "type": "plain", "param": param, "code": code });
+        json!({ "error": error }).to_string().into_bytes()
+    }
+}
+
+struct Frames;
+
+impl StreamEncoder for Frames {
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) {
+        let data = match event {
+            Event::MessageStarted { .. } => "start",
+            Event::TextDelta { text, .. } => text,
+            Event::Completed { .. } => "[DONE]",
+            Event::Failed { failure, .. } => failure.kind.code(),
+            _ => return,
+        };
+        out.extend_from_slice(format!("data: {data}\n\n").as_bytes());
+    }
+}

@@ -1,0 +1,98 @@
+//! Health, and the duties in the background.
+
+use drover_shared::schema::{WorkerId, WorkerReport, limits};
+use serde_json::json;
+
+use super::client::Call;
+use super::{Api, NOW_MS};
+
+fn worker(id: &str, claude: Option<&str>, busy: u32) -> WorkerReport {
+    WorkerReport {
+        id: WorkerId(id.to_owned()),
+        version: "0".to_owned(),
+        claude_version: claude.map(ToOwned::to_owned),
+        slots: 4,
+        active_jobs: busy,
+        claude_processes: busy + 1,
+        zombie_processes_cleaned: 5,
+        models: vec!["opus".to_owned()],
+        default_model: None,
+        draining: false,
+        started_at_ms: NOW_MS - 60_000,
+    }
+}
+
+#[tokio::test]
+async fn health_sums_up_the_heartbeats() {
+    let api = Api::with(|settings| settings.api_keys = vec!["sesame".to_owned()]).await;
+    {
+        let mut state = api.store.lock();
+        state.fleet.alive = vec![worker("a", None, 1), worker("b", Some("2.1.330"), 2)];
+        state.fleet.queued = 7;
+        state.fleet.running = 3;
+        state.fleet.oldest_queued_ms = Some(1_234);
+    }
+    let mut expected = json!({
+        "status": "healthy", "version": env!("CARGO_PKG_VERSION"), "claude_version": "2.1.330",
+        "active_sessions": 3, "claude_processes": 5, "zombie_processes_cleaned": 10,
+        "queue": {"queued": 7, "running": 3, "oldest_queued_ms": 1_234},
+        "workers_alive": 2, "models": ["org/opus", "opus"],
+    });
+    assert_eq!(api.get("/health").await.json().await, expected);
+    expected["workers"] = json!(api.store.lock().fleet.alive.clone());
+    let answer = Call::get("/health").header("x-api-key", "sesame").send(api.address).await;
+    assert_eq!(answer.json().await, expected);
+    let answer = Call::get("/v1/models/opus").header("x-api-key", "sesame").send(api.address).await;
+    assert_eq!(answer.json().await["created"], NOW_MS / 1_000 - 60);
+}
+
+#[tokio::test]
+async fn health_tells_what_is_wrong() {
+    let api = Api::start().await;
+    let answer = api.get("/health").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json().await["status"], "degraded");
+    let api = Api::start().await;
+    api.store.break_down(true);
+    let answer = api.get("/health").await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.json().await["status"], "unhealthy");
+    assert_eq!(api.get("/livez").await.status, 200);
+}
+
+#[tokio::test]
+async fn probes_need_no_key() {
+    let api = Api::with(|settings| settings.api_keys = vec!["sesame".to_owned()]).await;
+    for path in ["/", "/health", "/livez", "/readyz"] {
+        assert_eq!(api.get(path).await.status, 200, "{path}");
+        let mut answer = Call::new("HEAD", path).send(api.address).await;
+        assert_eq!((answer.status.as_u16(), answer.rest().await.expect("no body")), (200, ""), "{path}");
+        let answer = Call::new("OPTIONS", path).send(api.address).await;
+        assert_eq!((answer.status.as_u16(), answer.header("allow")), (204, "GET,HEAD"), "{path}");
+    }
+    assert_eq!(api.get("/").await.json().await["models"], "/v1/models");
+}
+
+#[tokio::test]
+async fn a_required_key_must_be_configured() {
+    let settings = crate::Settings { require_auth: true, ..crate::Settings::default() };
+    let store = std::sync::Arc::new(super::store::FakeStore::default());
+    let bind = crate::Settings { bind: ([127, 0, 0, 1], 0).into(), ..settings };
+    let error = crate::serve(bind, store, tokio_util::sync::CancellationToken::new()).await;
+    assert!(error.expect_err("no key").to_string().contains("key is required"));
+}
+
+#[tokio::test]
+async fn duties_are_done_and_survive_a_broken_store() {
+    let api = Api::with(|settings| settings.retention = std::time::Duration::from_secs(100)).await;
+    let dead_after_ms = i64::try_from(limits::DEAD_AFTER.as_millis()).expect("small");
+    let rescue = api.store.until("a rescue", |state| state.rescues.first().copied()).await;
+    assert_eq!(rescue, (NOW_MS - dead_after_ms, NOW_MS));
+    assert_eq!(api.store.until("a prune", |state| state.prunes.first().copied()).await, NOW_MS - 100_000);
+    tokio::time::pause();
+    api.store.break_down(true);
+    tokio::time::advance(limits::PRUNE_EVERY).await;
+    api.store.break_down(false);
+    let done = api.store.lock().rescues.len();
+    api.store.until("another rescue", |state| (state.rescues.len() > done).then_some(())).await;
+}

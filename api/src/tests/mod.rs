@@ -1,0 +1,81 @@
+//! The whole api over real sockets, with a store and a dialect that a test has in its hands.
+
+mod chat;
+mod client;
+mod dialect;
+mod errors;
+mod events;
+mod health;
+mod jobs;
+mod leaving;
+mod shutdown;
+mod sockets;
+mod store;
+mod tailing;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use drover_shared::store::Store;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::app::App;
+use crate::{Clock, Settings};
+use client::{Answer, Call};
+use store::FakeStore;
+
+/// How long anything may take that is bound to happen.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The time in every test, in milliseconds since the Unix epoch.
+const NOW_MS: i64 = 1_700_000_000_250;
+
+async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("{what} did not happen"))
+}
+
+/// An api that serves on a free port.
+struct Api {
+    address: SocketAddr,
+    store: Arc<FakeStore>,
+    app: Arc<App>,
+    shutdown: CancellationToken,
+    serving: AbortOnDropHandle<anyhow::Result<()>>,
+}
+
+impl Api {
+    async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        let store = Arc::new(FakeStore::default());
+        let shutdown = CancellationToken::new();
+        let clock = Clock::new(|| NOW_MS);
+        let shared = Arc::clone(&store) as Arc<dyn Store>;
+        let app =
+            App::new(settings, shared, clock, &dialect::Plain, shutdown.clone()).expect("sound settings");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let serving = AbortOnDropHandle::new(tokio::spawn(crate::run(listener, Arc::clone(&app))));
+        Self { address, store, app, shutdown, serving }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        Call::get(path).send(self.address).await
+    }
+
+    /// A streaming request whose answer has not begun.
+    fn ask(&self, body: &'static str) -> AbortOnDropHandle<Answer> {
+        let address = self.address;
+        AbortOnDropHandle::new(tokio::spawn(Call::chat(body).send(address)))
+    }
+}
+
+const STREAM: &str = r#"{"model":"opus","stream":true}"#;
+const WHOLE: &str = r#"{"model":"opus"}"#;

@@ -1,0 +1,249 @@
+//! A store in memory whose every step a test decides.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use drover_shared::schema::{
+    CancelReason, Event, Fleet, Job, JobId, JobState, LeaseToken, NewJob, Seq, SeqEvent, StopReason, Usage,
+    WorkerId, WorkerReport,
+};
+use drover_shared::store::{Append, Appended, Claim, Millis, Ring, RingRole, Store, StoreError};
+use tokio::sync::{mpsc, watch};
+
+use super::within;
+
+pub(super) struct FakeStore {
+    pub(super) state: Mutex<State>,
+    /// Every operation fails.
+    pub(super) broken: AtomicBool,
+    /// Enqueueing waits while this is false.
+    pub(super) enqueue_gate: watch::Sender<bool>,
+    /// How often events were asked for.
+    pub(super) reads: AtomicUsize,
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) jobs: BTreeMap<JobId, (Job, Vec<SeqEvent>)>,
+    pub(super) fleet: Fleet,
+    pub(super) cancels: Vec<(JobId, CancelReason)>,
+    pub(super) rescues: Vec<(Millis, Millis)>,
+    pub(super) prunes: Vec<Millis>,
+    /// Whether rings get lost.
+    pub(super) deaf: bool,
+    pub(super) enqueueing: usize,
+    rings: Vec<mpsc::Sender<Ring>>,
+}
+
+impl Default for FakeStore {
+    fn default() -> Self {
+        let mut state = State::default();
+        state.fleet.models = vec!["org/opus".to_owned(), "opus".to_owned()];
+        state.fleet.default_model = Some("opus".to_owned());
+        Self {
+            state: Mutex::new(state),
+            broken: AtomicBool::new(false),
+            enqueue_gate: watch::Sender::new(true),
+            reads: AtomicUsize::new(0),
+            changes: watch::Sender::new(0),
+        }
+    }
+}
+
+impl FakeStore {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no test panics in here")
+    }
+
+    pub(super) fn break_down(&self, broken: bool) {
+        self.broken.store(broken, Ordering::Relaxed);
+    }
+
+    /// Waits until `look` finds something.
+    pub(super) async fn until<T>(&self, what: &str, look: impl Fn(&State) -> Option<T>) -> T {
+        let mut changes = self.changes.subscribe();
+        within(what, async {
+            loop {
+                if let Some(found) = look(&self.lock()) {
+                    return found;
+                }
+                changes.changed().await.expect("the store lives");
+            }
+        })
+        .await
+    }
+
+    /// The job that was enqueued last.
+    pub(super) async fn job_enqueued(&self) -> JobId {
+        self.until("a job", |state| state.jobs.keys().next_back().copied()).await
+    }
+
+    pub(super) async fn called_off(&self, job: JobId) -> CancelReason {
+        self.until("calling off", |state| {
+            state.cancels.iter().find(|(cancelled, _)| *cancelled == job).map(|(_, reason)| *reason)
+        })
+        .await
+    }
+
+    /// Stores events and rings.
+    pub(super) fn say(&self, job: JobId, events: impl IntoIterator<Item = Event>) {
+        let mut state = self.lock();
+        let (row, log) = state.jobs.get_mut(&job).expect("a job");
+        for event in events {
+            row.state = event.terminal_state().unwrap_or(JobState::Running);
+            log.push(SeqEvent { seq: log.len() as Seq + 1, attempt: 1, event });
+        }
+        if !state.deaf {
+            // A ring that nobody hears is lost, as in life.
+            state.rings.retain(|bell| {
+                !matches!(bell.try_send(Ring::Events(job)), Err(mpsc::error::TrySendError::Closed(_)))
+            });
+        }
+        drop(state);
+        self.changed();
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if self.broken.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("broken by the test".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn text(text: &str) -> Event {
+    Event::TextDelta { index: 0, text: text.to_owned() }
+}
+
+pub(super) fn started() -> Event {
+    Event::AttemptStarted { attempt: 1 }
+}
+
+pub(super) fn completed() -> Event {
+    Event::Completed { stop: StopReason::EndTurn, stop_sequence: None, usage: Usage::default() }
+}
+
+#[async_trait]
+impl Store for FakeStore {
+    async fn enqueue(&self, job: &NewJob, max_queued: u64) -> Result<bool, StoreError> {
+        self.check()?;
+        self.lock().enqueueing += 1;
+        self.changed();
+        self.enqueue_gate.subscribe().wait_for(|open| *open).await.expect("the gate stands");
+        let mut state = self.lock();
+        let queued = state.jobs.values().filter(|(job, _)| job.state == JobState::Queued).count();
+        if queued as u64 >= max_queued {
+            return Ok(false);
+        }
+        let row = Job {
+            id: job.id,
+            owner: job.owner.clone(),
+            state: JobState::Queued,
+            model: job.spec.model.clone(),
+            attempts: 0,
+            max_attempts: job.max_attempts,
+            worker: None,
+            created_at_ms: job.created_at_ms,
+            started_at_ms: None,
+            finished_at_ms: None,
+            failure: None,
+            usage: None,
+        };
+        state.jobs.insert(job.id, (row, Vec::new()));
+        drop(state);
+        self.changed();
+        Ok(true)
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
+        self.check()?;
+        Ok(self.lock().jobs.get(&id).map(|(job, _)| job.clone()))
+    }
+
+    async fn events(&self, id: JobId, after: Seq, limit: u32) -> Result<Vec<SeqEvent>, StoreError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.check()?;
+        let state = self.lock();
+        let log = state.jobs.get(&id).map_or(&[][..], |(_, log)| log);
+        Ok(log.iter().filter(|event| event.seq > after).take(limit as usize).cloned().collect())
+    }
+
+    async fn cancel(
+        &self,
+        id: JobId,
+        reason: CancelReason,
+        _: Millis,
+    ) -> Result<Option<JobState>, StoreError> {
+        self.check()?;
+        let before = {
+            let mut state = self.lock();
+            let before = state.jobs.get(&id).map(|(job, _)| job.state);
+            if before.is_some_and(|state| !state.is_terminal()) {
+                state.cancels.push((id, reason));
+            }
+            before
+        };
+        if before == Some(JobState::Queued) {
+            self.say(id, [Event::Cancelled { reason, usage: Usage::default() }]);
+        }
+        self.changed();
+        Ok(before)
+    }
+
+    async fn claim(&self, _: &WorkerId, _: LeaseToken, _: Millis) -> Result<Option<Claim>, StoreError> {
+        unreachable!("an api claims nothing")
+    }
+
+    async fn append(&self, _: &[Append], _: Millis) -> Result<Vec<Appended>, StoreError> {
+        unreachable!("an api says nothing")
+    }
+
+    async fn called_off(&self, _: &WorkerId) -> Result<Vec<(JobId, CancelReason)>, StoreError> {
+        unreachable!("an api runs nothing")
+    }
+
+    async fn beat(&self, _: &WorkerReport, _: Millis) -> Result<(), StoreError> {
+        unreachable!("an api is no worker")
+    }
+
+    async fn retire(&self, _: &WorkerId) -> Result<(), StoreError> {
+        unreachable!("an api is no worker")
+    }
+
+    async fn rescue(&self, dead_before: Millis, now: Millis) -> Result<u64, StoreError> {
+        self.check()?;
+        self.lock().rescues.push((dead_before, now));
+        self.changed();
+        Ok(0)
+    }
+
+    async fn fleet(&self, _: Millis, _: Millis) -> Result<Fleet, StoreError> {
+        self.check()?;
+        Ok(self.lock().fleet.clone())
+    }
+
+    async fn prune(&self, before: Millis, _: u32) -> Result<u64, StoreError> {
+        self.check()?;
+        self.lock().prunes.push(before);
+        self.changed();
+        Ok(0)
+    }
+
+    async fn listen(&self, role: RingRole, _: &str) -> Result<mpsc::Receiver<Ring>, StoreError> {
+        assert_eq!(role, RingRole::Api);
+        let (bell, rings) = mpsc::channel(64);
+        self.lock().rings.push(bell);
+        Ok(rings)
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.check()
+    }
+}

@@ -26,29 +26,29 @@ pub fn answer(spec: &JobSpec, message_id: &str) -> Vec<Frame> {
 
     let mut frames = vec![
         started(spec, message_id),
-        event(json!({
+        event(&json!({
             "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "" },
         })),
     ];
     frames.extend(words.iter().map(|word| {
-        event(json!({
+        event(&json!({
             "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": word },
         }))
     }));
-    frames.push(event(json!({ "type": "content_block_stop", "index": 0 })));
-    frames.push(event(json!({
+    frames.push(event(&json!({ "type": "content_block_stop", "index": 0 })));
+    frames.push(event(&json!({
         "type": "message_delta",
         "delta": { "stop_reason": reason, "stop_sequence": met },
         "usage": { "output_tokens": words.len() },
     })));
-    frames.push(event(json!({ "type": "message_stop" })));
+    frames.push(event(&json!({ "type": "message_stop" })));
     frames
 }
 
 fn started(spec: &JobSpec, message_id: &str) -> Frame {
     let parts = spec.turns.iter().flat_map(|turn| &turn.parts);
     let said = parts.map(|Part::Text { text }| words(text)).sum::<usize>() + words(&spec.system);
-    event(json!({ "type": "message_start", "message": {
+    event(&json!({ "type": "message_start", "message": {
         "id": message_id,
         "type": "message",
         "role": "assistant",
@@ -87,8 +87,8 @@ fn words(text: &str) -> usize {
     text.split_whitespace().count()
 }
 
-fn event(data: Value) -> Frame {
-    frame(data["type"].as_str().unwrap_or_default(), &data)
+fn event(data: &Value) -> Frame {
+    frame(data["type"].as_str().unwrap_or_default(), data)
 }
 
 #[cfg(test)]

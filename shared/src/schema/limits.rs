@@ -149,6 +149,8 @@ pub const PROVIDER_MESSAGE_CHARS: usize = 1_000;
 pub const PROVIDER_CONNECT: Duration = Duration::from_secs(10);
 /// Longest server-sent event of a provider, in bytes.
 pub const PROVIDER_EVENT_BYTES: usize = 16 << 20;
+/// Pause between pings on a provider's HTTP/2 connection in use, so that one that died unseen is given up.
+pub const PROVIDER_PING: Duration = Duration::from_secs(20);
 /// How long a provider may take to close an answer that is whole; only its connection's reuse hangs on it.
 pub const PROVIDER_TAIL: Duration = Duration::from_secs(1);
 /// Connections to one relay at a time; the CLI needs one or two.

@@ -120,9 +120,8 @@ fn log(call: &Call, status: StatusCode, kind: FailureKind) {
     tracing::warn!(%job, status = status.as_u16(), kind = kind.code(), "the provider did not answer");
 }
 
-/// Gives no answer as long as the job is there.
 async fn hold(gate: &Gate) -> Answer {
-    gate.ended().await;
+    gate.hold().await;
     Err(HungUp)
 }
 

@@ -1,5 +1,6 @@
 //! The job that is bound to a relay: what it still expects, and what came of it.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use drover_shared::schema::{Failure, FailureKind, JobId, JobSpec, Usage};
@@ -7,8 +8,8 @@ use hyper::StatusCode;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// A job to be let through.
-#[derive(Clone, Debug)]
+/// A job to be let through. Its `Debug` form names the job and shows nothing of the conversation.
+#[derive(Clone)]
 pub struct Bound {
     /// Which job.
     pub job: JobId,
@@ -17,6 +18,12 @@ pub struct Bound {
     /// The text of the user's message that the CLI was given in place of the conversation. Its own for
     /// every job, without white space at its ends.
     pub placeholder: String,
+}
+
+impl fmt::Debug for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bound").field("job", &self.job).finish_non_exhaustive()
+    }
 }
 
 /// What came of a binding so far. It is up to date before the CLI sees what it tells of.
@@ -30,6 +37,8 @@ pub struct Report {
     pub first_byte: bool,
     /// Whether the answer is whole.
     pub answered: bool,
+    /// How many calls got no answer because the job expects none any more: the CLI wants to go on.
+    pub held: u32,
     /// Why there will be no whole answer.
     pub failure: Option<Failure>,
     /// What the provider has billed, as far as it has told.
@@ -109,6 +118,12 @@ impl Gate {
 
     pub(super) fn has_ended(&self) -> bool {
         self.ended.is_cancelled()
+    }
+
+    /// Gives no answer as long as the job is there.
+    pub(super) async fn hold(&self) {
+        self.report.send_modify(|report| report.held += 1);
+        self.ended().await;
     }
 
     /// Waits for the binding to be gone.

@@ -14,6 +14,8 @@ mod listener;
 mod pump;
 mod reply;
 mod secret;
+#[cfg(test)]
+mod tests;
 mod upstream;
 
 use std::fs::Permissions;

@@ -24,43 +24,51 @@ pub(super) async fn run(
     chunks: mpsc::Sender<Bytes>,
 ) {
     let ended = call.ended();
-    tokio::select! {
-        () = answer(&upstream, &mut stream, call, &chunks) => {}
+    let whole = tokio::select! {
+        whole = answer(&upstream, &mut stream, call, &chunks) => whole,
         () = chunks.closed() => return,
         () = ended.cancelled() => return,
-    }
+    };
     drop(chunks);
-    // Reading to the very end gives the connection back for the next job.
-    let _ = timeout(limits::PROVIDER_TAIL, async { while let Some(Ok(_)) = stream.next().await {} }).await;
+    if whole {
+        // Reading to the very end gives the connection back for the next job.
+        let _ =
+            timeout(limits::PROVIDER_TAIL, async { while let Some(Ok(_)) = stream.next().await {} }).await;
+    }
 }
 
-async fn answer(upstream: &Upstream, stream: &mut Stream, mut call: Call, chunks: &mpsc::Sender<Bytes>) {
+/// Whether the answer became whole.
+async fn answer(
+    upstream: &Upstream,
+    stream: &mut Stream,
+    mut call: Call,
+    chunks: &mpsc::Sender<Bytes>,
+) -> bool {
     let mut reader = Reader::default();
     loop {
         let next = stream.next().await.unwrap_or_else(|| Err(failure::interrupted()));
         let mut out = Vec::new();
-        let whole = next.and_then(|chunk| reader.read(&chunk, &mut call, &mut out));
         // The report tells of the end before the CLI sees it.
-        let done = match whole {
-            Ok(false) => false,
+        let end = match next.and_then(|chunk| reader.read(&chunk, &mut call, &mut out)) {
+            Ok(false) => None,
             Ok(true) => {
                 call.answered();
-                true
+                Some(true)
             }
             Err(failure) => {
                 let failure = upstream.clean(failure);
                 out.extend_from_slice(&error_frame(&failure));
                 log(&call, &failure);
                 call.failed(StatusCode::BAD_GATEWAY, failure);
-                true
+                Some(false)
             }
         };
         if !out.is_empty() {
             // That the CLI has hung up is noticed by `run`.
             let _ = chunks.send(out.into()).await;
         }
-        if done {
-            return;
+        if let Some(whole) = end {
+            return whole;
         }
     }
 }

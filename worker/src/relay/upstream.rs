@@ -195,6 +195,8 @@ fn client(headers: HeaderMap) -> Result<Client, reqwest::Error> {
     Client::builder()
         .default_headers(headers)
         .connect_timeout(limits::PROVIDER_CONNECT)
+        .http2_keep_alive_interval(limits::PROVIDER_PING)
+        .http2_keep_alive_timeout(limits::PROVIDER_CONNECT)
         .redirect(redirect::Policy::none())
         .no_proxy()
         .build()

@@ -1,0 +1,50 @@
+//! The relay between a provider and a CLI that are both the test's.
+
+mod cli;
+mod failing;
+mod gating;
+mod leaving;
+mod provider;
+mod real_cli;
+mod streaming;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use drover_shared::schema::{Class, JobId, JobSpec, Part, Role, Sampling, Turn};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::{Bound, Relay, Upstream};
+
+/// What the CLI was given in place of the conversation.
+const PLACEHOLDER: &str = "drover-1";
+
+/// A relay on a socket in a folder of its own.
+fn relay(upstream: Arc<Upstream>) -> (TempDir, Relay) {
+    let folder = TempDir::new().expect("a folder");
+    let relay = Relay::unix(&folder.path().join("relay.sock"), upstream).expect("a relay");
+    (folder, relay)
+}
+
+fn bound(model: &str) -> Bound {
+    let parts = vec![Part::Text { text: "What is a ferry?".to_owned() }];
+    let spec = JobSpec {
+        class: Class::Chat,
+        model: model.to_owned(),
+        system: "Be brief.".to_owned(),
+        turns: vec![Turn { role: Role::User, parts }],
+        sampling: Sampling { temperature: Some(0.5), ..Sampling::default() },
+    };
+    Bound { job: JobId::from_uuid(Uuid::now_v7()), spec: Arc::new(spec), placeholder: PLACEHOLDER.to_owned() }
+}
+
+/// The job of most tests.
+fn job() -> Bound {
+    bound("claude-opus-5-5")
+}
+
+/// What comes of it before the deadline that all waiting here has.
+async fn soon<T>(it: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), it).await.expect("within the deadline")
+}

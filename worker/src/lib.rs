@@ -1,0 +1,3 @@
+//! Drover's worker: owns Claude CLI slots, runs jobs and publishes their events.
+
+pub mod slot;

@@ -7,3 +7,4 @@ pub mod publish;
 pub mod relay;
 pub mod rings;
 pub mod running;
+pub mod slot;

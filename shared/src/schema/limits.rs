@@ -133,6 +133,15 @@ pub const CLI_STDERR_BYTES: usize = 8 << 10;
 pub const CLI_KIND_BYTES: usize = 64;
 /// Longest error message that is kept from a line of the CLI, in bytes.
 pub const CLI_MESSAGE_BYTES: usize = 1 << 10;
+/// Buffer asked for in the pipes to and from a CLI, in bytes: four times Linux's own default, so that a long
+/// line takes fewer wake-ups; an unprivileged user may hold 256 of them before the kernel hands out less.
+pub const CLI_PIPE_BYTES: usize = 256 << 10;
+/// Largest description of a CLI to start (arguments and environment), in bytes; the kernel takes about 2 MB.
+pub const CLI_LAUNCH_BYTES: usize = 4 << 20;
+/// How long a supervisor that was told to kill may take; past it, it is killed itself.
+pub const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(5);
+/// Longest pause between two rounds of killing what a CLI left behind.
+pub const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 /// How long a started CLI may take until it answers `initialize`.
 pub const CLI_READY: Duration = Duration::from_secs(30);
 /// How long output that the CLI left behind may be read after it has exited.
@@ -165,3 +174,9 @@ pub const DEMO_ECHO_CHARS: usize = 200;
 pub const DEFAULT_OUTPUT_TOKENS: u32 = 32_000;
 /// Slots per worker by default: a CLI process takes about 100 MB and half a core while it starts.
 pub const SLOTS: u32 = 4;
+/// How long `claude --version` may take; a first start from a cold disk takes seconds.
+pub const CLI_VERSION: Duration = Duration::from_secs(30);
+/// How long npm may take to fetch the CLI: 100 MB over a slow line.
+pub const CLI_INSTALL: Duration = Duration::from_mins(15);
+/// How often a slot's directory is wiped anew when something still writes into it.
+pub const WIPE_ATTEMPTS: u32 = 5;

@@ -1,0 +1,7 @@
+//! Slots with real processes: what runs in them, and that nothing of it stays.
+
+mod ends;
+mod output;
+mod runs;
+mod stage;
+mod survives;

@@ -47,6 +47,7 @@ if (options.requests) fs.writeFileSync(options.requests, JSON.stringify(requests
 /** One run of the CLI. */
 async function record(build, cli, script) {
   const slot = fs.mkdtempSync(path.join(os.tmpdir(), 'drover-record-'));
+  for (const own of ['home', 'tmp']) fs.mkdirSync(path.join(slot, own));
   const socket = path.join(slot, 'relay.sock');
   const upstream = await serve(script.answers, build === 'native' && !script.tcp ? socket : 0);
   const env = environment(upstream.port ? 'js' : 'native', slot, upstream.port);

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::build::Build;
-use crate::schema::limits::JOB_WALL;
+use crate::schema::limits::CLI_UPSTREAM_PATIENCE;
 
 /// The model that a chat process believes to speak with; the relay puts the job's in its place. One of the 4.5
 /// family, because newer ones make the CLI insert messages of its own when effort or model change.
@@ -14,11 +14,13 @@ pub const PLACEHOLDER_MODEL: &str = "claude-sonnet-4-5";
 /// The system prompt that the relay replaces. Without one the CLI would send 28 kB of its own.
 pub const PLACEHOLDER_SYSTEM: &str = "Relayed.";
 
-/// Where a process lives. Paths below `dir` are the process's own; nothing else is writable to it.
+/// Where a process lives. Both directories are its own, and so is its working directory.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot<'a> {
-    /// The slot's directory: home, temporary files and working directory in one.
-    pub dir: &'a Path,
+    /// Its home.
+    pub home: &'a Path,
+    /// Where its temporary files go.
+    pub tmp: &'a Path,
     /// The relay that this process speaks to.
     pub upstream: Upstream<'a>,
     /// What the relay knows the process by; stands where the key would. Never a provider's key.
@@ -72,7 +74,7 @@ pub fn chat_arguments() -> Vec<&'static str> {
 /// - `CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS` also keeps the native build from asking again, twice, after a
 ///   400; with it every upstream failure is one request, but for a 404, which both builds ask once more
 ///   without streaming.
-/// - The CLI's own time limits are as long as a job may run, so that the worker's timers alone decide. That
+/// - The CLI's own time limits are longer than any job, so that the worker's timers alone decide. That
 ///   holds for native; JavaScript gives up after 300 s without a byte (node's fetch), so a relay that has
 ///   nothing to say has to send pings.
 ///
@@ -83,16 +85,16 @@ pub fn chat_arguments() -> Vec<&'static str> {
 ///
 /// A call upstream is `POST /v1/messages?beta=true` with the token as `x-api-key`; no build counts tokens.
 pub fn environment(build: Build, slot: &Slot) -> Vec<(&'static str, OsString)> {
-    let wall_ms = JOB_WALL.as_millis().to_string();
+    let patience_ms = CLI_UPSTREAM_PATIENCE.as_millis().to_string();
     let mut environment: Vec<(&'static str, OsString)> = vec![
         ("PATH", slot.path.into()),
         ("LANG", "C.UTF-8".into()),
-        ("HOME", slot.dir.into()),
-        ("TMPDIR", slot.dir.into()),
-        ("CLAUDE_CODE_TMPDIR", slot.dir.into()),
+        ("HOME", slot.home.into()),
+        ("TMPDIR", slot.tmp.into()),
+        ("CLAUDE_CODE_TMPDIR", slot.tmp.into()),
         ("ANTHROPIC_API_KEY", slot.token.into()),
-        ("API_TIMEOUT_MS", wall_ms.clone().into()),
-        ("CLAUDE_STREAM_IDLE_TIMEOUT_MS", wall_ms.into()),
+        ("API_TIMEOUT_MS", patience_ms.clone().into()),
+        ("CLAUDE_STREAM_IDLE_TIMEOUT_MS", patience_ms.into()),
         ("CLAUDE_CODE_MAX_RETRIES", "0".into()),
         ("CLAUDE_CODE_ATTRIBUTION_HEADER", "0".into()),
     ];
@@ -189,8 +191,13 @@ mod tests {
 
     /// The invocation as `tests/record/` uses it, so that the recordings are made with what workers do.
     fn written() -> String {
-        let slot =
-            |upstream| Slot { dir: Path::new("/slot"), upstream, token: "slot-token", path: "/usr/bin:/bin" };
+        let slot = |upstream| Slot {
+            home: Path::new("/slot/home"),
+            tmp: Path::new("/slot/tmp"),
+            upstream,
+            token: "slot-token",
+            path: "/usr/bin:/bin",
+        };
         let pairs = |build, upstream| -> Vec<Value> {
             let pairs = environment(build, &slot(upstream));
             pairs
@@ -218,7 +225,13 @@ mod tests {
 
     #[test]
     fn no_name_is_set_twice() {
-        let slot = Slot { dir: Path::new("/s"), upstream: Upstream::Port(1), token: "t", path: "" };
+        let slot = Slot {
+            home: Path::new("/s"),
+            tmp: Path::new("/s"),
+            upstream: Upstream::Port(1),
+            token: "t",
+            path: "",
+        };
         let mut names: Vec<_> = environment(Build::Native, &slot).into_iter().map(|(name, _)| name).collect();
         let all = names.len();
         names.sort_unstable();

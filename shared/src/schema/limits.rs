@@ -142,6 +142,8 @@ pub const CLI_LAUNCH_BYTES: usize = 4 << 20;
 pub const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(5);
 /// Longest pause between two rounds of killing what a CLI left behind.
 pub const SWEEP_PAUSE: Duration = Duration::from_secs(1);
+/// The CLI's own limit for an answer: longer than any job, whose limits are the worker's to watch.
+pub const CLI_UPSTREAM_PATIENCE: Duration = Duration::from_hours(24);
 /// How long a started CLI may take until it answers `initialize`.
 pub const CLI_READY: Duration = Duration::from_secs(30);
 /// How long output that the CLI left behind may be read after it has exited.

@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 use super::gate::{Admission, Binding, Bound, Call, Gate};
 use super::pump;
 use super::reply::{self, Body};
-use super::secret::Secret;
 use super::upstream::{Ask, Upstream};
+use drover_shared::secret::Secret;
 
 /// What all connections of a relay share.
 #[derive(Debug)]

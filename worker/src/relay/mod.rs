@@ -13,7 +13,6 @@ mod gate;
 mod listener;
 mod pump;
 mod reply;
-mod secret;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -26,6 +25,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use drover_shared::secret::Secret;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::DropGuard;
 use uuid::Uuid;
@@ -34,7 +34,6 @@ use self::door::Door;
 use self::listener::Listener;
 
 pub use self::gate::{Binding, Bound, Report};
-pub use self::secret::Secret;
 pub use self::upstream::{Credential, Upstream, UpstreamConfig, UpstreamError};
 
 /// Longest path of a Unix socket, in bytes: `sun_path` is 108 bytes and ends with a zero (unix(7)).

@@ -15,7 +15,7 @@ use reqwest::{Client, Response, Url, redirect};
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::secret::Secret;
+use drover_shared::secret::Secret;
 
 /// Version of the Messages API (Anthropic API reference, "Versions").
 const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");

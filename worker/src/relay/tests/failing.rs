@@ -2,6 +2,7 @@
 
 use drover_shared::schema::{Failure, FailureKind, limits};
 use serde_json::json;
+use tokio::net::TcpListener;
 
 use super::super::{Credential, Secret};
 use super::cli::Cli;
@@ -131,9 +132,11 @@ async fn an_error_within_the_stream_has_its_kind() {
 
 #[tokio::test]
 async fn a_provider_that_is_not_there_is_unreachable() {
-    let base_url = Provider::start().await.base_url;
-    // Nobody listens; somebody listens who speaks no TLS.
-    for base_url in [base_url.replace("127.0.0.1", "127.0.0.2"), base_url.replace("http:", "https:")] {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let at = listener.local_addr().expect("an address");
+    // Hangs up on everyone.
+    tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    for base_url in [format!("http://{at}"), format!("https://{at}"), "http://127.0.0.2:9".to_owned()] {
         let (_folder, relay) = relay(upstream(&base_url, Credential::ApiKey(Secret::new(KEY))));
         let binding = relay.bind(job());
         assert_eq!(Cli::ask(&relay).await.rest().await.0, 502);

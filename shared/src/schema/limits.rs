@@ -34,7 +34,7 @@ pub const EVENTS_PER_READ: u32 = 1_000;
 /// Attempts of a job that has not spoken.
 pub const ATTEMPTS: u32 = 3;
 /// How long a job may wait for a worker.
-pub const QUEUE_DEADLINE: Duration = Duration::from_mins(60);
+pub const QUEUE_DEADLINE: Duration = Duration::from_hours(1);
 /// How long one attempt may run.
 pub const JOB_WALL: Duration = Duration::from_mins(30);
 /// How long an attempt may go without a sign of life from the model.

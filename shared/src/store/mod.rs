@@ -15,6 +15,7 @@ mod worker_lock;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
@@ -56,6 +57,11 @@ pub enum OpenError {
 
 /// Times are milliseconds since the Unix epoch, read by the caller.
 pub type Millis = i64;
+
+/// A duration in the same unit.
+fn millis(duration: Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
+}
 
 /// What the store can do. Every method is one transaction; every one may fail with [`StoreError`] and has
 /// then changed nothing.

@@ -2,9 +2,7 @@
 
 use super::bench::{Bench, Hand, NOW, assert_ended, enqueue, enqueue_this, job, new_job, say, started, text};
 use crate::schema::{CancelReason, Event, FailureKind, JobId, JobState, NewJob, limits};
-use crate::store::{Appended, Claim};
-
-const DEAD_AFTER_MS: i64 = limits::DEAD_AFTER.as_millis() as i64;
+use crate::store::{Appended, Claim, millis};
 
 /// A worker that has claimed a job and will not be heard of again, and one that will.
 async fn victim_and_rescuer(bench: &dyn Bench) -> (Hand, Claim, Hand) {
@@ -57,17 +55,18 @@ pub(in crate::store) async fn nobody_rescues_themselves(bench: &dyn Bench) {
 
 pub(in crate::store) async fn a_late_beat_takes_the_right_to_judge(bench: &dyn Bench) {
     let (_victim, claim, rescuer) = victim_and_rescuer(bench).await;
+    let dead_after = millis(limits::DEAD_AFTER);
     let sweep = async |now: i64| {
         rescuer.beat(now).await;
-        rescuer.store.rescue(now - DEAD_AFTER_MS, now).await.expect("a rescue")
+        rescuer.store.rescue(now - dead_after, now).await.expect("a rescue")
     };
     // Both were silent: perhaps the database was locked, and the other is about to beat.
-    let mut now = NOW + 2 * DEAD_AFTER_MS;
+    let mut now = NOW + 2 * dead_after;
     assert_eq!(sweep(now).await, 0);
-    let until = now + DEAD_AFTER_MS;
+    let until = now + dead_after;
     while now + 2_000 < until {
         now += 2_000;
-        assert_eq!(sweep(now).await, 0, "{} ms after the late beat", now + DEAD_AFTER_MS - until);
+        assert_eq!(sweep(now).await, 0, "{} ms after the late beat", now + dead_after - until);
     }
     assert_eq!(state(&rescuer, claim.lease.job).await, JobState::Running);
     assert_eq!(sweep(until).await, 1, "now the other's silence is its own");

@@ -30,6 +30,6 @@ impl Sockets {
 
 fn read(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    names.filter(|name| name.ends_with(".sock")).collect()
+    let sockets = entries.filter(|entry| entry.path().extension().is_some_and(|kind| kind == "sock"));
+    sockets.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }

@@ -6,8 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, SqlitePool};
 
 use super::{Own, SqliteStore, migrate};
 use crate::schema::limits;
@@ -74,6 +74,9 @@ async fn pool(
         .idle_timeout(None)
         // Whoever waits for the connection waits for the statement before, which may wait for the lock.
         .acquire_timeout(busy + busy)
+        // A full disk makes SQLite itself roll back, and sqlx believe the transaction open for ever: a
+        // connection in that state is replaced.
+        .before_acquire(|conn, _| Box::pin(async { Ok(!conn.is_in_transaction()) }))
         .connect_with(options)
         .await
 }

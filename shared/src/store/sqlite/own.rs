@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::schema::{WorkerId, limits};
-use crate::store::Millis;
+use crate::store::{Millis, millis};
 
 /// The process's own workers. None of them is ever rescued through this handle.
 #[derive(Default)]
@@ -17,16 +17,14 @@ struct Pulse {
     steady_since: Millis,
 }
 
-/// A gap between beats that says the database was out of reach. Half of what counts as death: others may
-/// have been silent for up to two beats longer than we were.
-const LATE_MS: i64 = limits::DEAD_AFTER.as_millis() as i64 / 2;
-
 impl Own {
     /// Notes a beat that has been stored.
     pub(super) fn beat(&self, worker: &WorkerId, now: Millis) {
         let mut pulses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let pulse = pulses.entry(worker.clone()).or_insert(Pulse { last: now, steady_since: now });
-        if now - pulse.last > LATE_MS {
+        // Such a gap says that the database was out of reach. Half of what counts as death: others may have
+        // been silent for up to two beats longer than we were.
+        if now - pulse.last > millis(limits::DEAD_AFTER) / 2 {
             pulse.steady_since = now;
         }
         pulse.last = now;
@@ -54,8 +52,6 @@ impl Own {
 mod tests {
     use super::*;
 
-    const DEAD_AFTER_MS: i64 = limits::DEAD_AFTER.as_millis() as i64;
-
     fn me() -> WorkerId {
         WorkerId("me".to_owned())
     }
@@ -67,18 +63,18 @@ mod tests {
 
     #[test]
     fn a_late_beat_takes_the_right_to_judge_for_as_long_as_death_takes() {
-        let own = Own::default();
+        let (own, dead_after) = (Own::default(), millis(limits::DEAD_AFTER));
         let mut now = 1_000_000;
         own.beat(&me(), now);
-        assert!(!own.may_judge(now - DEAD_AFTER_MS), "only just here");
-        now += DEAD_AFTER_MS + 1;
+        assert!(!own.may_judge(now - dead_after), "only just here");
+        now += dead_after + 1;
         own.beat(&me(), now);
-        assert!(!own.may_judge(now - DEAD_AFTER_MS), "just back from silence");
-        for _ in 0..DEAD_AFTER_MS / 1_000 {
+        assert!(!own.may_judge(now - dead_after), "just back from silence");
+        for _ in 0..dead_after / 1_000 {
             now += 1_000;
             own.beat(&me(), now);
         }
-        assert!(own.may_judge(now - DEAD_AFTER_MS));
+        assert!(own.may_judge(now - dead_after));
         assert!(!own.may_judge(now + 1), "silent again");
     }
 }

@@ -6,7 +6,7 @@ use sqlx::{SqliteConnection, SqlitePool};
 
 use super::error::corrupt;
 use crate::schema::{Fleet, WorkerId, WorkerReport, limits};
-use crate::store::{Millis, StoreError};
+use crate::store::{Millis, StoreError, millis};
 
 /// Registers the worker or renews its heartbeat; one that was given up for dead is back with it.
 pub(super) async fn beat(
@@ -94,8 +94,7 @@ fn reports<'a>(rows: impl Iterator<Item = &'a Row>) -> Result<Vec<WorkerReport>,
 
 /// The workers that were last to live, latest beat first: those that fell silent about together.
 fn last_of(rows: &[Row]) -> impl Iterator<Item = &Row> {
-    let dead_after = i64::try_from(limits::DEAD_AFTER.as_millis()).unwrap_or(i64::MAX);
-    let since = rows.first().map_or(0, |row| row.beat_ms.saturating_sub(dead_after));
+    let since = rows.first().map_or(0, |row| row.beat_ms.saturating_sub(millis(limits::DEAD_AFTER)));
     rows.iter().filter(move |row| row.beat_ms >= since)
 }
 

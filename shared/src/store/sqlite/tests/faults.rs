@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use sqlx::{Connection, SqliteConnection};
 
-use super::{File, any_id};
-use crate::schema::{WorkerId, WorkerReport};
+use super::{File, any_id, report};
+use crate::schema::WorkerId;
 use crate::store::{Store, StoreError, WorkerLock};
 
-fn unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>) {
+fn assert_unavailable<T: std::fmt::Debug>(result: &Result<T, StoreError>) {
     assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
 }
 
@@ -25,8 +25,8 @@ async fn a_locked_database_is_unavailable_until_it_is_free() {
     let file = File::new();
     let store = file.open_with(Duration::from_millis(50)).await;
     let mut other = lock(&file).await;
-    unavailable(store.ready().await);
-    unavailable(store.prune(0, 1).await);
+    assert_unavailable(&store.ready().await);
+    assert_unavailable(&store.prune(0, 1).await);
     assert!(store.job(any_id()).await.expect("readers go on").is_none());
     sqlx::query("ROLLBACK").execute(&mut other).await.expect("unlocked");
     store.ready().await.expect("writable again");
@@ -47,8 +47,8 @@ async fn a_read_only_database_is_unavailable() {
     let file = File::new();
     let store = file.open().await;
     sqlx::query("PRAGMA query_only = ON").execute(&store.writer).await.expect("set");
-    unavailable(store.ready().await);
-    unavailable(store.retire(&WorkerId("w".to_owned())).await);
+    assert_unavailable(&store.ready().await);
+    assert_unavailable(&store.retire(&WorkerId("w".to_owned())).await);
 }
 
 #[tokio::test]
@@ -63,25 +63,9 @@ async fn a_full_disk_is_unavailable_until_there_is_room() {
     limit(pages).await.expect("set");
     let mut report = report("w");
     report.models = vec!["m".repeat(100_000)];
-    unavailable(store.beat(&report, 0).await);
+    assert_unavailable(&store.beat(&report, 0).await);
     limit(pages + 1_000).await.expect("set");
     store.beat(&report, 0).await.expect("room again");
-}
-
-fn report(id: &str) -> WorkerReport {
-    WorkerReport {
-        id: WorkerId(id.to_owned()),
-        version: String::new(),
-        claude_version: None,
-        slots: 1,
-        active_jobs: 0,
-        claude_processes: 0,
-        zombie_processes_cleaned: 0,
-        models: Vec::new(),
-        default_model: None,
-        draining: false,
-        started_at_ms: 0,
-    }
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use ulid::Ulid;
 use uuid::Uuid;
 
 use super::SqliteStore;
-use crate::schema::JobId;
+use crate::schema::{JobId, WorkerId, WorkerReport};
 use crate::store::conformance::{Bench, Tamper, conformance};
 use crate::store::{Store, queue};
 
@@ -66,6 +66,22 @@ async fn add_task(store: &SqliteStore, payload: &[u8]) {
 
 fn any_id() -> JobId {
     JobId::from_uuid(Uuid::now_v7())
+}
+
+fn report(id: &str) -> WorkerReport {
+    WorkerReport {
+        id: WorkerId(id.to_owned()),
+        version: String::new(),
+        claude_version: None,
+        slots: 1,
+        active_jobs: 0,
+        claude_processes: 0,
+        zombie_processes_cleaned: 0,
+        models: Vec::new(),
+        default_model: None,
+        draining: false,
+        started_at_ms: 0,
+    }
 }
 
 async fn bench() -> File {

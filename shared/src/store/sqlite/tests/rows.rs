@@ -2,9 +2,9 @@
 
 use uuid::Uuid;
 
-use super::{File, any_id};
+use super::{File, any_id, report};
 use crate::schema::{
-    Class, FailureKind, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Sampling, WorkerId, WorkerReport,
+    Class, FailureKind, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Sampling, WorkerId,
 };
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
@@ -37,20 +37,7 @@ async fn a_job_whose_spec_is_unreadable_ends_with_an_error() {
     let file = File::new();
     let store = file.open().await;
     let worker = WorkerId("w".to_owned());
-    let report = WorkerReport {
-        id: worker.clone(),
-        version: String::new(),
-        claude_version: None,
-        slots: 1,
-        active_jobs: 0,
-        claude_processes: 0,
-        zombie_processes_cleaned: 0,
-        models: Vec::new(),
-        default_model: None,
-        draining: false,
-        started_at_ms: 0,
-    };
-    store.beat(&report, 0).await.expect("a beat");
+    store.beat(&report("w"), 0).await.expect("a beat");
     let (bad, good) = (enqueue(&store).await, enqueue(&store).await);
     spoil(&store, "UPDATE spec SET body = '{' WHERE job = ?1", bad).await;
     let claim = store.claim(&worker, LeaseToken(Uuid::new_v4()), 1).await.expect("a store");

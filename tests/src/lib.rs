@@ -5,5 +5,6 @@
 #![allow(clippy::missing_panics_doc, reason = "what a test leans on panics where the test would have failed")]
 
 pub mod client;
+pub mod harness;
 pub mod scripted;
 pub mod upstream;

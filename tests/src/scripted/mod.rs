@@ -2,9 +2,11 @@
 //! relay as the CLI does, and costs next to nothing. Threads and blocking I/O keep its start at a few
 //! milliseconds.
 
+mod failure;
 mod fault;
 mod http;
 mod lines;
+mod message;
 mod start;
 mod turn;
 

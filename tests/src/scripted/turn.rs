@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use super::http::{Relay, each_event};
 use super::lines::{Lines, print};
+use super::message::{Message, add, no_such_tool};
 use super::start::{Shared, leave_grandchildren, sleep_forever};
 use serde_json::{Value, json};
 use std::io::{self, Read as _, Write as _};
@@ -14,6 +15,9 @@ const CUT_BY_LIMIT: &str = "Output token limit hit. Resume directly — no apolo
 /// What it says when the answer broke off.
 const CUT_MID_STREAM: &str = "Your response above was cut off mid-stream. Resume directly from where it stops — \
     no apology, no recap. If none of it survived, answer the request from the start.";
+/// What it says when the answer was empty.
+const NOTHING_SAID: &str = "[Your previous response had no visible output. Please continue and produce a \
+    user-visible response.]";
 /// How often it asks for the rest of an answer that broke off.
 const RESUMES: u32 = 3;
 
@@ -38,23 +42,6 @@ enum Outcome {
     Lost(Message),
 }
 
-/// A message as far as it was read.
-#[derive(Default)]
-struct Message {
-    head: Value,
-    request_id: Option<String>,
-    blocks: Vec<Value>,
-    /// Arguments of the open tool call.
-    arguments: String,
-    open: bool,
-    stop_reason: Option<String>,
-    usage: Value,
-    whole: bool,
-    deltas: u32,
-    /// The events, kept only by the fault that prints them twice.
-    spoken: Vec<String>,
-}
-
 impl Turns {
     pub(super) fn new(
         lines: Arc<Lines>,
@@ -76,32 +63,33 @@ impl Turns {
             self.lines.requesting();
             let outcome = self.call(&messages);
             if self.shared.take_interrupted() {
-                break self.interrupted();
+                break self.lines.interrupted();
             }
             match outcome {
                 Outcome::Message(message) => match self.follow_up(&message) {
                     Some(content) => {
-                        messages.push(json!({"role": "assistant", "content": message.blocks}));
-                        messages.push(json!({"role": "user", "content": content}));
+                        add(&mut messages, "assistant", json!(message.blocks));
+                        add(&mut messages, "user", content);
                     }
                     None => break self.answered(&message),
                 },
                 Outcome::Refused { status, request_id, error } => {
-                    break self.refused(status, request_id.as_deref(), &error);
+                    break self.lines.refused(status, request_id.as_deref(), &error);
                 }
                 Outcome::Lost(message) if message.head.is_null() => {
-                    break self.lost("API Error: Connection dropped (ECONNRESET)");
+                    break self.lines.lost("API Error: Connection dropped (ECONNRESET)");
                 }
+                Outcome::Lost(message) if message.finished == 0 => break self.broke_off(&message),
                 Outcome::Lost(message) => {
                     self.mend(&message);
                     if resumes == RESUMES {
                         let lost =
                             "API Error: Connection lost mid-response. The response above may be incomplete.";
-                        break self.lost(lost);
+                        break self.lines.lost(lost);
                     }
                     resumes += 1;
-                    messages
-                        .push(json!({"role": "user", "content": [{"type": "text", "text": CUT_MID_STREAM}]}));
+                    let told = self.lines.told(CUT_MID_STREAM);
+                    add(&mut messages, "user", told);
                 }
             }
         };
@@ -187,11 +175,15 @@ impl Turns {
     fn event(&self, data: &str, message: &mut Message) {
         let Ok(event) = serde_json::from_str::<Value>(data) else { return };
         match event["type"].as_str() {
-            Some("ping" | "error") | None => return,
+            Some("ping") | None => return,
+            Some("error") => {
+                message.error = event["error"].clone();
+                return;
+            }
             // The CLI prints a finished block before the event that finishes it.
             Some("content_block_stop") => self.block_finished(message),
             Some("message_delta") if event["delta"]["stop_reason"] == "refusal" => {
-                self.synthetic(
+                self.lines.synthetic(
                     "API Error: the model can't help with this.",
                     "refusal",
                     "invalid_request",
@@ -234,27 +226,40 @@ impl Turns {
             Some("tool_use") => Some(
                 message.blocks.iter().filter(|block| block["type"] == "tool_use").map(no_such_tool).collect(),
             ),
-            Some("max_tokens") => {
-                let content = json!([{"type": "text", "text": CUT_BY_LIMIT}]);
-                let message = json!({"role": "user", "content": content});
-                self.lines.line(json!({"type": "user", "message": message, "isSynthetic": true}));
-                Some(content)
-            }
+            Some("max_tokens") => Some(self.lines.told(CUT_BY_LIMIT)),
+            Some("end_turn") if message.blocks.is_empty() => Some(self.lines.told(NOTHING_SAID)),
             _ => None,
         }
     }
 
-    /// Closes a message that broke off, as the CLI does.
-    fn mend(&self, message: &Message) {
+    /// Ends a message that broke off before a block was finished: of it nothing is kept.
+    fn broke_off(&self, message: &Message) -> Value {
+        let result = if message.error.is_null() {
+            self.lines
+                .lost("API Error: Connection to the API was lost. This is usually temporary — try again.")
+        } else {
+            self.lines.overloaded(&message.error)
+        };
+        self.close(message);
+        let usage = &message.head["usage"];
+        let delta = json!({"stop_reason": null, "stop_sequence": null});
+        self.lines
+            .stream_event(&json!({"type": "message_delta", "delta": delta, "usage": usage}).to_string());
+        self.lines.stream_event(r#"{"type":"message_stop"}"#);
+        result
+    }
+
+    fn close(&self, message: &Message) {
         if message.open {
             let index = message.blocks.len() - 1;
             self.lines.stream_event(&json!({"type": "content_block_stop", "index": index}).to_string());
         }
+    }
+
+    /// Closes a message that broke off after a block was finished, and asks for the rest.
+    fn mend(&self, message: &Message) {
+        self.close(message);
         self.lines.stream_event(r#"{"type":"message_stop"}"#);
-        self.lines.line(json!({
-            "type": "user", "isSynthetic": true, "parent_tool_use_id": null,
-            "message": {"role": "user", "content": [{"type": "text", "text": CUT_MID_STREAM}]},
-        }));
     }
 
     fn answered(&self, message: &Message) -> Value {
@@ -271,66 +276,6 @@ impl Turns {
         })
     }
 
-    fn refused(&self, status: u16, request_id: Option<&str>, error: &Value) -> Value {
-        let said = error["error"]["message"].as_str().or(error.as_str()).unwrap_or("no error text");
-        let too_long = status == 400 && said.contains("prompt is too long");
-        let text = match status {
-            429 => format!("API Error: Request rejected (429) · {said}"),
-            _ if too_long => "Prompt is too long".to_owned(),
-            _ => format!("API Error: {status} {said}"),
-        };
-        let class = match status {
-            401 | 403 => "authentication_failed",
-            404 => "model_not_found",
-            413 => "invalid_request",
-            _ if too_long => "invalid_request",
-            429 => "rate_limit",
-            500.. => "server_error",
-            _ => "unknown",
-        };
-        let kind = &error["error"]["type"];
-        let more = json!({"request_id": request_id, "api_error_status": status, "api_error_type": kind});
-        self.synthetic(&text, "stop_sequence", class, &more);
-        json!({
-            "subtype": "success", "is_error": true, "api_error_status": status, "api_error_type": kind,
-            "result": text, "stop_reason": "stop_sequence",
-            "terminal_reason": if too_long { "prompt_too_long" } else { "api_error" },
-        })
-    }
-
-    fn lost(&self, text: &str) -> Value {
-        self.synthetic(text, "stop_sequence", "server_error", &json!({"api_error": "connection_failed"}));
-        json!({
-            "subtype": "success", "is_error": true, "api_error_status": null, "result": text,
-            "api_error": "connection_failed", "stop_reason": "stop_sequence", "terminal_reason": "api_error",
-        })
-    }
-
-    fn interrupted(&self) -> Value {
-        let content = json!([{"type": "text", "text": "[Request interrupted by user]"}]);
-        self.lines.line(json!({"type": "user", "message": {"role": "user", "content": content}}));
-        json!({
-            "subtype": "error_during_execution", "is_error": true, "stop_reason": null, "errors": [],
-            "terminal_reason": "aborted_streaming",
-        })
-    }
-
-    /// The message that the CLI makes up to show an error.
-    fn synthetic(&self, text: &str, stop_reason: &str, class: &str, more: &Value) {
-        let mut line = json!({
-            "type": "assistant", "parent_tool_use_id": null, "error": class, "is_api_error_message": true,
-            "message": {
-                "id": uuid::Uuid::new_v4(), "type": "message", "role": "assistant", "model": "<synthetic>",
-                "content": [{"type": "text", "text": text}], "stop_reason": stop_reason, "stop_sequence": "",
-                "usage": {"input_tokens": 0, "output_tokens": 0},
-            },
-        });
-        if let (Some(line), Some(more)) = (line.as_object_mut(), more.as_object()) {
-            line.extend(more.clone());
-        }
-        self.lines.line(line);
-    }
-
     fn finish(&mut self, frame: &Value, mut result: Value) {
         self.last_failed = result["is_error"] == true;
         result["type"] = json!("result");
@@ -340,48 +285,4 @@ impl Turns {
         self.lines.line(result);
         self.lines.lifecycle(frame, if self.last_failed { "cancelled" } else { "completed" });
     }
-}
-
-impl Message {
-    fn take(&mut self, event: &Value) {
-        match event["type"].as_str() {
-            Some("message_start") => self.head = event["message"].clone(),
-            Some("content_block_start") => {
-                self.blocks.push(event["content_block"].clone());
-                self.arguments.clear();
-                self.open = true;
-            }
-            Some("content_block_delta") => {
-                self.deltas += 1;
-                self.take_delta(&event["delta"]);
-            }
-            Some("content_block_stop") => self.open = false,
-            Some("message_delta") => {
-                self.stop_reason = event["delta"]["stop_reason"].as_str().map(str::to_owned);
-                self.usage = event["usage"].clone();
-            }
-            Some("message_stop") => self.whole = true,
-            _ => {}
-        }
-    }
-
-    fn take_delta(&mut self, delta: &Value) {
-        if let Some(part) = delta["partial_json"].as_str() {
-            self.arguments.push_str(part);
-        }
-        let Some(block) = self.blocks.last_mut() else { return };
-        for field in ["text", "thinking", "signature"] {
-            if let (Some(part), Some(Value::String(text))) = (delta[field].as_str(), block.get_mut(field)) {
-                text.push_str(part);
-            }
-        }
-    }
-}
-
-fn no_such_tool(call: &Value) -> Value {
-    let name = call["name"].as_str().unwrap_or_default();
-    json!({
-        "type": "tool_result", "is_error": true, "tool_use_id": call["id"],
-        "content": format!("<tool_use_error>Error: No such tool available: {name}</tool_use_error>"),
-    })
 }

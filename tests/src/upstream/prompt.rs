@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-/// The last user text of a body: the text blocks of the last user message that has any.
+/// The last user text of a body: the last text block of the last user message that has any. The CLI puts
+/// texts of its own into blocks before it.
 pub(super) fn last_user_text(body: &Value) -> String {
     let messages = body["messages"].as_array().map_or(&[][..], Vec::as_slice);
     let texts =
@@ -14,7 +15,7 @@ fn text(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(blocks) => {
-            blocks.iter().filter_map(|block| block["text"].as_str()).collect::<Vec<_>>().join("\n")
+            blocks.iter().rev().find_map(|block| block["text"].as_str()).unwrap_or_default().to_owned()
         }
         _ => String::new(),
     }
@@ -50,7 +51,7 @@ mod tests {
             {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
             {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "18C"}]},
         ]});
-        assert_eq!(last_user_text(&body), "a\nb");
+        assert_eq!(last_user_text(&body), "b");
         assert_eq!(last_user_text(&json!({"messages": 3})), "");
     }
 }

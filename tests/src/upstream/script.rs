@@ -14,11 +14,14 @@
 //! DURATION = N ("ms" | "s")
 //! ```
 //!
-//! `reset after 5` is short for `say 5 words then reset`. `echo` says the request's body. Anything that is
+//! `reset after 5` is short for `say 5 words then wait 100ms then reset`. `echo` says the request's body. Anything that is
 //! not a script is answered with a short text that repeats it.
 
 use serde_json::Value;
 use std::time::Duration;
+
+/// Pause between the words and the reset of `reset after N`.
+const BEFORE_RESET: Duration = Duration::from_millis(100);
 
 /// What the upstream does with one call.
 #[derive(Debug, Clone, PartialEq)]
@@ -195,8 +198,11 @@ fn ending(words: &mut Words<'_>, end: End) -> Option<Vec<Step>> {
         return Some(vec![Step::End(end)]);
     }
     let count = usize::try_from(words.number()?).ok()?;
-    let pieces = Pieces { pieces: numbered("word", count), every: Duration::ZERO };
-    Some(vec![Step::Say(pieces), Step::End(end)])
+    let mut steps = vec![Step::Say(Pieces { pieces: numbered("word", count), every: Duration::ZERO })];
+    // A reset throws away what the other side has not read yet; this leaves it time to read.
+    steps.extend((end == End::Reset).then_some(Step::Wait(BEFORE_RESET)));
+    steps.push(Step::End(end));
+    Some(steps)
 }
 
 fn text(words: &mut Words<'_>, name: &str) -> Option<Pieces> {
@@ -295,7 +301,7 @@ mod tests {
             ("say 2 words every 50ms", Script::Message(vec![say(&["word1", " word2"], 50)])),
             (r#"say " a b\n c ""#, Script::Message(vec![say(&[" a", " b", "\n c", " "], 0)])),
             ("big 1kB", Script::Message(vec![say(&["x".repeat(1024).as_str()], 0)])),
-            ("reset after 1", Script::Message(vec![say(&["word1"], 0), Step::End(End::Reset)])),
+            ("truncate after 1", Script::Message(vec![say(&["word1"], 0), Step::End(End::Truncate)])),
             ("say 1 words then stall", Script::Message(vec![say(&["word1"], 0), Step::End(End::Stall)])),
             ("wait 2s then echo", Script::Message(vec![Step::Wait(Duration::from_secs(2)), Step::Echo])),
             (

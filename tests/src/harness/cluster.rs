@@ -60,8 +60,8 @@ impl Builder {
 
     /// Sets a variable of every process.
     #[must_use]
-    pub fn env(mut self, name: &str, value: impl ToString) -> Self {
-        self.env.insert(name.to_owned(), value.to_string());
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.env.insert(name.to_owned(), value.into());
         self
     }
 
@@ -181,7 +181,8 @@ impl Cluster {
 
     /// All logs, each under its process's name.
     pub fn logs(&self) -> String {
-        self.processes().map(|process| format!("--- {}\n{}\n", process.name, process.log())).collect()
+        let logs = self.processes().map(|process| format!("--- {}\n{}\n", process.name, process.log()));
+        logs.collect::<Vec<_>>().concat()
     }
 
     /// Waits until some log holds a text.

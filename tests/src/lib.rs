@@ -1,1 +1,10 @@
-//! x
+//! The parts that Drover's end-to-end tests and benchmarks are made of: a scripted provider (`upstream`), a
+//! scripted CLI for load and faults (`scripted`), real processes (`harness`) and a client that sees raw
+//! server-sent events (`client`).
+
+#![allow(clippy::missing_panics_doc, reason = "what a test leans on panics where the test would have failed")]
+
+pub mod client;
+pub mod harness;
+pub mod scripted;
+pub mod upstream;

@@ -1,0 +1,63 @@
+#!/bin/sh
+# Installs what the tests need into .drover/test: the Claude CLI in both builds, and the official OpenAI
+# clients for Python and Node. The versions are pinned in tests/requirements.txt and tests/clients. Does
+# nothing where all is there already.
+set -eu
+
+tests=$(cd "$(dirname "$0")" && pwd)
+parts=$(dirname "$tests")/.drover/test
+
+need() {
+    command -v "$1" >/dev/null 2>&1 || {
+        echo "tests/setup.sh: $1 is missing; on Debian: apt-get install $2" >&2
+        exit 1
+    }
+}
+
+# installed NAME PINS: whether NAME was installed from the pins as they are now. The mark is written last,
+# so that an install that was cut short is done again.
+installed() { [ -f "$parts/$1/.pins" ] && cmp -s "$2" "$parts/$1/.pins"; }
+mark() { cp "$2" "$parts/$1/.pins"; }
+
+# from_npm NAME PINS: installs a package.json into the folder NAME.
+from_npm() {
+    installed "$1" "$2" && return 0
+    need npm npm
+    mkdir -p "$parts/$1"
+    cp "$2" "$parts/$1/package.json"
+    # An engine that is too old for the package's taste is a warning only; the builds that we pin run on it.
+    npm install --prefix "$parts/$1" --no-audit --no-fund --loglevel=error
+}
+
+# The package's install script puts the binary of this platform in place; where npm was told to run no
+# scripts, the binary lies in the platform's own package.
+native_in_place() {
+    modules=$parts/native/node_modules/@anthropic-ai
+    binary=$modules/claude-code/bin/claude.exe
+    "$binary" --version >/dev/null 2>&1 && return 0
+    for package in "$modules"/claude-code-*; do
+        if "$package/claude" --version >/dev/null 2>&1; then
+            ln -f "$package/claude" "$binary"
+            return 0
+        fi
+    done
+    echo "tests/setup.sh: npm installed no native Claude CLI that runs on this machine" >&2
+    exit 1
+}
+
+from_npm native "$tests/clients/native/package.json"
+native_in_place
+mark native "$tests/clients/native/package.json"
+
+from_npm js "$tests/clients/js/package.json"
+mark js "$tests/clients/js/package.json"
+
+from_npm node "$tests/clients/package.json"
+mark node "$tests/clients/package.json"
+
+if ! installed python "$tests/requirements.txt"; then
+    need python3 python3-venv
+    python3 -m venv "$parts/python"
+    "$parts/python/bin/pip" install --quiet --disable-pip-version-check -r "$tests/requirements.txt"
+    mark python "$tests/requirements.txt"
+fi

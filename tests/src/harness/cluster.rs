@@ -1,0 +1,227 @@
+//! A whole Drover: one api, some workers, one store, in a directory of its own.
+
+use super::kin::{self, Kin};
+use super::parts::ClaudeKind;
+use super::process::Process;
+use super::wait::{wait_for, wait_until};
+use crate::client::{Client, PATIENCE};
+use crate::upstream::Upstream;
+use nix::sys::signal::Signal;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use tempfile::TempDir;
+
+/// The provider's key that workers hold. Nothing else may ever show it.
+pub const PROVIDER_KEY: &str = "sk-provider-key-of-the-tests";
+/// The model for requests that name none.
+pub const MODEL: &str = "claude-sonnet-4-5";
+
+/// What a cluster is to be.
+pub struct Builder {
+    workers: usize,
+    claude: ClaudeKind,
+    env: BTreeMap<String, String>,
+}
+
+/// A running cluster. When it is dropped, all its processes are killed, and the logs are printed if the test
+/// has failed.
+pub struct Cluster {
+    dir: TempDir,
+    env: BTreeMap<String, String>,
+    api: Option<Process>,
+    address: String,
+    workers: Vec<Process>,
+    started_workers: usize,
+}
+
+impl Builder {
+    /// How many workers; one unless told.
+    #[must_use]
+    pub fn workers(mut self, count: usize) -> Self {
+        self.workers = count;
+        self
+    }
+
+    /// Which CLI they run; the scripted one unless told.
+    #[must_use]
+    pub fn claude(mut self, kind: ClaudeKind) -> Self {
+        self.claude = kind;
+        self
+    }
+
+    /// The provider that workers call; without one they only offer the demo model.
+    #[must_use]
+    pub fn upstream(self, upstream: &Upstream) -> Self {
+        self.env("ANTHROPIC_BASE_URL", upstream.url())
+            .env("ANTHROPIC_API_KEY", PROVIDER_KEY)
+            .env("ANTHROPIC_MODEL", MODEL)
+    }
+
+    /// Sets a variable of every process.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.env.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Starts the api and the workers, and waits until all are ready.
+    pub async fn start(self) -> Cluster {
+        let dir = tempfile::Builder::new().prefix("drover-").tempdir().expect("a directory for the cluster");
+        let claude = self.claude.binary(dir.path());
+        let data = dir.path().join("data");
+        std::fs::create_dir(&data).expect("a data directory");
+        let mut env = BTreeMap::from([
+            ("HOST".to_owned(), "127.0.0.1".to_owned()),
+            ("PORT".to_owned(), "0".to_owned()),
+            ("LOG_LEVEL".to_owned(), "debug".to_owned()),
+            ("DROVER_SLOTS".to_owned(), "4".to_owned()),
+            ("DROVER_DATA_DIR".to_owned(), data.display().to_string()),
+            ("DATABASE_URL".to_owned(), format!("sqlite://{}", data.join("drover.db").display())),
+            ("CLAUDE_BINARY_PATH".to_owned(), claude.display().to_string()),
+        ]);
+        env.extend(self.env);
+        let mut cluster =
+            Cluster { dir, env, api: None, address: String::new(), workers: Vec::new(), started_workers: 0 };
+        cluster.start_api().await;
+        cluster.add_workers(self.workers).await;
+        cluster
+    }
+}
+
+impl Cluster {
+    /// A cluster to be: one worker with the scripted CLI.
+    pub fn builder() -> Builder {
+        Builder { workers: 1, claude: ClaudeKind::Scripted(None), env: BTreeMap::new() }
+    }
+
+    /// Base URL of the api.
+    pub fn api_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// A client of the api.
+    pub fn client(&self) -> Client {
+        Client::new(self.api_url())
+    }
+
+    /// The cluster's directory: logs, and `data` with the store and the slots.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The database's file.
+    pub fn database(&self) -> PathBuf {
+        self.dir.path().join("data/drover.db")
+    }
+
+    /// The api.
+    pub fn api(&mut self) -> &mut Process {
+        self.api.as_mut().expect("the api was started")
+    }
+
+    /// Kills the api with -9.
+    pub async fn kill_api(&mut self) -> ExitStatus {
+        self.api().end(Signal::SIGKILL).await
+    }
+
+    /// Starts the api again, at the same address.
+    pub async fn restart_api(&mut self) {
+        let port = self.address.rsplit(':').next().expect("an address has a port").to_owned();
+        self.env.insert("PORT".to_owned(), port);
+        self.start_api().await;
+    }
+
+    /// The workers, also those that were killed.
+    pub fn workers(&mut self) -> &mut [Process] {
+        &mut self.workers
+    }
+
+    /// Sends a signal to a worker and waits for its end.
+    pub async fn kill_worker(&mut self, index: usize, signal: Signal) -> ExitStatus {
+        self.workers[index].end(signal).await
+    }
+
+    /// Starts one more worker.
+    pub async fn add_worker(&mut self) {
+        self.add_workers(1).await;
+    }
+
+    /// Every process of the cluster but the api and the workers themselves, dead or alive.
+    pub fn descendants(&self) -> Vec<Kin> {
+        let own: Vec<i32> = self.processes().map(Process::pid).collect();
+        let kin = kin::of(self.dir.path(), &own);
+        kin.into_iter().filter(|process| !own.contains(&process.pid)).collect()
+    }
+
+    /// Waits until no process of a CLI is left, and no zombie.
+    pub async fn wait_until_no_descendants(&self) {
+        let mut left = Vec::new();
+        let gone = tokio::time::timeout(PATIENCE, async {
+            loop {
+                left = self.descendants();
+                if left.is_empty() {
+                    return;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        });
+        assert!(gone.await.is_ok(), "processes are left: {left:#?}");
+    }
+
+    /// Waits until the api answers a probe with a success.
+    pub async fn wait_until_healthy(&self, path: &str) {
+        let client = self.client();
+        wait_for(&format!("{path} is a success"), PATIENCE, async || {
+            let answer = crate::client::Answer::try_of(client.request(reqwest::Method::GET, path)).await;
+            answer.ok().filter(|answer| answer.status.is_success()).map(drop)
+        })
+        .await;
+    }
+
+    /// All logs, each under its process's name.
+    pub fn logs(&self) -> String {
+        let logs = self.processes().map(|process| format!("--- {}\n{}\n", process.name, process.log()));
+        logs.collect::<Vec<_>>().concat()
+    }
+
+    /// Waits until some log holds a text.
+    pub async fn wait_for_log(&self, text: &str) {
+        let what = format!("a log holds {text:?}");
+        wait_until(&what, PATIENCE, || self.logs().contains(text).then_some(())).await;
+    }
+
+    async fn start_api(&mut self) {
+        let mut api = Process::start("drover-api", "api", self.dir.path(), &self.env);
+        self.address = api.ready().await;
+        self.api = Some(api);
+    }
+
+    async fn add_workers(&mut self, count: usize) {
+        let first = self.workers.len();
+        for _ in 0..count {
+            let name = format!("worker-{}", self.started_workers);
+            self.started_workers += 1;
+            self.workers.push(Process::start("drover-worker", &name, self.dir.path(), &self.env));
+        }
+        for worker in &mut self.workers[first..] {
+            worker.ready().await;
+        }
+    }
+
+    fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.api.iter().chain(&self.workers)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for process in self.processes() {
+            process.signal(Signal::SIGKILL);
+        }
+        kin::sweep(self.dir.path());
+        if std::thread::panicking() {
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), self.logs().as_bytes());
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Real processes for tests: the api and the workers of one cluster, or a CLI on its own.
+
+mod cluster;
+mod direct;
+mod kin;
+mod parts;
+mod process;
+mod wait;
+
+pub use cluster::{Builder, Cluster, MODEL, PROVIDER_KEY};
+pub use direct::DirectCli;
+pub use kin::{Kin, read as read_process};
+pub use parts::{ClaudeKind, binary, installed, workspace};
+pub use process::Process;
+pub use wait::{wait_for, wait_until};

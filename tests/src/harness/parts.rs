@@ -1,0 +1,75 @@
+//! Where the parts are: Drover's own binaries and the CLIs. A missing part fails with the line that adds it.
+
+use crate::scripted::Fault;
+use std::path::{Path, PathBuf};
+
+/// Which CLI the workers run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaudeKind {
+    /// The real CLI, native build.
+    Native,
+    /// The real CLI, JavaScript build.
+    JavaScript,
+    /// The scripted stand-in, with or without a fault.
+    Scripted(Option<Fault>),
+}
+
+impl ClaudeKind {
+    /// The path that `CLAUDE_BINARY_PATH` gets. A faulty CLI is a wrapper in `dir`.
+    pub(super) fn binary(self, dir: &Path) -> PathBuf {
+        match self {
+            Self::Native => real("DROVER_TEST_CLAUDE_NATIVE", "native", "bin/claude.exe"),
+            Self::JavaScript => real("DROVER_TEST_CLAUDE_JS", "js", "cli.js"),
+            Self::Scripted(None) => binary("drover-scripted-claude"),
+            Self::Scripted(Some(fault)) => wrapper(fault, dir),
+        }
+    }
+}
+
+/// A binary of this workspace, from the directory that the test's own executable was built into.
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test has an executable");
+    let found = test.ancestors().skip(1).take(2).map(|dir| dir.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| {
+        panic!("{name} is not built beside {}; run: cargo build --workspace --bins", test.display())
+    })
+}
+
+/// The root of the workspace.
+pub fn workspace() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().expect("the package lies in the workspace").to_owned()
+}
+
+/// A file that `tests/setup.sh` installs; the variable names another place for it.
+pub fn installed(variable: &str, path: &str) -> PathBuf {
+    let path = match std::env::var_os(variable) {
+        Some(path) => PathBuf::from(path),
+        None => workspace().join(".drover/test").join(path),
+    };
+    assert!(
+        path.exists(),
+        "{} is missing; run: sh tests/setup.sh (or set {variable} to where it is)",
+        path.display()
+    );
+    path
+}
+
+fn real(variable: &str, build: &str, file: &str) -> PathBuf {
+    installed(variable, &format!("{build}/node_modules/@anthropic-ai/claude-code/{file}"))
+}
+
+/// A script that starts the scripted CLI with its fault.
+fn wrapper(fault: Fault, dir: &Path) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = dir.join("claude");
+    let script = format!(
+        "#!/bin/sh\nexec '{}' --fault {fault} --marker '{}' \"$@\"\n",
+        binary("drover-scripted-claude").display(),
+        dir.join("failed-once").display()
+    );
+    std::fs::write(&path, script).expect("the wrapper can be written");
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&path, mode).expect("the wrapper can be made executable");
+    path
+}

@@ -123,7 +123,7 @@ deny: $(TOOLS)/bin/cargo-deny ## Check licences, sources and bans of the depende
 	PATH="$(TOOLS)/bin:$$PATH" cargo deny --all-features check licenses bans sources
 
 .PHONY: check-claude
-check-claude: release ## Find or install the Claude CLI; say what works and what is missing
+check-claude: release ## Say which Claude CLI is used, and what is missing
 	target/release/drover-worker doctor
 
 .PHONY: deploy-check

@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use anyhow::{Context, bail};
-use drover_shared::cli::build;
 use drover_shared::clock::now_ms;
 use drover_shared::schema::limits;
 use drover_shared::store;
@@ -11,25 +10,23 @@ use drover_shared::store;
 use crate::install;
 use crate::settings::Settings;
 
-/// Finds or installs the CLI and says which, and what is configured; never a key's value.
+/// Says which CLI is used, or what is missing, and what is configured; never a key's value.
 pub async fn run(settings: &Settings) -> anyhow::Result<()> {
-    let claude = install::find(settings.claude_binary_path.as_deref(), &settings.common.data_dir()).await?;
-    let shortfall = build::chat_shortfall(claude.build, claude.version);
+    let report = install::check(&settings.install()).await;
     let set = |value: bool| if value { "set" } else { "not set" };
     let mut out = std::io::stdout().lock();
-    writeln!(out, "Claude CLI             {} ({:?} build)", claude.version, claude.build)?;
-    writeln!(out, "at                     {}", claude.program.display())?;
-    writeln!(out, "chat jobs              {}", shortfall.as_deref().unwrap_or("yes"))?;
-    writeln!(out, "ANTHROPIC_API_KEY      {}", set(settings.anthropic_api_key.is_some()))?;
-    writeln!(out, "ANTHROPIC_AUTH_TOKEN   {}", set(settings.anthropic_auth_token.is_some()))?;
-    writeln!(out, "provider               {}", settings.anthropic_base_url)?;
+    writeln!(out, "{report}")?;
+    writeln!(out, "data     {}", settings.common.data_dir().display())?;
+    writeln!(out, "provider {}", settings.anthropic_base_url)?;
+    writeln!(out, "ANTHROPIC_API_KEY    {}", set(settings.anthropic_api_key.is_some()))?;
+    writeln!(out, "ANTHROPIC_AUTH_TOKEN {}", set(settings.anthropic_auth_token.is_some()))?;
     if settings.anthropic_api_key.is_none() && settings.anthropic_auth_token.is_none() {
-        writeln!(out, "                       without a key only the demo model is offered")?;
+        writeln!(out, "without a key only the demo model is offered")?;
     }
-    match shortfall {
-        Some(missing) => bail!("the Claude CLI cannot run chat jobs: {missing}"),
-        None => Ok(()),
+    if !report.is_ready() {
+        bail!("a worker cannot start here");
     }
+    Ok(())
 }
 
 /// Succeeds if a worker of this host has beaten recently.

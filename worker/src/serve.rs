@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use drover_shared::clock::now_ms;
 use drover_shared::lifecycle::Shutdown;
-use drover_shared::provider::Offer;
 use drover_shared::schema::{WorkerId, limits};
 use drover_shared::store::{Ring, RingRole, Store, WorkerLock};
 use tokio::sync::{Notify, mpsc};
@@ -42,20 +41,22 @@ impl Worker {
         let id = mint_id();
         let data_dir = settings.common.data_dir();
         let lock = WorkerLock::acquire(&data_dir, &id).context("cannot take the worker's lock file")?;
-        let claude = install::find(settings.claude_binary_path.as_deref(), &data_dir).await?;
+        let claude = install::find_or_install(&settings.install()).await?;
         info!(worker = %id, version = %claude.version, build = ?claude.build, "found the Claude CLI");
         let (publisher, publishing) = Publisher::start(Arc::clone(&store));
         let rings = store.listen(RingRole::Worker, &id.0).await.context("cannot listen")?;
-        let (upstream, offer) = provider(settings)?;
+        let upstream = provider(settings)?;
+        let root = settings.slot_root();
+        let dirs = SlotDirs::claim(&root)
+            .with_context(|| format!("cannot make slot directories in {}", root.display()))?;
         let shop = Arc::new(Workshop {
-            dirs: SlotDirs::open(&settings.slot_root(), &id.0).context("cannot make slot directories")?,
+            dirs,
             id,
             store,
             publisher,
             running: Running::default(),
             claude,
             upstream,
-            offer,
             slots: settings.slots,
             limits: attempt_limits(settings),
             draining: CancellationToken::new(),
@@ -79,7 +80,8 @@ impl Worker {
         let (store, beating) = (Arc::clone(&shop.store), Arc::clone(&shop));
         let mut beat = tokio::spawn(heartbeat::run(store, move || beating.report()));
         let (store, running) = (Arc::clone(&shop.store), shop.running.clone());
-        let mut rung = tokio::spawn(rings::run(store, shop.id.clone(), self.rings, Arc::clone(&bell), running));
+        let mut rung =
+            tokio::spawn(rings::run(store, shop.id.clone(), self.rings, Arc::clone(&bell), running));
         tokio::spawn(stages(shutdown, Arc::clone(&shop), self.drain_grace));
 
         let config = FleetConfig { store: Arc::clone(&shop.store), worker: shop.id.clone(), bell };
@@ -120,18 +122,22 @@ fn attempt_limits(settings: &Settings) -> Limits {
     }
 }
 
-fn provider(settings: &Settings) -> anyhow::Result<(Arc<Upstream>, Offer)> {
+fn provider(settings: &Settings) -> anyhow::Result<Arc<Upstream>> {
     let credential = match (&settings.anthropic_api_key, &settings.anthropic_auth_token) {
         (Some(key), _) => Credential::ApiKey(key.clone()),
         (None, Some(token)) => Credential::AuthToken(token.clone()),
-        (None, None) => Credential::None,
+        (None, None) => {
+            info!("no provider key is configured: the demo model answers");
+            Credential::None
+        }
     };
-    let offer = Offer::new(!matches!(credential, Credential::None), settings.anthropic_model.as_deref());
-    if matches!(credential, Credential::None) {
-        info!(model = offer.default_model, "no provider key is configured: the demo model answers");
-    }
-    let config = UpstreamConfig { base_url: settings.anthropic_base_url.clone(), credential };
-    Ok((Arc::new(Upstream::new(config).context("ANTHROPIC_BASE_URL")?), offer))
+    let config = UpstreamConfig {
+        base_url: settings.anthropic_base_url.clone(),
+        credential,
+        default_model: settings.anthropic_model.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    Upstream::new(&config).context("the provider's settings")
 }
 
 fn mint_id() -> WorkerId {

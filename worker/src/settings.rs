@@ -4,8 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use drover_shared::config::{Common, Secret};
+use drover_shared::config::Common;
 use drover_shared::schema::limits;
+use drover_shared::secret::Secret;
+
+use crate::install;
+use crate::slot::Supervisor;
 
 /// Runs Claude CLI jobs for a Drover api.
 #[derive(Parser, Debug)]
@@ -22,7 +26,7 @@ pub struct Arguments {
 /// What the binary can do besides working.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Find or install the Claude CLI and say what works and what is missing
+    /// Say which Claude CLI is used, and what is missing
     Doctor,
     /// Succeed if a worker of this host has a recent heartbeat (for health checks)
     Ping,
@@ -51,12 +55,7 @@ pub struct Settings {
     #[arg(long, value_name = "TOKEN", env = "ANTHROPIC_AUTH_TOKEN")]
     pub anthropic_auth_token: Option<Secret>,
     /// Where the provider's Anthropic endpoint is
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "ANTHROPIC_BASE_URL",
-        default_value = "https://api.anthropic.com"
-    )]
+    #[arg(long, value_name = "URL", env = "ANTHROPIC_BASE_URL", default_value = "https://api.anthropic.com")]
     pub anthropic_base_url: String,
     /// Model for requests that name none, offered besides the catalogue's
     #[arg(long, value_name = "MODEL", env = "ANTHROPIC_MODEL")]
@@ -75,6 +74,16 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Where to look for the CLI and where to install it.
+    pub fn install(&self) -> install::Settings {
+        install::Settings {
+            binary_path: self.claude_binary_path.clone(),
+            data_dir: self.common.data_dir(),
+            environment: std::env::vars().collect(),
+            supervisor: Supervisor::default(),
+        }
+    }
+
     /// Where slot directories are made.
     pub fn slot_root(&self) -> PathBuf {
         self.project_root.clone().unwrap_or_else(|| self.common.data_dir()).join("slots")

@@ -1,7 +1,6 @@
 //! What one attempt plays on: a directory, a relay with the job bound to it, and a CLI process whose only
 //! way out is that relay.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use drover_shared::cli::{self, Build, invocation};
@@ -33,7 +32,7 @@ impl Stage {
     pub async fn set(shop: &Workshop, claim: &Claim) -> Result<Self, StageError> {
         let dir = shop.dirs.create().map_err(|error| told("no directory for the slot", &error))?;
         let relay = open_relay(shop, &dir).map_err(|error| told("no relay for the slot", &error))?;
-        let placeholder = format!("placeholder {}", Uuid::new_v4().simple());
+        let placeholder = invocation::placeholder(&Uuid::new_v4().simple().to_string());
         let bound = Bound {
             job: claim.lease.job,
             spec: Arc::new(claim.spec.clone()),
@@ -59,7 +58,7 @@ impl Stage {
         slot.kill();
         slot.exited().await;
         drop((slot, relay));
-        drop(dir);
+        dir.wipe().await;
     }
 }
 
@@ -72,7 +71,7 @@ fn told(what: &str, error: &dyn std::error::Error) -> StageError {
 
 fn open_relay(shop: &Workshop, dir: &SlotDir) -> Result<Relay, crate::relay::RelayError> {
     match shop.claude.build {
-        Build::Native => Relay::unix(&dir.relay_socket(), Arc::clone(&shop.upstream)),
+        Build::Native => Relay::unix(&dir.socket(), Arc::clone(&shop.upstream)),
         Build::JavaScript => Relay::loopback(Arc::clone(&shop.upstream)),
     }
 }
@@ -83,17 +82,22 @@ fn launch(shop: &Workshop, dir: &SlotDir, relay: &Relay) -> Launch {
         Address::Loopback(address) => cli::Upstream::Port(address.port()),
     };
     let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
-    let slot = cli::Slot { dir: dir.path(), upstream, token: relay.token().expose(), path: &path };
-    let (program, leading) = shop.claude.command();
-    let arguments = leading.into_iter().chain(invocation::chat_arguments().into_iter().map(str::to_owned));
+    let (home, tmp) = (dir.home(), dir.tmp());
+    let slot = cli::Slot { home: &home, tmp: &tmp, upstream, token: relay.token().expose(), path: &path };
+    let environment = invocation::environment(shop.claude.build, &slot).into_iter();
+    let chat = invocation::chat_arguments().into_iter().map(str::to_owned);
+    let claude = &shop.claude;
+    // node runs the JavaScript build; the native one runs itself.
+    let (program, script) = match &claude.interpreter {
+        Some(node) => (node, Some(claude.program.display().to_string())),
+        None => (&claude.program, None),
+    };
     Launch {
-        program: program.to_owned(),
-        arguments: arguments.collect(),
-        environment: invocation::environment(&slot, shop.claude.build),
-        directory: work_dir(dir).to_owned(),
+        program: program.clone(),
+        arguments: script.into_iter().chain(chat).collect(),
+        environment: environment
+            .map(|(name, value)| (name.to_owned(), value.to_string_lossy().into_owned()))
+            .collect(),
+        directory: dir.work(),
     }
-}
-
-fn work_dir(dir: &SlotDir) -> &Path {
-    dir.path()
 }

@@ -113,9 +113,9 @@ async fn follow(
             reason = place.called_off() => Input::CalledOff(reason),
             () = shop.stop.cancelled() => Input::Stop,
             line = stage.slot.lines.next() => match line {
-                Ok(Some(line)) => heard(decoder.line(line)),
+                Ok(Some(line)) => heard(decoder.line(&line)),
                 Ok(None) => Input::Exited { account: farewell(stage).await },
-                Err(LineError::TooLong) => Input::LineTooLong,
+                Err(LineError::LineTooLong(_)) => Input::LineTooLong,
                 Err(LineError::Read(error)) => Input::Exited { account: format!("its output broke off: {error}") },
             },
             failure = failed(&mut reports), if !provider_failed => {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use drover_shared::provider::Offer;
 use drover_shared::schema::{WorkerId, WorkerReport};
 use drover_shared::store::Store;
 use tokio_util::sync::CancellationToken;
@@ -30,8 +29,6 @@ pub struct Workshop {
     pub dirs: SlotDirs,
     /// The provider.
     pub upstream: Arc<Upstream>,
-    /// The models it serves.
-    pub offer: Offer,
     /// How many jobs run at once.
     pub slots: u32,
     /// How long each may take.
@@ -48,6 +45,7 @@ impl Workshop {
     /// What the next heartbeat tells.
     pub fn report(&self) -> WorkerReport {
         let census = census();
+        let offer = self.upstream.offer();
         WorkerReport {
             id: self.id.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -56,8 +54,8 @@ impl Workshop {
             active_jobs: self.running.count(),
             claude_processes: census.living,
             zombie_processes_cleaned: census.swept,
-            models: self.offer.models.clone(),
-            default_model: Some(self.offer.default_model.clone()),
+            models: offer.models.clone(),
+            default_model: Some(offer.default_model.clone()),
             draining: self.draining.is_cancelled(),
             started_at_ms: self.started_at_ms,
         }

@@ -54,19 +54,18 @@ pub(super) async fn push(
     }
 }
 
+/// Walks `idx_jobs_pending` in its own order, up to the first task that is due.
+pub(super) const DUE: &str =
+    "SELECT t.id, t.job FROM Jobs AS t LEFT JOIN job AS j ON j.id = t.idempotency_key
+     WHERE t.job_type = 'chat' AND t.status = 'Pending' AND t.lock_by IS NULL AND t.run_at <= ?1
+       AND coalesce(j.not_before_ms, 0) <= ?2
+     ORDER BY t.priority DESC, t.run_at, t.id LIMIT 1";
+
 /// The task that is to be claimed next. A job's exact `not_before_ms` holds its task back; a task without
 /// a job is not held back, so that it is found and put away.
 pub(super) async fn due(conn: &mut SqliteConnection, now: Millis) -> Result<Option<DueTask>, StoreError> {
-    let row: Option<(String, Vec<u8>)> = sqlx::query_as(
-        "SELECT t.id, t.job FROM Jobs AS t LEFT JOIN job AS j ON j.id = t.idempotency_key
-         WHERE t.job_type = 'chat' AND t.status = 'Pending' AND t.lock_by IS NULL AND t.run_at <= ?1
-           AND coalesce(j.not_before_ms, 0) <= ?2
-         ORDER BY t.priority DESC, t.run_at, t.id LIMIT 1",
-    )
-    .bind(seconds(now))
-    .bind(now)
-    .fetch_optional(conn)
-    .await?;
+    let row: Option<(String, Vec<u8>)> =
+        sqlx::query_as(DUE).bind(seconds(now)).bind(now).fetch_optional(conn).await?;
     Ok(row.map(|(id, payload)| DueTask { id, job: serde_json::from_slice(&payload).ok() }))
 }
 

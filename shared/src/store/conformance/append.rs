@@ -28,6 +28,19 @@ pub(in crate::store) async fn a_lost_lease_writes_nothing_and_harms_nobody(bench
     assert_eq!(events(&hand.store, second).await.len(), 1);
 }
 
+pub(in crate::store) async fn two_attempts_of_one_process_are_told_apart(bench: &dyn Bench) {
+    let hand = Hand::hire(bench, "w").await;
+    let id = enqueue(&hand.store).await;
+    let lost = hand.take(NOW).await;
+    hand.append(give_back(&lost, 0)).await;
+    let held = hand.take(NOW).await;
+    let batch = [say(&lost, 1, &[completed()]), say(&held, 1, &[text("kept")])];
+    let outcomes = hand.store.append(&batch, NOW).await.expect("an append");
+    assert_eq!(outcomes, [Appended::Fenced, Appended::Stored]);
+    assert_eq!(job(&hand.store, id).await.state, JobState::Running);
+    assert_eq!(events(&hand.store, id).await[0].event, text("kept"));
+}
+
 pub(in crate::store) async fn nothing_follows_the_end(bench: &dyn Bench) {
     let hand = Hand::hire(bench, "w").await;
     let id = enqueue(&hand.store).await;

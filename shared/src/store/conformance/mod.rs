@@ -28,6 +28,7 @@ macro_rules! conformance {
         crate::store::conformance::conformance! { $bench:
             append {
                 a_lost_lease_writes_nothing_and_harms_nobody
+                two_attempts_of_one_process_are_told_apart
                 nothing_follows_the_end
                 storing_twice_is_storing_once
                 sequence_numbers_rise_across_attempts

@@ -30,12 +30,13 @@ impl<'a> NewChunk<'a> {
     }
 }
 
-/// What tells one chunk from another: job and last sequence number.
-pub(super) type ChunkKey = (String, i64);
+/// What tells one chunk from another: job, last sequence number and attempt. A process may write for two
+/// attempts at one job, of which it has lost the first.
+pub(super) type ChunkKey = (String, i64, u32);
 
 /// The key of the chunk that `append` makes.
 pub(super) fn key(append: &Append) -> ChunkKey {
-    (append.lease.job.to_string(), last_seq(append))
+    (append.lease.job.to_string(), last_seq(append), append.lease.attempt)
 }
 
 /// Stores the chunks whose lease holds, and returns their keys. Storing one again, by the same attempt,
@@ -66,14 +67,14 @@ fn fenced_insert(chunks: &[NewChunk<'_>]) -> QueryBuilder<Sqlite> {
             .push_bind(chunk.first_seq)
             .push_bind(chunk.lease.attempt)
             .push_bind(chunk.speaks)
-            .push_bind(chunk.events.clone());
+            .push_bind(chunk.events.as_str());
     });
     sql.push(
         ") AS v CROSS JOIN job ON job.id = v.column1
-         WHERE job.lease = v.column2 AND job.state = 'running'
+         WHERE job.lease = v.column2 AND job.attempts = v.column5 AND job.state = 'running'
          ON CONFLICT (job, seq) DO UPDATE SET first_seq = excluded.first_seq, speaks = excluded.speaks,
              events = excluded.events WHERE chunk.attempt = excluded.attempt
-         RETURNING job, seq",
+         RETURNING job, seq, attempt",
     );
     sql
 }

@@ -31,8 +31,8 @@ impl SqliteStore {
         let dir = path.parent().unwrap_or(Path::new("/")).to_owned();
         let bell_dir = dir.join("bell");
         Ok(Self {
-            writer: pool(options, 1, busy).await?,
-            readers: pool(readers, limits::STORE_READERS, busy).await?,
+            writer: pool(options, 1).await?,
+            readers: pool(readers, limits::STORE_READERS).await?,
             bell: Doorbell::open(&bell_dir).map_err(|error| OpenError::File(bell_dir, error))?,
             dir,
             own: Own::default(),
@@ -62,18 +62,14 @@ fn options(path: &Path, busy: Duration) -> SqliteConnectOptions {
 }
 
 /// A pool whose connections stay: the last one to close would checkpoint and delete the log.
-async fn pool(
-    options: SqliteConnectOptions,
-    connections: u32,
-    busy: Duration,
-) -> Result<SqlitePool, sqlx::Error> {
+async fn pool(options: SqliteConnectOptions, connections: u32) -> Result<SqlitePool, sqlx::Error> {
     SqlitePoolOptions::new()
         .max_connections(connections)
         .min_connections(1)
         .max_lifetime(None)
         .idle_timeout(None)
         // Whoever waits for the connection waits for the statement before, which may wait for the lock.
-        .acquire_timeout(busy + busy)
+        .acquire_timeout(2 * limits::STORE_BUSY)
         // A full disk makes SQLite itself roll back, and sqlx believe the transaction open for ever: a
         // connection in that state is replaced.
         .before_acquire(|conn, _| Box::pin(async { Ok(!conn.is_in_transaction()) }))

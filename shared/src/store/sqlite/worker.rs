@@ -73,9 +73,7 @@ pub(super) async fn fleet(
     .fetch_one(readers)
     .await?;
     let rows: Vec<Row> =
-        sqlx::query_as("SELECT id, beat_ms, gone, report FROM worker ORDER BY beat_ms DESC, id")
-            .fetch_all(readers)
-            .await?;
+        sqlx::query_as("SELECT id, beat_ms, gone, report FROM worker ORDER BY id").fetch_all(readers).await?;
     let alive = reports(rows.iter().filter(|row| !row.gone && row.beat_ms >= alive_since))?;
     let offered = if alive.is_empty() { reports(last_of(&rows))? } else { alive.clone() };
     Ok(Fleet {
@@ -92,9 +90,10 @@ fn reports<'a>(rows: impl Iterator<Item = &'a Row>) -> Result<Vec<WorkerReport>,
     rows.map(Row::report).collect()
 }
 
-/// The workers that were last to live, latest beat first: those that fell silent about together.
+/// The workers that were last to live: those that fell silent about together.
 fn last_of(rows: &[Row]) -> impl Iterator<Item = &Row> {
-    let since = rows.first().map_or(0, |row| row.beat_ms.saturating_sub(millis(limits::DEAD_AFTER)));
+    let last = rows.iter().map(|row| row.beat_ms).max().unwrap_or(0);
+    let since = last.saturating_sub(millis(limits::DEAD_AFTER));
     rows.iter().filter(move |row| row.beat_ms >= since)
 }
 

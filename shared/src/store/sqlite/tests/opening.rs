@@ -2,8 +2,10 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use sqlx::{QueryBuilder, Sqlite};
+
 use super::File;
-use crate::store::{OpenError, Store, open};
+use crate::store::{OpenError, Store, open, queue};
 
 #[test]
 fn any_number_may_open_a_new_database_at_once() {
@@ -69,15 +71,9 @@ async fn every_connection_is_set_up() {
 async fn the_queue_is_polled_by_its_index_alone() {
     let file = File::new();
     let store = file.open().await;
-    let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(
-        "EXPLAIN QUERY PLAN SELECT t.id, t.job FROM Jobs AS t LEFT JOIN job AS j ON j.id = t.idempotency_key
-         WHERE t.job_type = 'chat' AND t.status = 'Pending' AND t.lock_by IS NULL AND t.run_at <= 1
-           AND coalesce(j.not_before_ms, 0) <= 1
-         ORDER BY t.priority DESC, t.run_at, t.id LIMIT 1",
-    )
-    .fetch_all(&store.readers)
-    .await
-    .expect("a plan");
+    let mut explain: QueryBuilder<Sqlite> = QueryBuilder::new("EXPLAIN QUERY PLAN ");
+    let plan: Vec<(i64, i64, i64, String)> =
+        explain.push(queue::DUE).build_query_as().fetch_all(&store.readers).await.expect("a plan");
     let plan: Vec<_> = plan.into_iter().map(|(_, _, _, step)| step).collect();
     assert!(plan[0].contains("idx_jobs_pending"), "{plan:?}");
     assert!(plan.iter().all(|step| !step.contains("TEMP B-TREE") && !step.contains("SCAN")), "{plan:?}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use drover_shared::schema::{Fleet, limits};
-use drover_shared::store::{Millis, Store, StoreError};
+use drover_shared::store::{Millis, Store, StoreError, millis};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -39,5 +39,5 @@ impl FleetView {
 
 /// Workers whose last beat is older than this are dead.
 pub(crate) fn dead_before(now: Millis) -> Millis {
-    now.saturating_sub_unsigned(limits::DEAD_AFTER.as_millis().try_into().unwrap_or(u64::MAX))
+    now - millis(limits::DEAD_AFTER)
 }

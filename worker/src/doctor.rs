@@ -33,7 +33,7 @@ pub async fn run(settings: &Settings) -> anyhow::Result<()> {
 pub async fn ping(settings: &Settings) -> anyhow::Result<()> {
     let store = store::open(&settings.common.database_url()).await.context("cannot open the store")?;
     let now = now_ms();
-    let since = now - i64::try_from(limits::DEAD_AFTER.as_millis())?;
+    let since = now - store::millis(limits::DEAD_AFTER);
     let host = format!("{}-", nix::unistd::gethostname()?.to_string_lossy());
     let fleet = store.fleet(since, now).await.context("cannot read the store")?;
     if !fleet.alive.iter().any(|worker| worker.id.0.starts_with(&host)) {

@@ -2,39 +2,30 @@
 //! claim. The rescue of others' jobs comes with it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use drover_shared::clock::now_ms;
 use drover_shared::schema::{WorkerReport, limits};
-use drover_shared::store::{Patience, Store, StoreError};
+use drover_shared::store::{Store, StoreError, millis};
 use tracing::{info, warn};
 
 /// Beats until it is dropped. `report` tells the state of the moment.
 pub async fn run(store: Arc<dyn Store>, report: impl Fn() -> WorkerReport + Send) {
     let mut beats = tokio::time::interval(limits::BEAT);
     beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut patience = Patience::new(limits::BEAT, Instant::now());
     loop {
         beats.tick().await;
-        match beat(store.as_ref(), &report(), patience.may_judge(Instant::now())).await {
-            Ok(()) => patience.reached(Instant::now()),
-            Err(error) => warn!(%error, "the heartbeat did not reach the store"),
+        if let Err(error) = beat(store.as_ref(), &report()).await {
+            warn!(%error, "the heartbeat did not reach the store");
         }
     }
 }
 
-async fn beat(store: &dyn Store, report: &WorkerReport, rescue: bool) -> Result<(), StoreError> {
+async fn beat(store: &dyn Store, report: &WorkerReport) -> Result<(), StoreError> {
     store.beat(report, now_ms()).await?;
-    if rescue {
-        let now = now_ms();
-        let rescued = store.rescue(now - millis(limits::DEAD_AFTER), now).await?;
-        if rescued > 0 {
-            info!(jobs = rescued, "took up jobs that had lost their worker or their task");
-        }
+    let now = now_ms();
+    let rescued = store.rescue(now - millis(limits::DEAD_AFTER), now).await?;
+    if rescued > 0 {
+        info!(jobs = rescued, "took up jobs that had lost their worker or their task");
     }
     Ok(())
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

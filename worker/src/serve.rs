@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use drover_shared::clock::now_ms;
 use drover_shared::lifecycle::Shutdown;
 use drover_shared::schema::{WorkerId, limits};
-use drover_shared::store::{Ring, RingRole, Store, WorkerLock};
+use drover_shared::store::{Ring, RingRole, Store, WorkerLock, millis};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -114,11 +114,10 @@ async fn stages(shutdown: Shutdown, shop: Arc<Workshop>, grace: Duration) {
 }
 
 fn attempt_limits(settings: &Settings) -> Limits {
-    let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     Limits {
-        wall_ms: ms(settings.job_timeout()),
-        stall_ms: ms(settings.job_stall()),
-        ready_ms: ms(limits::CLI_READY),
+        wall_ms: millis(settings.job_timeout()),
+        stall_ms: millis(settings.job_stall()),
+        ready_ms: millis(limits::CLI_READY),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Duties that every api does from time to time. Several apis may do them at once: each duty is safe to
 //! repeat. A failure is told and forgotten; the next round tries again.
 
+mod patience;
 mod prune;
 mod rescue;
 

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use drover_shared::schema::limits;
-use drover_shared::store::{Patience, StoreError};
+use drover_shared::store::StoreError;
 
+use super::patience::Patience;
 use super::{rounds, tell};
 use crate::app::App;
 use crate::fleet::dead_before;

@@ -7,7 +7,6 @@
 mod conformance;
 mod doorbell;
 mod fate;
-mod patience;
 mod queue;
 mod sqlite;
 mod url;
@@ -25,7 +24,6 @@ use crate::schema::{
     WorkerReport,
 };
 
-pub use self::patience::Patience;
 pub use self::sqlite::SqliteStore;
 pub use self::url::database_path;
 pub use self::worker_lock::WorkerLock;
@@ -59,7 +57,7 @@ pub enum OpenError {
 pub type Millis = i64;
 
 /// A duration in the same unit.
-fn millis(duration: Duration) -> Millis {
+pub fn millis(duration: Duration) -> Millis {
     Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
 }
 

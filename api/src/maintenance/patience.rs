@@ -1,13 +1,13 @@
-//! When a process may judge others dead.
+//! When an api may judge workers dead. (A worker's own beats tell the store the same of it.)
 
 use std::time::{Duration, Instant};
 
-use crate::schema::limits;
+use drover_shared::schema::limits;
 
 /// Who came late itself must not judge others: a store that was locked kept everybody's beats back, so a
 /// late judge waits as long as death takes before it rescues anybody.
 #[derive(Debug)]
-pub struct Patience {
+pub(super) struct Patience {
     round: Duration,
     last: Instant,
     until: Instant,
@@ -15,17 +15,17 @@ pub struct Patience {
 
 impl Patience {
     /// For a duty that reaches the store once in every `round`.
-    pub fn new(round: Duration, now: Instant) -> Self {
+    pub(super) fn new(round: Duration, now: Instant) -> Self {
         Self { round, last: now, until: now }
     }
 
     /// Whether others may be judged now.
-    pub fn may_judge(&self, now: Instant) -> bool {
+    pub(super) fn may_judge(&self, now: Instant) -> bool {
         now >= self.until && !self.is_late(now)
     }
 
     /// The store was reached.
-    pub fn reached(&mut self, now: Instant) {
+    pub(super) fn reached(&mut self, now: Instant) {
         if self.is_late(now) {
             self.until = now + limits::DEAD_AFTER;
         }

@@ -16,6 +16,7 @@
 //! - Wipe a slot's directory only after [`Slot::exited`] has answered.
 
 mod census;
+mod directory;
 mod launch;
 mod lines;
 mod process;
@@ -25,9 +26,11 @@ mod strays;
 mod supervisor;
 mod sweep;
 mod walls;
+mod wipe;
 mod wire;
 
 pub use census::{Census, census};
+pub use directory::{SlotDir, SlotDirs};
 pub use launch::{Slot, Supervisor};
 pub use lines::{LineError, Lines};
 pub use process::Process;

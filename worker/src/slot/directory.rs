@@ -1,0 +1,223 @@
+//! Where slots live on disk.
+//!
+//! ```text
+//! run/slots/                    one folder for all workers of a machine
+//!   .lock                       held while a worker looks for its place among the others
+//!   <worker>/                   one per worker, its name short so that socket paths are
+//!     lock                      held as long as the worker lives; free means: dead, to be wiped
+//!     <slot>/ home/ tmp/ work/  0700, unguessable, wiped when the slot ends
+//! ```
+
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use tokio::task;
+use ulid::Ulid;
+use uuid::Uuid;
+
+use super::wipe::wipe;
+
+/// Letters of a slot's name, five random bits each: not to be guessed by a neighbour.
+const SLOT_NAME: usize = 16;
+/// Letters of a worker's name: enough to be alone.
+const WORKER_NAME: usize = 8;
+/// Longest path of a Unix socket, without the terminating zero byte (unix(7)).
+const SOCKET_PATH_BYTES: usize = 107;
+/// Slots' own folders hold what nobody else may read; those above must only be passed through.
+const PRIVATE: u32 = 0o700;
+const PASSABLE: u32 = 0o711;
+
+/// A worker's place for its slots. Wiped when dropped, or, if the worker dies, by the next one that starts.
+pub struct SlotDirs {
+    path: PathBuf,
+    _alive: File,
+}
+
+impl SlotDirs {
+    /// Takes a fresh folder under `root` and wipes those of workers that are dead. Blocks.
+    pub fn claim(root: &Path) -> io::Result<Self> {
+        create(root, PASSABLE, true)?;
+        let root = root.canonicalize()?;
+        // Held for the look around only: wiping may take long, and the dead are locked while they are wiped.
+        let order = lock_file(&root.join(".lock"))?;
+        order.lock()?;
+        let dead = find_dead(&root)?;
+        let path = root.join(random_name(WORKER_NAME));
+        create(&path, PASSABLE, false)?;
+        let alive = lock_file(&path.join("lock"))?;
+        alive.lock()?;
+        drop(order);
+        for (path, _lock) in dead {
+            wipe_or_warn(&path);
+        }
+        Ok(Self { path, _alive: alive })
+    }
+
+    /// A fresh directory for one slot.
+    pub fn create(&self) -> io::Result<SlotDir> {
+        let directory = SlotDir { path: self.path.join(random_name(SLOT_NAME)) };
+        if directory.socket().as_os_str().as_bytes().len() > SOCKET_PATH_BYTES {
+            let path = self.path.display();
+            return Err(io::Error::other(format!("{path} is too long a path for Unix sockets below it")));
+        }
+        create(&directory.path, PRIVATE, false)?;
+        for part in [directory.home(), directory.tmp(), directory.work()] {
+            create(&part, PRIVATE, false)?;
+        }
+        Ok(directory)
+    }
+}
+
+impl Drop for SlotDirs {
+    fn drop(&mut self) {
+        wipe_or_warn(&self.path);
+    }
+}
+
+/// One slot's directory. Wiped when dropped, so drop it only when its processes are gone.
+#[derive(Debug)]
+pub struct SlotDir {
+    path: PathBuf,
+}
+
+impl SlotDir {
+    /// The whole.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The CLI's `HOME`.
+    pub fn home(&self) -> PathBuf {
+        self.path.join("home")
+    }
+
+    /// The CLI's `TMPDIR`.
+    pub fn tmp(&self) -> PathBuf {
+        self.path.join("tmp")
+    }
+
+    /// The CLI's working directory.
+    pub fn work(&self) -> PathBuf {
+        self.path.join("work")
+    }
+
+    /// Where the relay listens; short enough for a Unix socket.
+    pub fn socket(&self) -> PathBuf {
+        self.path.join("relay.sock")
+    }
+
+    /// Wipes it off the asynchronous threads; dropping it does the same in place.
+    pub async fn wipe(self) {
+        let _ = task::spawn_blocking(move || drop(self)).await;
+    }
+}
+
+impl Drop for SlotDir {
+    fn drop(&mut self) {
+        wipe_or_warn(&self.path);
+    }
+}
+
+fn wipe_or_warn(path: &Path) {
+    match wipe(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), %error, "a directory could not be wiped; the next worker tries again");
+        }
+        _ => {}
+    }
+}
+
+/// The folders whose worker is dead, each with the lock that keeps other workers from them.
+fn find_dead(root: &Path) -> io::Result<Vec<(PathBuf, File)>> {
+    let mut dead = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            let lock = match lock_file(&entry.path().join("lock")) {
+                // A worker that ends has just taken its folder away.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                lock => lock?,
+            };
+            match lock.try_lock() {
+                Ok(()) => dead.push((entry.path(), lock)),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+    }
+    Ok(dead)
+}
+
+fn lock_file(path: &Path) -> io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(path)
+}
+
+fn create(path: &Path, mode: u32, with_parents: bool) -> io::Result<()> {
+    DirBuilder::new().mode(mode).recursive(with_parents).create(path)
+}
+
+fn random_name(letters: usize) -> String {
+    let mut name = Ulid(Uuid::new_v4().as_u128()).to_string().to_ascii_lowercase();
+    // The last letters are all random; the first ones carry the UUID's fixed version bits.
+    name.split_off(name.len() - letters)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn entries(path: &Path) -> BTreeSet<String> {
+        let entries = fs::read_dir(path).expect("a directory").flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn a_slot_has_private_parts_that_vanish_with_it() {
+        let root = tempfile::tempdir().expect("a directory");
+        let dirs = SlotDirs::claim(&root.path().join("run/slots")).expect("a place");
+        let slot = dirs.create().expect("a slot");
+        let path = slot.path().to_owned();
+        for part in [path.clone(), slot.home(), slot.tmp(), slot.work()] {
+            assert_eq!(fs::metadata(&part).expect("it exists").permissions().mode() & 0o777, PRIVATE);
+        }
+        std::os::unix::net::UnixListener::bind(slot.socket()).expect("a path that sockets take");
+        assert_ne!(dirs.create().expect("another").path(), path);
+        drop(slot);
+        assert!(!path.exists());
+        drop(dirs);
+        assert_eq!(entries(&root.path().join("run/slots")), BTreeSet::from([".lock".to_owned()]));
+    }
+
+    #[test]
+    fn only_the_folders_of_dead_workers_are_wiped() {
+        let root = tempfile::tempdir().expect("a directory");
+        let alive = SlotDirs::claim(root.path()).expect("a place");
+        let kept = alive.create().expect("a slot");
+        let dead = root.path().join("dead");
+        fs::create_dir_all(dead.join("slot/home")).expect("created");
+        fs::write(dead.join("lock"), "").expect("written");
+        fs::create_dir(root.path().join("died-before-it-locked")).expect("created");
+
+        let starting = SlotDirs::claim(root.path()).expect("a place");
+        let workers = [&alive.path, &starting.path].map(|path| path.file_name().expect("a name").to_owned());
+        let mut expected: BTreeSet<_> =
+            workers.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+        expected.insert(".lock".into());
+        assert_eq!(entries(root.path()), expected);
+        assert!(kept.home().exists());
+    }
+
+    #[test]
+    fn a_root_too_deep_for_sockets_is_refused_with_a_reason() {
+        let root = tempfile::tempdir().expect("a directory");
+        let dirs = SlotDirs::claim(&root.path().join("deep".repeat(20))).expect("a place");
+        let error = dirs.create().expect_err("too long");
+        assert!(error.to_string().contains("too long a path for Unix sockets"), "{error}");
+    }
+}

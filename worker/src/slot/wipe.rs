@@ -1,0 +1,161 @@
+//! Removing a directory that an untrusted program has filled.
+//!
+//! No symbolic link is followed, directories without permissions are opened up first, and however deep the
+//! tree, no path grows and no descriptor is kept per level: each directory found is moved up to the top
+//! before it is emptied.
+
+use std::ffi::{CString, OsStr};
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use drover_shared::schema::limits;
+use nix::dir::{Dir, Type};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+/// Removes `path` with all in it. Tries again when something is still being written into it.
+pub(super) fn wipe(path: &Path) -> io::Result<()> {
+    let mut attempt = 1;
+    loop {
+        match wipe_once(path) {
+            Err(error)
+                if error.kind() == io::ErrorKind::DirectoryNotEmpty && attempt < limits::WIPE_ATTEMPTS =>
+            {
+                thread::sleep(Duration::from_millis(10) * attempt);
+                attempt += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn wipe_once(path: &Path) -> io::Result<()> {
+    let parent = nix::fcntl::open(path.parent().unwrap_or(Path::new("/")), DIRECTORY, Mode::empty())?;
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let top = open_up(&parent, name)?;
+    let mut moved_up: Vec<CString> = Vec::new();
+    empty(&top, &top, &mut moved_up)?;
+    while let Some(name) = moved_up.pop() {
+        let name = OsStr::from_bytes(name.as_bytes());
+        let directory = open_up(&top, name)?;
+        empty(&directory, &top, &mut moved_up)?;
+        unlinkat(&top, name, UnlinkatFlags::RemoveDir)?;
+    }
+    Ok(unlinkat(&parent, name, UnlinkatFlags::RemoveDir)?)
+}
+
+const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+
+/// Opens a directory, having given its owner all permissions. By way of `/proc/self/fd`, because a mode can
+/// be changed neither through a descriptor that lacks permissions nor by name without following links.
+fn open_up(parent: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
+    let handle = openat(parent, name, DIRECTORY | OFlag::O_PATH, Mode::empty())?;
+    let itself = format!("/proc/self/fd/{}", handle.as_raw_fd());
+    fs::set_permissions(itself, Permissions::from_mode(0o700))?;
+    Ok(openat(&handle, ".", DIRECTORY, Mode::empty())?)
+}
+
+/// Removes every file in `directory` and moves every directory in it to the top, under names of our own.
+fn empty(directory: &OwnedFd, top: &OwnedFd, moved_up: &mut Vec<CString>) -> io::Result<()> {
+    for (name, is_directory) in list(directory)? {
+        if is_directory {
+            moved_up.push(move_up(directory, &name, top)?);
+            continue;
+        }
+        match unlinkat(directory, name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn list(directory: &OwnedFd) -> io::Result<Vec<(CString, bool)>> {
+    let mut entries = Vec::new();
+    for entry in Dir::from_fd(directory.as_fd().try_clone_to_owned()?)?.iter() {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name != c"." && name != c".." {
+            entries.push((name.to_owned(), is_directory(directory, &entry)));
+        }
+    }
+    Ok(entries)
+}
+
+fn is_directory(directory: &OwnedFd, entry: &nix::dir::Entry) -> bool {
+    match entry.file_type() {
+        Some(kind) => kind == Type::Directory,
+        // Some file systems do not tell.
+        None => openat(directory, entry.file_name(), DIRECTORY | OFlag::O_PATH, Mode::empty()).is_ok(),
+    }
+}
+
+fn move_up(directory: &OwnedFd, name: &CString, top: &OwnedFd) -> io::Result<CString> {
+    // The kernel lets a directory move only if it is writable itself.
+    open_up(directory, OsStr::from_bytes(name.as_bytes()))?;
+    let ours = CString::new(format!(".wiped-{}", uuid::Uuid::new_v4().simple()))?;
+    renameat(directory, name.as_c_str(), top, ours.as_c_str())?;
+    Ok(ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn links_are_removed_and_not_followed() {
+        let place = tempfile::tempdir().expect("a directory");
+        let outside = place.path().join("outside");
+        fs::create_dir_all(&outside).expect("created");
+        fs::write(outside.join("precious"), "kept").expect("written");
+        let slot = place.path().join("slot");
+        fs::create_dir_all(slot.join("work")).expect("created");
+        symlink(&outside, slot.join("work/link")).expect("linked");
+        symlink("/no/such/place", slot.join("dangling")).expect("linked");
+
+        wipe(&slot).expect("wiped");
+        assert!(!slot.exists());
+        assert_eq!(fs::read_to_string(outside.join("precious")).expect("still there"), "kept");
+
+        symlink(&outside, &slot).expect("linked");
+        wipe(&slot).expect_err("a link in the place of the directory itself is not entered");
+        assert!(outside.join("precious").exists());
+    }
+
+    #[test]
+    fn permissions_keep_nothing_alive() {
+        let place = tempfile::tempdir().expect("a directory");
+        let slot = place.path().join("slot");
+        fs::create_dir_all(slot.join("a/b")).expect("created");
+        fs::write(slot.join("a/b/file"), "x").expect("written");
+        for (path, mode) in [("a/b/file", 0o000), ("a/b", 0o000), ("a", 0o555), ("", 0o500)] {
+            fs::set_permissions(slot.join(path), Permissions::from_mode(mode)).expect("set");
+        }
+        wipe(&slot).expect("wiped");
+        assert!(!slot.exists());
+    }
+
+    #[test]
+    fn a_tree_deeper_than_any_path_or_descriptor_limit_is_removed() {
+        let place = tempfile::tempdir().expect("a directory");
+        let slot = place.path().join("slot");
+        fs::create_dir(&slot).expect("created");
+        let mut here = nix::fcntl::open(&slot, DIRECTORY, Mode::empty()).expect("opened");
+        for _ in 0..3_000 {
+            nix::sys::stat::mkdirat(&here, "deeper", Mode::S_IRWXU).expect("created");
+            here = openat(&here, "deeper", DIRECTORY, Mode::empty()).expect("opened");
+        }
+        wipe(&slot).expect("wiped");
+        assert!(!slot.exists());
+    }
+}

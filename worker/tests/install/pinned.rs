@@ -40,7 +40,7 @@ async fn slow_workers_that_start_at_once_install_once_and_damage_is_repaired() {
     assert_eq!(left.count(), 2, "the version and the lock");
 
     assert!(check(&settings).await.is_ready());
-    let later = SystemTime::now() + Duration::from_secs(60);
+    let later = SystemTime::now() + Duration::from_mins(1);
     let open = || File::options().write(true).open(&claude.program).expect("opened");
     open().set_modified(later).expect("set");
     assert_eq!(find_or_install(&settings).await.expect("found"), claude);

@@ -1,4 +1,4 @@
-//! The real installation, with the real npm and its registry. Slow: it downloads about 100 MB, once.
+//! The real installation, with the real npm and its registry. Slow: it downloads the CLI once.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;

@@ -178,7 +178,7 @@ pub const DEFAULT_OUTPUT_TOKENS: u32 = 32_000;
 pub const SLOTS: u32 = 4;
 /// How long `claude --version` may take; a first start from a cold disk takes seconds.
 pub const CLI_VERSION: Duration = Duration::from_secs(30);
-/// How long npm may take to fetch the CLI: 100 MB over a slow line.
+/// How long npm may take to fetch the CLI: an executable of 380 MB, compressed, over a slow line.
 pub const CLI_INSTALL: Duration = Duration::from_mins(15);
 /// How often a slot's directory is wiped anew when something still writes into it.
 pub const WIPE_ATTEMPTS: u32 = 5;

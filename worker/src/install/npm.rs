@@ -10,7 +10,7 @@ use super::Settings;
 use super::given::on_path;
 use crate::slot::{Launch, LaunchError, LineError, Slot};
 
-/// How many of npm's last lines explain a failure.
+/// How many of npm's lines explain a failure.
 const SHOWN_LINES: usize = 4;
 
 /// Why npm did not deliver.
@@ -30,7 +30,7 @@ pub enum NpmError {
     Failed {
         /// The package.
         package: String,
-        /// npm's last lines, in one.
+        /// npm's own words, in one line.
         reason: String,
     },
     /// It took too long.
@@ -66,7 +66,7 @@ async fn finish(mut slot: Slot, package: &str) -> Result<(), NpmError> {
     if exit.code == Some(0) {
         return Ok(());
     }
-    let reason = last_lines(&slot.process.stderr_tail());
+    let reason = telling_lines(&slot.process.stderr_tail());
     Err(NpmError::Failed { package: package.to_owned(), reason })
 }
 
@@ -110,16 +110,23 @@ fn npm_needs(name: &str) -> bool {
     EXACT.contains(&name) || ANY_CASE.contains(&upper.as_str()) || upper.starts_with("NPM_CONFIG_")
 }
 
-fn last_lines(stderr: &str) -> String {
-    let lines: Vec<&str> =
-        stderr.lines().map(str::trim).filter(|line| !line.is_empty() && !is_noise(line)).collect();
-    let last = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
-    if last.is_empty() { "it said nothing".to_owned() } else { last.join(" | ") }
+/// The first lines that npm marks as errors: they hold the code and the message, and what follows is the
+/// error object's innards. If it marked none, the last lines.
+fn telling_lines(stderr: &str) -> String {
+    let lines: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !is_noise(line)).collect();
+    let marked =
+        lines.iter().filter_map(|line| line.strip_prefix("npm error ").or(line.strip_prefix("npm ERR! ")));
+    let mut shown: Vec<&str> = marked.map(str::trim).take(SHOWN_LINES).collect();
+    if shown.is_empty() {
+        shown = lines[lines.len().saturating_sub(SHOWN_LINES)..].to_vec();
+    }
+    if shown.is_empty() { "it said nothing".to_owned() } else { shown.join(" | ") }
 }
 
 /// Where npm keeps its full log is in the staging folder, which is gone when the operator reads this.
 fn is_noise(line: &str) -> bool {
-    line.contains("A complete log of this run")
+    line.is_empty()
+        || line.contains("A complete log of this run")
         || line.contains("_logs/")
         || line.contains("Log files were not")
 }
@@ -141,10 +148,11 @@ mod tests {
     }
 
     #[test]
-    fn the_last_telling_lines_are_shown() {
-        let stderr = "npm warn old\nnpm error 1\nnpm error 2\n\nnpm error 3\nnpm error 4\n\
-            npm error A complete log of this run can be found in: /x/_logs/y.log\n";
-        assert_eq!(last_lines(stderr), "npm error 1 | npm error 2 | npm error 3 | npm error 4");
-        assert_eq!(last_lines(""), "it said nothing");
+    fn the_lines_that_tell_most_are_shown() {
+        let stderr = "npm warn old\nnpm error code E404\nnpm error 404 Not Found\n\nnpm error x\nnpm error y\n\
+            npm error z\nnpm error A complete log of this run can be found in: /x/_logs/y.log\n";
+        assert_eq!(telling_lines(stderr), "code E404 | 404 Not Found | x | y");
+        assert_eq!(telling_lines("1\n2\nKilled\n\n"), "1 | 2 | Killed");
+        assert_eq!(telling_lines(""), "it said nothing");
     }
 }

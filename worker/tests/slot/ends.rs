@@ -142,11 +142,12 @@ async fn a_supervisor_shrugs_off_what_is_sent_to_everybody() {
 }
 
 #[tokio::test]
-async fn a_stopped_supervisor_does_not_save_its_cli() {
-    let mut slot = launch(&shell(STUBBORN)).await;
-    let cli = pid(&mut slot).await;
-    kill(Pid::from_raw(see(cli).expect("alive").parent), Signal::SIGSTOP).expect("sent");
-    slot.kill();
-    assert_eq!(slot.exited().await.signal, Some(libc::SIGKILL));
-    eventually("the CLI is gone", || gone(cli));
+async fn one_that_takes_a_new_session_each_time_is_caught_too() {
+    let runner =
+        "import os\nprint(os.getpid(), flush=True)\nwhile True:\n  if os.fork(): os._exit(0)\n  os.setsid()";
+    let mut slot = launch(&python(runner)).await;
+    pid(&mut slot).await;
+    let exit = slot.exited().await;
+    assert_eq!(exit.code, Some(0), "the first of the chain");
+    assert_eq!(rest(&mut slot).await, Vec::<String>::new(), "nobody holds the output");
 }

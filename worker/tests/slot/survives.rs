@@ -41,7 +41,7 @@ async fn holds_a_slot_until_killed() {
         tell(pid(&mut slot).await);
     }
     tell(see(slot.process.pid()).expect("alive").parent);
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 #[test]
@@ -90,6 +90,28 @@ async fn loses_a_supervisor() {
 #[test]
 fn a_killed_supervisor_leaves_its_cli_and_daemons_to_the_worker() {
     let (mut worker, mut told) = worker("loses_a_supervisor");
+    assert_eq!(told.next().as_deref(), Some("done"));
+    assert!(worker.wait().expect("reaped").success());
+}
+
+#[tokio::test]
+#[ignore = "a part of other tests, which start it as a process of its own"]
+async fn has_its_supervisor_stopped() {
+    become_subreaper().expect("possible");
+    let mut slot = launch(&shell(SCRIPT)).await;
+    let all = [pid(&mut slot).await, pid(&mut slot).await, pid(&mut slot).await];
+    let supervisor = see(slot.process.pid()).expect("alive").parent;
+    kill(Pid::from_raw(supervisor), Signal::SIGSTOP).expect("sent");
+    slot.kill();
+    let exit = slot.exited().await;
+    assert_eq!((exit.code, exit.signal), (None, Some(libc::SIGKILL)));
+    assert!(all.into_iter().chain([supervisor]).all(gone));
+    tell("done");
+}
+
+#[test]
+fn a_stopped_supervisor_saves_nobody() {
+    let (mut worker, mut told) = worker("has_its_supervisor_stopped");
     assert_eq!(told.next().as_deref(), Some("done"));
     assert!(worker.wait().expect("reaped").success());
 }

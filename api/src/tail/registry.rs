@@ -240,3 +240,49 @@ impl Hub {
         Seat { hub: self.number, events: self.events.subscribe() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use drover_shared::schema::Event;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const JOB: JobId = JobId::from_uuid(Uuid::from_u128(1));
+
+    fn events(seqs: std::ops::RangeInclusive<Seq>) -> Vec<SeqEvent> {
+        seqs.map(|seq| SeqEvent { seq, attempt: 1, event: Event::AttemptStarted { attempt: 1 } }).collect()
+    }
+
+    #[test]
+    fn who_has_less_than_was_handed_out_is_behind() {
+        let registry = Registry::default();
+        let (first, second) = (registry.join(JOB), registry.join(JOB));
+        assert_eq!(registry.go_live(JOB, first.hub, 7), Joined::Live);
+        assert_eq!(registry.go_live(JOB, second.hub, 6), Joined::Behind);
+        assert_eq!(registry.go_live(JOB, second.hub, 7), Joined::Live);
+    }
+
+    #[test]
+    fn going_live_makes_the_job_be_looked_at() {
+        let registry = Registry::default();
+        let seat = registry.join(JOB);
+        registry.ring(JOB);
+        assert_eq!(registry.take(), None, "nobody has caught up");
+        registry.go_live(JOB, seat.hub, 7);
+        assert_eq!(registry.take(), Some(Errand { job: JOB, after: 7, hub: seat.hub }));
+    }
+
+    #[test]
+    fn a_job_is_read_once_at_a_time_and_again_when_it_rang_meanwhile() {
+        let registry = Registry::default();
+        let _seat = registry.join_new(JOB);
+        registry.ring(JOB);
+        let errand = registry.take().expect("it rang");
+        registry.ring(JOB);
+        assert_eq!(registry.take(), None, "it is being read");
+        registry.deliver(errand, events(1..=3));
+        assert_eq!(registry.take(), Some(Errand { after: 3, ..errand }));
+        assert_eq!(registry.take(), None);
+    }
+}

@@ -50,3 +50,13 @@ async fn who_leaves_meanwhile_calls_nothing_off() {
     within("leaving", api.serving).await.expect("no panic").expect("no error");
     assert!(api.store.lock().cancels.is_empty(), "the answer is kept");
 }
+
+#[tokio::test]
+async fn idle_connections_hold_nobody_up() {
+    let hour = Duration::from_hours(1);
+    let api = Api::with(|settings| (settings.shutdown_grace, settings.head_timeout) = (hour, hour)).await;
+    let mut idle = api.get("/livez").await;
+    idle.rest().await.expect("an orderly end");
+    api.shutdown.cancel();
+    within("leaving", api.serving).await.expect("no panic").expect("no error");
+}

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use super::store::{completed, text};
 use super::{Api, STREAM, WHOLE, within};
 
@@ -55,8 +57,12 @@ async fn who_leaves_meanwhile_calls_nothing_off() {
 async fn idle_connections_hold_nobody_up() {
     let hour = Duration::from_hours(1);
     let api = Api::with(|settings| (settings.shutdown_grace, settings.head_timeout) = (hour, hour)).await;
-    let mut idle = api.get("/livez").await;
-    idle.rest().await.expect("an orderly end");
+    let mut idle = tokio::net::TcpStream::connect(api.address).await.expect("a connection");
+    idle.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("sent");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"ok\n") {
+        within("an answer", idle.read_buf(&mut answer)).await.expect("read");
+    }
     api.shutdown.cancel();
     within("leaving", api.serving).await.expect("no panic").expect("no error");
 }

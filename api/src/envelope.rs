@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::StatusCode;
 use axum::http::header::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -81,7 +82,8 @@ pub(crate) async fn around(State(app): State<Arc<App>>, mut request: Request, ne
             Problem::internal().into_response()
         }
     };
-    if !response.status().is_success() {
+    // Who was too slow to send it will not be waited for again.
+    if !response.status().is_success() && response.status() != StatusCode::REQUEST_TIMEOUT {
         leftover.discard().await;
     }
     let mut response = error::write(response, app.dialect);

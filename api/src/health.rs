@@ -56,7 +56,9 @@ struct Health {
     /// One entry per living worker; for callers with a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     workers: Option<Vec<WorkerReport>>,
-    models: Vec<String>,
+    /// What the fleet offers; for callers with a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    models: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -101,7 +103,7 @@ impl Health {
             },
             workers_alive: fleet.alive.len(),
             workers: known.then(|| fleet.alive.clone()),
-            models: fleet.models.clone(),
+            models: known.then(|| fleet.models.clone()),
         }
     }
 }

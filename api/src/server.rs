@@ -10,6 +10,7 @@ use drover_shared::schema::limits;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,18 @@ fn http(app: &App) -> http1::Builder {
     http
 }
 
+/// Frames are small and are not to wait for each other; and a client that has vanished without a word
+/// has left, too.
+fn prepare(socket: &TcpStream) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
+    let socket = SockRef::from(socket);
+    let probes = TcpKeepalive::new().with_time(limits::PEER_PROBE).with_interval(limits::PEER_PROBE);
+    socket.set_tcp_keepalive(&probes)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(limits::PEER_SILENCE))?;
+    Ok(())
+}
+
 struct Server {
     http: http1::Builder,
     router: Router,
@@ -78,9 +91,8 @@ impl Server {
         socket: TcpStream,
         place: OwnedSemaphorePermit,
     ) -> impl Future<Output = ()> + Send + 'static {
-        // Frames are small and are not to wait for each other.
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY could not be set");
+        if let Err(error) = prepare(&socket) {
+            tracing::debug!(%error, "a socket's options could not be set");
         }
         let service = TowerToHyperService::new(self.router.clone());
         let connection = self.http.serve_connection(TokioIo::new(socket), service);

@@ -76,6 +76,22 @@ impl Tail {
         self.registry.readers()
     }
 
+    /// Hands out what the store has after `after`, and forgets what lies between: a batch that a reader
+    /// has missed.
+    #[cfg(test)]
+    pub(crate) async fn skip_to(&self, job: JobId, after: Seq) {
+        self.registry.ring(job);
+        let errand = self.registry.take().expect("a reader");
+        let fetched = self.store.events(job, after, limits::EVENTS_PER_READ).await;
+        self.deliver(errand, fetched);
+    }
+
+    /// After which event the job would be read next.
+    #[cfg(test)]
+    pub(crate) fn next_read(&self) -> Option<Seq> {
+        self.registry.take().map(|errand| errand.after)
+    }
+
     async fn feed(self: Arc<Self>) {
         let mut rings = self.listen().await;
         let mut sweep = tokio::time::interval(limits::SWEEP);

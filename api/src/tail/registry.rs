@@ -50,13 +50,13 @@ struct State {
     swept_to: Option<JobId>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all combinations occur")]
 struct Hub {
     number: u64,
     events: broadcast::Sender<Events>,
-    /// The last sequence number that was handed out.
-    position: Seq,
-    /// Whether any reader has caught up; before that nothing is handed out, since all read by themselves.
-    live: bool,
+    /// The last sequence number that was handed out. `None` until a reader has caught up: before that
+    /// nothing is handed out, since all read by themselves.
+    position: Option<Seq>,
     readers: usize,
     /// Whether the job is here for its readers' sake only.
     owned: bool,
@@ -71,7 +71,7 @@ impl Registry {
         let mut state = self.lock();
         let hub = state.hub(job);
         hub.owned = true;
-        hub.live = true;
+        hub.position.get_or_insert(0);
         hub.seat()
     }
 
@@ -84,11 +84,10 @@ impl Registry {
     pub(super) fn go_live(&self, job: JobId, hub: u64, last: Seq) -> Joined {
         let mut state = self.lock();
         let Some(hub) = state.current(job, hub) else { return Joined::Behind };
-        if hub.live {
-            return if hub.position <= last { Joined::Live } else { Joined::Behind };
+        if let Some(position) = hub.position {
+            return if position <= last { Joined::Live } else { Joined::Behind };
         }
-        hub.live = true;
-        hub.position = last;
+        hub.position = Some(last);
         // Rings so far were not for this hub.
         state.mark(job);
         drop(state);
@@ -134,17 +133,21 @@ impl Registry {
         if due.len() == limits::JOBS_PER_SWEEP {
             state.swept_to = due.last().copied();
         }
-        due.into_iter().for_each(|job| state.mark(job));
+        for job in due {
+            state.mark(job);
+        }
     }
 
     /// Something to read, if there is; it is given out again only after [`Self::deliver`].
     pub(super) fn take(&self) -> Option<Errand> {
         let mut state = self.lock();
         while let Some(job) = state.queue.pop_front() {
-            if let Some(hub) = state.hubs.get_mut(&job).filter(|hub| hub.marked && !hub.reading) {
+            if let Some(hub) = state.hubs.get_mut(&job).filter(|hub| hub.marked && !hub.reading)
+                && let Some(after) = hub.position
+            {
                 hub.marked = false;
                 hub.reading = true;
-                return Some(Errand { job, after: hub.position, hub: hub.number });
+                return Some(Errand { job, after, hub: hub.number });
             }
         }
         None
@@ -160,7 +163,7 @@ impl Registry {
         if let Some(last) = events.last() {
             again |= events.len() >= limits::EVENTS_PER_READ as usize;
             let ended = last.event.terminal_state().is_some();
-            hub.position = last.seq;
+            hub.position = Some(last.seq);
             // Fails when nobody listens, which is fine: whoever joins reads the store.
             let _ = hub.events.send(events.into());
             if ended {
@@ -210,7 +213,9 @@ impl State {
     }
 
     fn mark(&mut self, job: JobId) {
-        let Some(hub) = self.hubs.get_mut(&job).filter(|hub| hub.live && !hub.marked) else { return };
+        let Some(hub) = self.hubs.get_mut(&job).filter(|hub| hub.position.is_some() && !hub.marked) else {
+            return;
+        };
         hub.marked = true;
         self.queue.push_back(job);
     }
@@ -221,8 +226,7 @@ impl Hub {
         Self {
             number,
             events: broadcast::Sender::new(limits::READER_BACKLOG),
-            position: 0,
-            live: false,
+            position: None,
             readers: 0,
             owned: false,
             marked: false,
@@ -234,5 +238,51 @@ impl Hub {
     fn seat(&mut self) -> Seat {
         self.readers += 1;
         Seat { hub: self.number, events: self.events.subscribe() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use drover_shared::schema::Event;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const JOB: JobId = JobId::from_uuid(Uuid::from_u128(1));
+
+    fn events(seqs: std::ops::RangeInclusive<Seq>) -> Vec<SeqEvent> {
+        seqs.map(|seq| SeqEvent { seq, attempt: 1, event: Event::AttemptStarted { attempt: 1 } }).collect()
+    }
+
+    #[test]
+    fn who_has_less_than_was_handed_out_is_behind() {
+        let registry = Registry::default();
+        let (first, second) = (registry.join(JOB), registry.join(JOB));
+        assert_eq!(registry.go_live(JOB, first.hub, 7), Joined::Live);
+        assert_eq!(registry.go_live(JOB, second.hub, 6), Joined::Behind);
+        assert_eq!(registry.go_live(JOB, second.hub, 7), Joined::Live);
+    }
+
+    #[test]
+    fn going_live_makes_the_job_be_looked_at() {
+        let registry = Registry::default();
+        let seat = registry.join(JOB);
+        registry.ring(JOB);
+        assert_eq!(registry.take(), None, "nobody has caught up");
+        registry.go_live(JOB, seat.hub, 7);
+        assert_eq!(registry.take(), Some(Errand { job: JOB, after: 7, hub: seat.hub }));
+    }
+
+    #[test]
+    fn a_job_is_read_once_at_a_time_and_again_when_it_rang_meanwhile() {
+        let registry = Registry::default();
+        let _seat = registry.join_new(JOB);
+        registry.ring(JOB);
+        let errand = registry.take().expect("it rang");
+        registry.ring(JOB);
+        assert_eq!(registry.take(), None, "it is being read");
+        registry.deliver(errand, events(1..=3));
+        assert_eq!(registry.take(), Some(Errand { after: 3, ..errand }));
+        assert_eq!(registry.take(), None);
     }
 }

@@ -104,7 +104,8 @@ async fn a_full_queue_says_when_to_come_back() {
     let api = Api::with(|settings| settings.max_queued = 0).await;
     let headers = &["retry-after: 2", "retry-after-ms: 2000", "x-should-retry: true"];
     check(api.address, Call::chat(WHOLE), Expected(429, "queue_full", "0 jobs wait", headers)).await;
-    assert!(api.store.lock().cancels.is_empty(), "there is nothing to call off");
+    api.app.tail.settle().await;
+    assert_eq!(api.store.lock().cancel_calls, 0, "there is nothing to call off");
 }
 
 #[tokio::test]

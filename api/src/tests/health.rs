@@ -36,9 +36,10 @@ async fn health_sums_up_the_heartbeats() {
         "status": "healthy", "version": env!("CARGO_PKG_VERSION"), "claude_version": "2.1.330",
         "active_sessions": 3, "claude_processes": 5, "zombie_processes_cleaned": 10,
         "queue": {"queued": 7, "running": 3, "oldest_queued_ms": 1_234},
-        "workers_alive": 2, "models": ["org/opus", "opus"],
+        "workers_alive": 2,
     });
     assert_eq!(api.get("/health").await.json().await, expected);
+    expected["models"] = json!(["org/opus", "opus"]);
     expected["workers"] = json!(api.store.lock().fleet.alive.clone());
     let answer = Call::get("/health").header("x-api-key", "sesame").send(api.address).await;
     assert_eq!(answer.json().await, expected);

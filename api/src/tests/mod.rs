@@ -8,6 +8,7 @@ mod events;
 mod health;
 mod jobs;
 mod leaving;
+mod logs;
 mod shutdown;
 mod sockets;
 mod store;

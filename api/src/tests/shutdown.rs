@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use super::store::{completed, text};
 use super::{Api, STREAM, WHOLE, within};
 
@@ -49,4 +51,18 @@ async fn who_leaves_meanwhile_calls_nothing_off() {
     drop(asked);
     within("leaving", api.serving).await.expect("no panic").expect("no error");
     assert!(api.store.lock().cancels.is_empty(), "the answer is kept");
+}
+
+#[tokio::test]
+async fn idle_connections_hold_nobody_up() {
+    let hour = Duration::from_hours(1);
+    let api = Api::with(|settings| (settings.shutdown_grace, settings.head_timeout) = (hour, hour)).await;
+    let mut idle = tokio::net::TcpStream::connect(api.address).await.expect("a connection");
+    idle.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("sent");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"ok\n") {
+        within("an answer", idle.read_buf(&mut answer)).await.expect("read");
+    }
+    api.shutdown.cancel();
+    within("leaving", api.serving).await.expect("no panic").expect("no error");
 }

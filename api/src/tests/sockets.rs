@@ -63,3 +63,15 @@ async fn garbage_is_refused() {
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     assert_eq!(api.get("/livez").await.status, 200);
 }
+
+#[tokio::test]
+async fn who_is_still_sending_gets_to_see_the_error() {
+    let api = Api::start().await;
+    let body = " ".repeat(16 << 20);
+    let head = format!(
+        "POST /v1/x HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let answer = send(&api, (head + &body).as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+}

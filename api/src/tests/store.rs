@@ -30,6 +30,8 @@ pub(super) struct State {
     pub(super) jobs: BTreeMap<JobId, (Job, Vec<SeqEvent>)>,
     pub(super) fleet: Fleet,
     pub(super) cancels: Vec<(JobId, CancelReason)>,
+    /// How often calling off was asked for, of whatever job.
+    pub(super) cancel_calls: usize,
     pub(super) rescues: Vec<(Millis, Millis)>,
     pub(super) prunes: Vec<Millis>,
     /// Whether rings get lost.
@@ -184,6 +186,7 @@ impl Store for FakeStore {
         self.check()?;
         let before = {
             let mut state = self.lock();
+            state.cancel_calls += 1;
             let before = state.jobs.get(&id).map(|(job, _)| job.state);
             if before.is_some_and(|state| !state.is_terminal()) {
                 state.cancels.push((id, reason));

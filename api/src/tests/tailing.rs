@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use drover_shared::schema::{JobId, SeqEvent, limits};
+use drover_shared::store::Store;
+use tokio_util::sync::CancellationToken;
 
-use super::client::Call;
-use super::store::{completed, text};
+use super::store::{FakeStore, completed, text};
 use super::{Api, STREAM, within};
-use crate::tail::Reader;
+use crate::Clock;
+use crate::tail::{Reader, Tail};
 
 /// A job that another api has enqueued.
 async fn job(api: &Api) -> JobId {
@@ -125,10 +127,14 @@ async fn many_streams_share_one_tailer() {
         })
         .await;
     for word in ["a", "b", "c"] {
-        jobs.iter().for_each(|job| api.store.say(*job, [text(word)]));
+        for job in &jobs {
+            api.store.say(*job, [text(word)]);
+        }
         tokio::task::yield_now().await;
     }
-    jobs.iter().for_each(|job| api.store.say(*job, [completed()]));
+    for job in &jobs {
+        api.store.say(*job, [completed()]);
+    }
     for answer in asked {
         let mut answer = within("an answer", answer).await.expect("an answer");
         let all = answer.rest().await.expect("an orderly end");
@@ -152,8 +158,38 @@ async fn a_reader_is_not_bound_to_its_api() {
     let second = Api::start().await;
     let row = first.store.lock().jobs[&job].clone();
     second.store.lock().jobs.insert(job, row);
-    let answer = Call::get(&format!("/v1/jobs/{job}/events")).send(second.address).await;
-    let mut answer = answer;
+    let mut answer = second.get(&format!("/v1/jobs/{job}/events")).await;
     assert!(answer.rest().await.expect("an orderly end").contains("event: completed"));
-    drop(Arc::clone(&second.app));
+}
+
+/// A tail that nobody feeds, and a job with three events.
+async fn unfed() -> (Arc<FakeStore>, Arc<Tail>, JobId) {
+    let api = Api::start().await;
+    let job = job(&api).await;
+    api.store.say(job, [text("second"), text("third")]);
+    let store = Arc::new(FakeStore::default());
+    let row = api.store.lock().jobs[&job].clone();
+    store.lock().jobs.insert(job, row);
+    let shared = Arc::clone(&store) as Arc<dyn Store>;
+    (store, Arc::new(Tail::new(shared, Clock::system(), CancellationToken::new())), job)
+}
+
+#[tokio::test]
+async fn a_gap_is_filled_from_the_store() {
+    let (store, tail, job) = unfed().await;
+    let reader = tail.open_new(job);
+    store.say(job, [completed()]);
+    tail.skip_to(job, 2).await;
+    assert_eq!(read_all(reader).await, [1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn what_a_client_claims_to_have_is_not_believed() {
+    for (after, expected) in [(3, 3), (4, 3), (1_000, 3)] {
+        let (_store, tail, job) = unfed().await;
+        let mut reader = tail.open(job, after, false);
+        let next = tokio::time::timeout(std::time::Duration::from_millis(50), reader.next()).await;
+        assert!(next.is_err(), "there is nothing new");
+        assert_eq!(tail.next_read(), Some(expected), "after {after}");
+    }
 }

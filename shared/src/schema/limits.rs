@@ -25,7 +25,7 @@ pub const QUEUED_JOBS: u64 = 10_000;
 pub const REQUEST_HEAD: Duration = Duration::from_secs(15);
 /// Most header lines of a request; SDKs send about twenty.
 pub const REQUEST_HEADERS: usize = 100;
-/// Longest request head, in bytes (OpenAI asks clients to keep all headers under 64 KiB).
+/// Longest request head, in bytes (`OpenAI` asks clients to keep all headers under 64 KiB).
 pub const REQUEST_HEAD_BYTES: usize = 64 << 10;
 /// Longest time a request body may take to arrive; the largest one then needs 2 Mbit/s.
 pub const REQUEST_BODY: Duration = Duration::from_mins(2);
@@ -40,6 +40,10 @@ pub const PARSE_INLINE_BYTES: usize = 64 << 10;
 pub const CONNECTIONS: usize = 10_000;
 /// Longest list of ignored parameters in a response header, in bytes.
 pub const IGNORED_HEADER_BYTES: usize = 1 << 10;
+/// How long a client may acknowledge nothing, neither bytes nor probes, until its connection is dead.
+pub const PEER_SILENCE: Duration = Duration::from_secs(60);
+/// Pause between probes of a client from whom nothing is heard.
+pub const PEER_PROBE: Duration = Duration::from_secs(20);
 /// Models named in the error for an unknown one.
 pub const MODELS_NAMED: usize = 10;
 

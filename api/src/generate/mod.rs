@@ -1,0 +1,149 @@
+//! The handler that makes a job of a request and answers with what becomes of it, in any dialect.
+
+mod body;
+mod streamed;
+mod whole;
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::Request;
+use axum::http::header::{HeaderName, HeaderValue};
+use axum::response::Response;
+use drover_shared::dialect::{self, Answer, Dialect};
+use drover_shared::schema::{JobId, JobSpec, NewJob, Owner, limits};
+use uuid::Uuid;
+
+use crate::admission;
+use crate::app::App;
+use crate::envelope::Ticket;
+use crate::error::Problem;
+use crate::tail::Reader;
+
+const IGNORED: HeaderName = HeaderName::from_static("x-drover-ignored-parameters");
+
+/// `POST` with a request in `dialect`.
+pub(crate) async fn answer(
+    dialect: &'static dyn Dialect,
+    app: &Arc<App>,
+    ticket: &Ticket,
+    request: Request,
+) -> Result<Response, Problem> {
+    let owner = app.keys.owner(request.headers())?;
+    if app.shutdown.is_cancelled() {
+        return Err(Problem::leaving());
+    }
+    let body = body::read(&app.settings, request).await?;
+    let fleet = app.fleet.get().await?;
+    let dialect::Request { spec, stream, include_usage, ignored } =
+        parse(dialect, body, fleet.default_model.clone()).await?;
+    admission::model(&fleet, &spec.model)?;
+
+    let model = spec.model.clone();
+    let now = app.clock.now_ms();
+    let (job, reader) = enqueue(app, ticket, owner, spec, now).await?;
+    let answer = Answer { job, model, created_s: now.div_euclid(1_000), include_usage };
+    let mut response = if stream {
+        streamed::answer(dialect, &app.settings, &answer, reader).await?
+    } else {
+        whole::answer(dialect, &answer, reader).await?
+    };
+    if let Some(names) = ignored_header(&ignored) {
+        response.headers_mut().insert(IGNORED, names);
+    }
+    Ok(response)
+}
+
+/// Large bodies are parsed elsewhere: a thread that parses serves no stream.
+async fn parse(
+    dialect: &'static dyn Dialect,
+    body: Bytes,
+    default_model: Option<String>,
+) -> Result<dialect::Request, Problem> {
+    let small = body.len() <= limits::PARSE_INLINE_BYTES;
+    let parse = move || dialect.parse(&body, default_model.as_deref());
+    let parsed = if small {
+        parse()
+    } else {
+        tokio::task::spawn_blocking(parse).await.map_err(|_panicked| Problem::internal())?
+    };
+    Ok(parsed?)
+}
+
+/// Adds the job. It runs to its end even when the client leaves meanwhile: the reader travels with it,
+/// and is dropped, which calls the job off, only when it is known to exist.
+async fn enqueue(
+    app: &Arc<App>,
+    ticket: &Ticket,
+    owner: Owner,
+    spec: JobSpec,
+    now: i64,
+) -> Result<(JobId, Reader), Problem> {
+    let id = JobId::from_uuid(Uuid::now_v7());
+    let job = NewJob {
+        id,
+        owner,
+        spec,
+        created_at_ms: now,
+        deadline_at_ms: now
+            .saturating_add_unsigned(limits::QUEUE_DEADLINE.as_millis().try_into().unwrap_or(u64::MAX)),
+        max_attempts: limits::ATTEMPTS,
+    };
+    // Before the job exists, so that nothing of it can be missed.
+    let reader = app.tail.open_new(id);
+    let max_queued = app.settings.max_queued;
+    let store = Arc::clone(&app.store);
+    let adding = tokio::spawn(async move {
+        let added = store.enqueue(&job, max_queued).await;
+        if !matches!(added, Ok(true)) {
+            reader.disown();
+        }
+        (added, reader)
+    });
+    let (added, reader) = adding.await.map_err(|_panicked| Problem::internal())?;
+    if !added? {
+        return Err(admission::queue_full(max_queued).into());
+    }
+    ticket.concerns(id);
+    Ok((id, reader))
+}
+
+/// The names as a header may hold them; they come from the client's body.
+fn ignored_header(names: &[String]) -> Option<HeaderValue> {
+    let mut list = String::new();
+    for name in names {
+        let safe: String =
+            name.chars().map(|c| if c.is_ascii_graphic() && c != ',' { c } else { '?' }).collect();
+        if list.len() + safe.len() + 2 > limits::IGNORED_HEADER_BYTES {
+            list.push_str(if list.is_empty() { "..." } else { ", ..." });
+            break;
+        }
+        if !list.is_empty() {
+            list.push_str(", ");
+        }
+        list.push_str(&safe);
+    }
+    (!list.is_empty()).then(|| HeaderValue::try_from(list).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_names_fit_into_a_header() {
+        let long = "x".repeat(limits::IGNORED_HEADER_BYTES);
+        for (names, expected) in [
+            (&[][..], None),
+            (&["seed"], Some("seed")),
+            (&["seed", "a b"], Some("seed, a?b")),
+            (&["a,b\r\nset-cookie: c", "é"], Some("a?b??set-cookie:?c, ?")),
+            (&["seed", &long], Some("seed, ...")),
+            (&[&long], Some("...")),
+        ] {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            let header = ignored_header(&names);
+            assert_eq!(header.as_ref().map(|value| value.to_str().expect("text")), expected);
+        }
+    }
+}

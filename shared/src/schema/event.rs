@@ -159,14 +159,13 @@ pub enum StopReason {
 }
 
 /// An event with its place in the job.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SeqEvent {
     /// Where in the job.
     pub seq: Seq,
     /// Which attempt said it.
     pub attempt: u32,
     /// What happened.
-    #[serde(flatten)]
     pub event: Event,
 }
 

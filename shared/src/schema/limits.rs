@@ -41,7 +41,7 @@ pub const CONNECTIONS: usize = 10_000;
 /// Longest list of ignored parameters in a response header, in bytes.
 pub const IGNORED_HEADER_BYTES: usize = 1 << 10;
 /// How long a client may acknowledge nothing, neither bytes nor probes, until its connection is dead.
-pub const PEER_SILENCE: Duration = Duration::from_secs(60);
+pub const PEER_SILENCE: Duration = Duration::from_mins(1);
 /// Pause between probes of a client from whom nothing is heard.
 pub const PEER_PROBE: Duration = Duration::from_secs(20);
 /// Models named in the error for an unknown one.

@@ -14,6 +14,34 @@ use clap::{Args, CommandFactory, FromArgMatches};
 /// Read when no other file is named and it exists in the working directory.
 const DEFAULT_FILE: &str = ".env";
 
+/// Every name that the file may hold: those of both binaries, since they share it.
+pub const NAMES: [&str; 24] = [
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_BASE_URL",
+    "ANTHROPIC_MODEL",
+    "API_KEYS",
+    "CLAUDE_BINARY_PATH",
+    "DATABASE_URL",
+    "DEBUG",
+    "DROVER_ALLOW_OPEN",
+    "DROVER_CONFIG",
+    "DROVER_DATA_DIR",
+    "DROVER_DRAIN_GRACE",
+    "DROVER_JOB_STALL",
+    "DROVER_JOB_TIMEOUT",
+    "DROVER_MAX_QUEUED",
+    "DROVER_READY_FILE",
+    "DROVER_RETENTION_HOURS",
+    "DROVER_SLOTS",
+    "HOST",
+    "LOG_FORMAT",
+    "LOG_LEVEL",
+    "PORT",
+    "PROJECT_ROOT",
+    "REQUIRE_AUTH",
+];
+
 /// Settings of both binaries.
 #[derive(Args, Clone, Debug)]
 pub struct Common {
@@ -51,6 +79,15 @@ pub enum LogFormat {
 }
 
 impl Common {
+    /// Names in the settings file that neither binary knows; misspelt ones, most likely.
+    pub fn unknown_names(&self) -> Vec<String> {
+        let file = self.config.clone().or_else(default_file).and_then(|path| read(&path).ok());
+        let mut names: Vec<String> = file.unwrap_or_default().into_keys().collect();
+        names.retain(|name| !NAMES.contains(&name.as_str()) && !name.starts_with("COMPOSE_"));
+        names.sort();
+        names
+    }
+
     /// Where the database, the CLI and the slots live.
     pub fn data_dir(&self) -> PathBuf {
         self.data_dir.clone().unwrap_or_else(default_data_dir)
@@ -97,7 +134,11 @@ fn settings_file(arguments: &[OsString], environment: &dyn Fn(&str) -> Option<Os
     let joined = || arguments.iter().find_map(|a| a.to_str()?.strip_prefix("--config=").map(PathBuf::from));
     let given = after.next().map(PathBuf::from).or_else(joined);
     let named = || environment("DROVER_CONFIG").filter(|name| !name.is_empty()).map(PathBuf::from);
-    given.or_else(named).or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.is_file()))
+    given.or_else(named).or_else(default_file)
+}
+
+fn default_file() -> Option<PathBuf> {
+    Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.is_file())
 }
 
 fn read(path: &Path) -> Result<HashMap<String, String>, clap::Error> {
@@ -182,6 +223,15 @@ mod tests {
         let settings = load(&["--config", config], &[]).expect("settings");
         assert!(settings.common.debug);
         assert_eq!(settings.common.log_level, "warn");
+    }
+
+    #[test]
+    fn misspelt_names_of_the_file_are_told() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("settings");
+        std::fs::write(&file, "PORT=3\nDROVER_SLOT=4\nCOMPOSE_PROJECT_NAME=x\n").expect("a file");
+        let settings = load(&["--config", file.to_str().expect("text")], &[]).expect("settings");
+        assert_eq!(settings.common.unknown_names(), ["DROVER_SLOT"]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub struct BadFilter {
     source: tracing_subscriber::filter::ParseError,
 }
 
-/// Sends log lines to standard error, from here on. Call once, at start.
+/// Sends log lines to standard error, from here on; the first may be about the settings. Call once, at start.
 pub fn start(settings: &Common) -> Result<(), BadFilter> {
     let level = if settings.debug { "debug" } else { &settings.log_level };
     let filter = EnvFilter::try_new(directives(level))
@@ -27,6 +27,9 @@ pub fn start(settings: &Common) -> Result<(), BadFilter> {
     match settings.log_format {
         LogFormat::Human => lines.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+    for name in settings.unknown_names() {
+        tracing::warn!(name, "the settings file names something unknown; is it misspelt?");
     }
     Ok(())
 }

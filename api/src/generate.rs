@@ -192,13 +192,11 @@ async fn streamed(
 }
 
 fn refused(dialect: &dyn Dialect, answer: &Answer, events: &[SeqEvent]) -> Problem {
-    match dialect.whole(answer, events) {
-        Err(rejection) => rejection.into(),
-        Ok(_) => {
-            tracing::error!(job = %answer.job, dialect = dialect.name(), "a failure was taken for an answer");
-            Problem::internal()
-        }
+    if let Err(rejection) = dialect.whole(answer, events) {
+        return rejection.into();
     }
+    tracing::error!(job = %answer.job, dialect = dialect.name(), "a failure was taken for an answer");
+    Problem::internal()
 }
 
 /// What an event says about the status of the answer.

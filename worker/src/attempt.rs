@@ -154,7 +154,9 @@ impl Attempt {
         self.last_life_ms = now;
         self.spoken |= events.iter().any(Event::speaks);
         let end = events.iter().find_map(|event| match event {
-            Event::MessageStopped { stop, stop_sequence } => Some(self.answered(*stop, stop_sequence)),
+            Event::MessageStopped { stop, stop_sequence } => {
+                Some(self.answered(*stop, stop_sequence.clone()))
+            }
             _ => None,
         });
         let publish = (!events.is_empty()).then_some(Action::Publish(events));
@@ -163,14 +165,14 @@ impl Attempt {
 
     /// A model may say nothing because a limit, a stop sequence or a classifier cut it off, but not by
     /// itself.
-    fn answered(&self, stop: StopReason, stop_sequence: &Option<String>) -> End {
+    fn answered(&self, stop: StopReason, stop_sequence: Option<String>) -> End {
         if stop == StopReason::EndTurn && !self.spoken {
             return End::Failed(Failure::new(
                 FailureKind::EmptyAnswer,
                 "the model finished without an answer",
             ));
         }
-        End::Completed { stop, stop_sequence: stop_sequence.clone() }
+        End::Completed { stop, stop_sequence }
     }
 
     fn turn_ended(&mut self, error: Option<String>) -> End {

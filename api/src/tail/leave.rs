@@ -26,8 +26,9 @@ async fn keep_calling(tail: Arc<Tail>, job: JobId) {
             sleep(limits::STORE_RETRY).await;
         }
     };
-    match timeout(limits::CALL_OFF, calling).await {
-        Ok(()) => tracing::info!(%job, "called off: its last reader has left"),
-        Err(_) => tracing::error!(%job, "gave up calling off a job whose last reader has left"),
+    if timeout(limits::CALL_OFF, calling).await.is_ok() {
+        tracing::info!(%job, "called off: its last reader has left");
+    } else {
+        tracing::error!(%job, "gave up calling off a job whose last reader has left");
     }
 }

@@ -50,6 +50,7 @@ struct State {
     swept_to: Option<JobId>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each of them comes and goes without the others")]
 struct Hub {
     number: u64,
     events: broadcast::Sender<Events>,
@@ -134,7 +135,9 @@ impl Registry {
         if due.len() == limits::JOBS_PER_SWEEP {
             state.swept_to = due.last().copied();
         }
-        due.into_iter().for_each(|job| state.mark(job));
+        for job in due {
+            state.mark(job);
+        }
     }
 
     /// Something to read, if there is; it is given out again only after [`Self::deliver`].

@@ -33,7 +33,7 @@ async fn a_stream_flows_while_the_model_speaks() {
     let mut expected = "data: start\n\n".to_owned();
     for word in [" one", "two ", "drei — 三"] {
         api.store.say(job, [text(word)]);
-        expected.push_str(&format!("data: {word}\n\n"));
+        expected.extend(["data: ", word, "\n\n"]);
         assert_eq!(answer.until(word).await.trim_end(), expected.trim_end());
     }
     api.store.say(job, [completed()]);

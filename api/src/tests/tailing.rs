@@ -125,10 +125,14 @@ async fn many_streams_share_one_tailer() {
         })
         .await;
     for word in ["a", "b", "c"] {
-        jobs.iter().for_each(|job| api.store.say(*job, [text(word)]));
+        for job in &jobs {
+            api.store.say(*job, [text(word)]);
+        }
         tokio::task::yield_now().await;
     }
-    jobs.iter().for_each(|job| api.store.say(*job, [completed()]));
+    for job in &jobs {
+        api.store.say(*job, [completed()]);
+    }
     for answer in asked {
         let mut answer = within("an answer", answer).await.expect("an answer");
         let all = answer.rest().await.expect("an orderly end");

@@ -102,7 +102,7 @@ mod tests {
         assert!(record.matches("p@1", &program).expect("read"));
         assert!(!record.matches("p@2", &program).expect("read"), "another package");
 
-        let later = SystemTime::now() + Duration::from_secs(60);
+        let later = SystemTime::now() + Duration::from_mins(1);
         File::options().write(true).open(&program).expect("opened").set_modified(later).expect("set");
         assert!(record.matches("p@1", &program).expect("read"), "same content, another time");
         fs::write(&program, "two").expect("written");

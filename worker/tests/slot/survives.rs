@@ -41,7 +41,7 @@ async fn holds_a_slot_until_killed() {
         tell(pid(&mut slot).await);
     }
     tell(see(slot.process.pid()).expect("alive").parent);
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 #[test]

@@ -71,7 +71,7 @@ test: format-check lint deny install-dev build ## Run everything: checks, unit, 
 
 .PHONY: test-fast
 test-fast: ## Run the tests that need neither a Claude CLI nor an SDK
-	cargo test -p drover-shared -p drover-api -p drover-worker
+	cargo test -p drover-shared -p drover-api -p drover-worker --lib -- --skip real_cli
 
 .PHONY: bench
 bench: install-dev ## Measure, beside the bare CLI and the raw database

@@ -36,7 +36,7 @@ pub struct Serving {
     /// Settings of both binaries.
     #[command(flatten)]
     pub common: Common,
-    /// Address to listen at; beyond loopback only with `API_KEYS` or --allow-open
+    /// Address to listen at; beyond loopback only with keys or --allow-open
     #[arg(long, value_name = "ADDRESS", env = "HOST", default_value = "127.0.0.1", value_parser = address)]
     host: IpAddr,
     /// Port to listen at; 0 takes any free one
@@ -45,7 +45,7 @@ pub struct Serving {
     /// Keys that clients must send, separated by commas
     #[arg(long, value_name = "KEYS", env = "API_KEYS", value_delimiter = ',')]
     api_keys: Vec<Secret>,
-    /// Refuse to start without `API_KEYS`
+    /// Refuse to start without keys
     #[arg(long, env = "REQUIRE_AUTH", value_parser = BoolishValueParser::new())]
     require_auth: bool,
     /// Listen beyond loopback although no key is configured

@@ -52,7 +52,7 @@ pub struct Common {
     /// ~/.local/share/drover]
     #[arg(long, value_name = "DIR", env = "DROVER_DATA_DIR")]
     data_dir: Option<PathBuf>,
-    /// The database: `sqlite:///PATH` or a path [default: drover.db in the data directory]
+    /// The database, a path or sqlite:PATH [default: drover.db in the data directory]
     #[arg(long, value_name = "URL", env = "DATABASE_URL")]
     database_url: Option<String>,
     /// How much to log: error, warn, info, debug, trace, or a tracing filter

@@ -1,8 +1,7 @@
-//! The real CLI behind the relay. Wants the paths of a native CLI in `DROVER_TEST_CLAUDE` and of a
-//! JavaScript one (`cli.js`, run by `node`) in `DROVER_TEST_CLAUDE_JS`; what is not there is skipped.
+//! The real CLI behind the relay, in both builds.
 
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -32,16 +31,20 @@ const ARGUMENTS: [&str; 15] = [
     "",
 ];
 
-/// The CLIs that are there, as program and first argument.
+/// Both builds, as program and first argument.
 fn builds() -> Vec<(OsString, Option<OsString>)> {
-    let native = std::env::var_os("DROVER_TEST_CLAUDE").map(|path| (path, None));
-    let script = std::env::var_os("DROVER_TEST_CLAUDE_JS").map(|path| ("node".into(), Some(path)));
-    let builds: Vec<_> = native.into_iter().chain(script).collect();
-    if builds.is_empty() {
-        let note = "skipped: neither DROVER_TEST_CLAUDE nor DROVER_TEST_CLAUDE_JS names a Claude CLI";
-        writeln!(std::io::stderr(), "{note}").expect("standard error");
-    }
-    builds
+    let native = part("DROVER_TEST_CLAUDE_NATIVE", "native", "bin/claude.exe");
+    let script = part("DROVER_TEST_CLAUDE_JS", "js", "cli.js");
+    vec![(native, None), ("node".into(), Some(script))]
+}
+
+/// A CLI that `tests/setup.sh` has installed, or that the variable names.
+fn part(variable: &str, build: &str, file: &str) -> OsString {
+    let installed = format!("../.drover/test/{build}/node_modules/@anthropic-ai/claude-code/{file}");
+    let installed = || Path::new(env!("CARGO_MANIFEST_DIR")).join(installed).into_os_string();
+    let path = std::env::var_os(variable).unwrap_or_else(installed);
+    assert!(Path::new(&path).exists(), "{} is missing: run tests/setup.sh", Path::new(&path).display());
+    path
 }
 
 /// A relay of the kind that the build can reach.

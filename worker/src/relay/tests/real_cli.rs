@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::Stdio;
 
+use drover_shared::cli::invocation::chat_arguments;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
@@ -12,24 +13,6 @@ use tokio::process::Command;
 use super::super::{Address, Relay};
 use super::provider::{Exchange, Provider, closed, delta, ended, opened, started, stop};
 use super::{PLACEHOLDER, job, soon};
-
-const ARGUMENTS: [&str; 15] = [
-    "-p",
-    "--input-format",
-    "stream-json",
-    "--output-format",
-    "stream-json",
-    "--verbose",
-    "--include-partial-messages",
-    "--bare",
-    "--strict-mcp-config",
-    "--disable-slash-commands",
-    "--no-session-persistence",
-    "--tools",
-    "",
-    "--setting-sources",
-    "",
-];
 
 /// Both builds, as program and first argument.
 fn builds() -> Vec<(OsString, Option<OsString>)> {
@@ -59,7 +42,7 @@ fn relay(provider: &Provider, is_script: bool) -> (TempDir, Relay) {
 /// Lets the CLI have one turn. The lines it has written.
 async fn turn(build: &(OsString, Option<OsString>), home: &TempDir, relay: &Relay) -> Vec<Value> {
     let mut command = Command::new(&build.0);
-    command.args(&build.1).args(ARGUMENTS).env_clear();
+    command.args(&build.1).args(chat_arguments()).env_clear();
     match relay.address() {
         Address::Unix(path) => {
             command.env("ANTHROPIC_UNIX_SOCKET", path).env("ANTHROPIC_BASE_URL", "http://relay.invalid")

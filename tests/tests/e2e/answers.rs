@@ -80,7 +80,11 @@ async fn the_end_has_its_reason(cluster: &Cluster) {
         let choice = &answer.json()["choices"][0];
         assert_eq!((&choice["message"]["content"], &choice["finish_reason"]), (&text.into(), &reason.into()));
         let spoken = Spoken::of(cluster.client().stream(chat::PATH, &streaming(body)).await).await;
-        assert_eq!((spoken.text().as_str(), spoken.finish_reason.as_deref()), (text, Some(reason)), "{prompt}");
+        assert_eq!(
+            (spoken.text().as_str(), spoken.finish_reason.as_deref()),
+            (text, Some(reason)),
+            "{prompt}"
+        );
         assert!(spoken.done && spoken.error.is_none(), "{prompt}: {spoken:?}");
     }
 }

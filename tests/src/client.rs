@@ -200,6 +200,15 @@ impl Events {
         frames
     }
 
+    /// The rest as a whole answer, for where an error came instead of a stream.
+    pub async fn into_answer(mut self) -> Answer {
+        let mut body = self.buffer;
+        while let Some(bytes) = self.bytes.next().await {
+            body.extend_from_slice(&bytes.expect("the answer stays whole"));
+        }
+        Answer { status: self.status, headers: self.headers, body: body.into() }
+    }
+
     /// What came that is no event, once the stream is over.
     pub fn leftover(&self) -> String {
         String::from_utf8_lossy(&self.buffer).into_owned()

@@ -1,10 +1,14 @@
 //! The parts that Drover's end-to-end tests and benchmarks are made of: a scripted provider (`upstream`), a
-//! scripted CLI for load and faults (`scripted`), real processes (`harness`) and a client that sees raw
-//! server-sent events (`client`).
+//! scripted CLI for load and faults (`scripted`), real processes (`harness`), a client that sees raw
+//! server-sent events (`client`), what it makes of chats (`chat`), clients in other languages (`foreign`) and
+//! a look into the database (`ledger`).
 
 #![allow(clippy::missing_panics_doc, reason = "what a test leans on panics where the test would have failed")]
 
+pub mod chat;
 pub mod client;
+pub mod foreign;
 pub mod harness;
+pub mod ledger;
 pub mod scripted;
 pub mod upstream;

@@ -1,0 +1,105 @@
+// The official OpenAI SDK for Node against a running Drover; any failed check ends it with an error.
+//
+// The provider behind Drover is scripted: the prompt says what it answers.
+
+import assert from "node:assert/strict";
+import OpenAI from "openai";
+
+const client = new OpenAI({ maxRetries: 0 });
+const ask = (prompt) => [{ role: "user", content: prompt }];
+const numbered = (count) => Array.from({ length: count }, (_, n) => `word${n + 1}`).join(" ");
+
+async function models() {
+  const listed = (await client.models.list()).data;
+  assert(listed.length > 0);
+  assert.equal((await client.models.retrieve(listed[0].id)).id, listed[0].id);
+  return listed[0].id;
+}
+
+async function whole(model) {
+  const answer = await client.chat.completions.create({ model, messages: ask("say 5 words") });
+  assert.equal(answer.choices[0].message.content, numbered(5));
+  assert.equal(answer.choices[0].finish_reason, "stop");
+  const { total_tokens, prompt_tokens, completion_tokens, prompt_tokens_details } = answer.usage;
+  assert.equal(total_tokens, prompt_tokens + completion_tokens);
+  assert(prompt_tokens_details.cached_tokens > 0);
+  assert.match(answer._request_id, /^req_/);
+}
+
+async function streamed(model) {
+  const stream = await client.chat.completions.create({
+    model,
+    messages: ask("say 20 words"),
+    stream: true,
+    stream_options: { include_usage: true },
+  });
+  const chunks = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  const pieces = chunks.map((chunk) => chunk.choices[0]?.delta.content).filter(Boolean);
+  assert.deepEqual([pieces.join(""), pieces.length], [numbered(20), 20]);
+  assert(chunks.at(-1).usage.total_tokens > 0);
+  assert.equal(chunks.at(-2).choices[0].finish_reason, "stop");
+}
+
+async function thinks(model) {
+  const stream = client.chat.completions.stream({ model, messages: ask("think 2 words then say 6 words") });
+  assert.equal(await stream.finalContent(), numbered(6));
+}
+
+async function refused(kind, code, { prompt = "hi", by = client, ...parameters }) {
+  const error = await by.chat.completions
+    .create({ model: name, messages: ask(prompt), ...parameters })
+    .then(() => assert.fail(`${kind.name} was expected for ${prompt}`), (error) => error);
+  assert(error instanceof kind, error);
+  assert.equal(error.code, code);
+  return error;
+}
+
+async function errors() {
+  const error = await refused(OpenAI.BadRequestError, "unsupported_parameter", { n: 2 });
+  assert.deepEqual([error.param, error.type], ["n", "invalid_request_error"]);
+  await refused(OpenAI.NotFoundError, "model_not_found", { model: "gpt-9" });
+  await refused(OpenAI.AuthenticationError, "invalid_api_key", { by: client.withOptions({ apiKey: "wrong" }) });
+  const limited = { prompt: "status 429 retry-after 3" };
+  const rate = await refused(OpenAI.RateLimitError, "provider_rate_limited", limited);
+  assert.equal(rate.headers.get("retry-after"), "3");
+  await refused(OpenAI.InternalServerError, "provider_overloaded", { prompt: "status 529" });
+  await refused(OpenAI.BadRequestError, "invalid_request", { prompt: 'status 400 "no"', stream: true });
+  const stream = await client.chat.completions.create({
+    model: name,
+    messages: ask("error after 3"),
+    stream: true,
+  });
+  const broken = await (async () => { for await (const _ of stream); })().catch((error) => error);
+  assert(broken instanceof OpenAI.APIError, "a stream that breaks off throws an error");
+  assert.equal(broken.code, "provider_overloaded");
+}
+
+async function headers(model) {
+  const body = { model, messages: ask("say 2 words"), user: "someone", shoe_size: 43 };
+  const { data, response } = await client.chat.completions.create(body).withResponse();
+  assert.equal(data.choices[0].message.content, numbered(2));
+  assert.equal(response.headers.get("x-drover-ignored-parameters"), "shoe_size, user");
+  const job = await client.get(`/jobs/${response.headers.get("x-drover-job-id")}`);
+  assert.equal(job.status, "completed");
+}
+
+async function leavesEarly(model) {
+  const { data: stream, response } = await client.chat.completions
+    .create({ model, messages: ask("say 4000 words every 50ms"), stream: true })
+    .withResponse();
+  for await (const _ of stream) break;
+  const until = Date.now() + 60_000;
+  while ((await client.get(`/jobs/${response.headers.get("x-drover-job-id")}`)).status !== "cancelled") {
+    assert(Date.now() < until, "the job goes on without its client");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+const name = await models();
+await whole(name);
+await streamed(name);
+await thinks(name);
+await errors();
+await headers(name);
+await leavesEarly(name);

@@ -1,0 +1,13 @@
+//! A look into a cluster's database, past the api.
+
+use sqlx::Connection as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use std::path::Path;
+
+/// The ids of all jobs, whatever their state, oldest first.
+pub async fn job_ids(database: &Path) -> Vec<String> {
+    let options = SqliteConnectOptions::new().filename(database);
+    let mut connection = SqliteConnection::connect_with(&options).await.expect("the database opens");
+    let ids = sqlx::query_scalar("SELECT id FROM job ORDER BY created_at_ms, id");
+    ids.fetch_all(&mut connection).await.expect("the ids")
+}

@@ -1,0 +1,51 @@
+//! The examples in the README work as they stand there, without an account: against the demo model.
+
+use drover_tests::foreign::{self, Language};
+use drover_tests::harness::{ClaudeKind, Cluster, workspace};
+
+/// What this test cannot run: it fetches, builds and starts what runs here already.
+const NOT_HERE: [&str; 4] = ["git clone", "make start", "docker compose", "make test"];
+/// What the demo model says in every answer.
+const DEMO: &str = "built-in demo model";
+
+#[tokio::test]
+async fn every_example_of_the_readmes_works() {
+    let cluster = Cluster::builder().claude(ClaudeKind::Native).workers(2).start().await;
+    let answer = cluster.client().post("/v1/chat/completions", &drover_tests::chat::ask("Hello!")).await;
+    let job = answer.header("x-drover-job-id").expect("a job").to_owned();
+    let address = cluster.api_url().replace("http://", "");
+    for file in ["README.md", "README.zh-CN.md"] {
+        let readme = std::fs::read_to_string(workspace().join(file)).expect("a README");
+        let mut ran = Vec::new();
+        for (language, block) in blocks(&readme) {
+            if NOT_HERE.iter().any(|skipped| block.contains(skipped)) {
+                continue;
+            }
+            let script = block.replace("127.0.0.1:8000", &address);
+            assert!(script != block, "{file}: this example reaches no server:\n{block}");
+            let said = foreign::run(language, &script, &[("JOB", &job)]).await;
+            let expected = if language == Language::Shell { "demo" } else { DEMO };
+            assert!(said.contains(expected), "{file}:\n{block}\n{said}");
+            ran.push(language);
+        }
+        let expected = [Language::Shell, Language::Python, Language::Node, Language::Shell];
+        assert_eq!(ran, expected, "{file}");
+    }
+}
+
+/// The code blocks that can be run.
+fn blocks(text: &str) -> Vec<(Language, String)> {
+    let fenced = text.split("\n```").skip(1).step_by(2);
+    fenced
+        .filter_map(|block| {
+            let (language, code) = block.split_once('\n')?;
+            let language = match language {
+                "sh" => Language::Shell,
+                "python" => Language::Python,
+                "js" => Language::Node,
+                _ => return None,
+            };
+            Some((language, code.to_owned()))
+        })
+        .collect()
+}

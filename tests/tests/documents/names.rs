@@ -1,0 +1,116 @@
+//! Commands, settings and files that the documents name exist, and the other way round.
+
+use drover_tests::harness::{binary, workspace};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+const READMES: [&str; 2] = ["README.md", "README.zh-CN.md"];
+/// Settings that the README leaves to `--help`.
+const LEFT_TO_HELP: [&str; 7] = [
+    "DROVER_CONFIG",
+    "DROVER_DRAIN_GRACE",
+    "DROVER_JOB_STALL",
+    "DROVER_JOB_TIMEOUT",
+    "DROVER_MAX_QUEUED",
+    "DROVER_READY_FILE",
+    "DROVER_RETENTION_HOURS",
+];
+
+#[test]
+fn settings_in_the_documents_are_settings_of_a_binary() {
+    let settings = settings();
+    for file in READMES.into_iter().chain([".env.example"]) {
+        let text = read(file);
+        let named: BTreeSet<String> = match file {
+            ".env.example" => text.lines().filter_map(assigned).collect(),
+            _ => text.lines().filter(|line| line.starts_with("| `")).flat_map(capitals).collect(),
+        };
+        assert!(named.len() > 5, "{file}: {named:?}");
+        let unknown: Vec<_> = named.difference(&settings).collect();
+        assert!(unknown.is_empty(), "{file} names what no binary knows: {unknown:?}");
+        if file == ".env.example" {
+            continue;
+        }
+        let left = LEFT_TO_HELP.map(str::to_owned).into();
+        let missing: Vec<_> =
+            settings.difference(&named).filter(|name| !BTreeSet::contains(&left, *name)).collect();
+        assert!(missing.is_empty(), "{file} does not name {missing:?}");
+    }
+}
+
+#[test]
+fn commands_in_the_readme_are_targets_of_the_makefile() {
+    let makefile = read("Makefile");
+    let targets: BTreeSet<&str> = makefile.lines().filter_map(target).collect();
+    for file in READMES {
+        let text = read(file);
+        let named: BTreeSet<&str> = code(&text).filter_map(after_make).collect();
+        assert!(named.contains("start") && named.contains("test"), "{file}: {named:?}");
+        let unknown: Vec<_> = named.difference(&targets).collect();
+        assert!(unknown.is_empty(), "{file} names commands that the Makefile lacks: {unknown:?}");
+    }
+}
+
+#[test]
+fn files_that_the_documents_link_to_exist() {
+    for file in READMES.into_iter().chain(["ARCHITECTURE.md"]) {
+        for link in read(file).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = link.split('#').next().unwrap_or_default();
+            let is_there = link.starts_with("http") || workspace().join(path).exists();
+            assert!(is_there, "{file} links to {link}");
+        }
+    }
+}
+
+/// The variables that `--help` of the two binaries names.
+fn settings() -> BTreeSet<String> {
+    let mut settings = BTreeSet::new();
+    for name in ["drover-api", "drover-worker"] {
+        let help = Command::new(binary(name)).arg("--help").output().expect("the binary starts");
+        let help = String::from_utf8(help.stdout).expect("text");
+        // Help is wrapped where the terminal ends.
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        let named = help.split("[env: ").skip(1).filter_map(|rest| rest.split(']').next());
+        settings.extend(named.map(str::to_owned));
+    }
+    assert!(settings.contains("PORT") && settings.contains("CLAUDE_BINARY_PATH"), "{settings:?}");
+    settings
+}
+
+/// The names in the first column of a table that are written in capitals.
+fn capitals(line: &str) -> Vec<String> {
+    let column = line.split('|').nth(1).unwrap_or_default();
+    let capital = |name: &&str| name.chars().all(|c| c.is_ascii_uppercase() || c == '_') && !name.is_empty();
+    column.split('`').skip(1).step_by(2).filter(capital).map(str::to_owned).collect()
+}
+
+/// The name in `#NAME=value`.
+fn assigned(line: &str) -> Option<String> {
+    let name = line.strip_prefix('#')?.split_once('=')?.0;
+    name.chars().all(|c| c.is_ascii_uppercase() || c == '_').then(|| name.to_owned())
+}
+
+fn target(line: &str) -> Option<&str> {
+    let name = line.split_once(':')?.0;
+    name.chars().all(|c| c.is_ascii_lowercase() || c == '-').then_some(name)
+}
+
+/// Code in back quotes, and the lines of code blocks.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    let inline = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    inline.chain(text.lines())
+}
+
+fn after_make(code: &str) -> Option<&str> {
+    // Variables may be set before the command.
+    let command = code
+        .split_once("make ")
+        .filter(|(before, _)| before.split(' ').all(|w| w.is_empty() || w.contains('=')));
+    command?.1.split_whitespace().next()
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = workspace().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}

@@ -1,0 +1,11 @@
+//! The whole of Drover from the outside: real processes, the real Claude CLI in both builds, a scripted
+//! provider, and clients that know nothing of what is inside.
+
+mod access;
+mod answers;
+mod failures;
+mod jobs;
+mod refusals;
+mod road;
+mod sdks;
+mod secrets;

@@ -200,6 +200,12 @@ impl Events {
         frames
     }
 
+    /// The body of an answer that is no stream of events.
+    pub async fn text(mut self) -> String {
+        while let Ok(Some(_)) = self.try_next().await {}
+        self.leftover()
+    }
+
     /// What came that is no event, once the stream is over.
     pub fn leftover(&self) -> String {
         String::from_utf8_lossy(&self.buffer).into_owned()

@@ -39,7 +39,8 @@ pub enum Input {
         /// For the client.
         account: String,
     },
-    /// The relay could not get an answer from the provider.
+    /// The relay could not get an answer from the provider, or the CLI hung up on it
+    /// ([`FailureKind::CliFailed`]).
     ProviderFailed(Failure),
     /// Time has passed.
     Tick,
@@ -175,8 +176,15 @@ impl Attempt {
         End::Completed { stop, stop_sequence: stop_sequence.cloned() }
     }
 
+    /// What outranks the CLI's account. A CLI that hung up on its answer has failed by itself: its own
+    /// account says more, and the job may be tried again.
+    fn providers_failure(&mut self) -> Option<Failure> {
+        let failure = self.provider_failure.take().map(|(failure, _)| failure);
+        failure.filter(|failure| failure.kind != FailureKind::CliFailed)
+    }
+
     fn turn_ended(&mut self, error: Option<String>) -> End {
-        if let Some((failure, _)) = self.provider_failure.take() {
+        if let Some(failure) = self.providers_failure() {
             return End::Failed(failure);
         }
         match error {
@@ -192,10 +200,8 @@ impl Attempt {
     }
 
     fn tick(&mut self, now: Millis) -> Option<End> {
-        if let Some((failure, since)) = &self.provider_failure
-            && now - since >= FAREWELL_MS
-        {
-            return Some(End::Failed(failure.clone()));
+        if self.provider_failure.as_ref().is_some_and(|(_, since)| now - since >= FAREWELL_MS) {
+            return Some(self.broken(FailureKind::CliFailed, "it did not wait for its answer"));
         }
         if now - self.started_ms >= self.limits.wall_ms {
             let message = format!("the job ran for more than {} s", self.limits.wall_ms / 1_000);
@@ -214,7 +220,7 @@ impl Attempt {
 
     /// The CLI let us down: once more, unless the job has spoken or has no attempts left.
     fn broken(&mut self, kind: FailureKind, account: &str) -> End {
-        if let Some((failure, _)) = self.provider_failure.take() {
+        if let Some(failure) = self.providers_failure() {
             return End::Failed(failure);
         }
         if self.may_retry && !self.spoken {
@@ -313,6 +319,22 @@ mod tests {
         silent.step(Input::ProviderFailed(overloaded()), 1);
         assert!(silent.step(Input::Tick, 1 + FAREWELL_MS - 1).is_empty());
         assert_eq!(failure(silent.step(Input::Tick, 1 + FAREWELL_MS)), FailureKind::ProviderOverloaded);
+    }
+
+    #[test]
+    fn a_cli_that_hung_up_on_its_answer_is_tried_again() {
+        let hung_up = || Failure::new(FailureKind::CliFailed, "hung up");
+        let exit = Input::Exited { account: "it was killed by signal 9".to_owned() };
+        let mut gone = attempt();
+        gone.step(Input::ProviderFailed(hung_up()), 1);
+        assert!(matches!(end(gone.step(exit, 2)), End::Requeue { .. }));
+        let mut silent = attempt();
+        silent.step(Input::ProviderFailed(hung_up()), 1);
+        assert!(matches!(end(silent.step(Input::Tick, 1 + FAREWELL_MS)), End::Requeue { .. }));
+        let mut spoken = attempt();
+        spoken.step(Input::Line(text()), 1);
+        spoken.step(Input::ProviderFailed(hung_up()), 2);
+        assert_eq!(failure(spoken.step(Input::Tick, 2 + FAREWELL_MS)), FailureKind::CliFailed);
     }
 
     #[test]

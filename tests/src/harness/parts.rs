@@ -16,7 +16,7 @@ pub enum ClaudeKind {
 
 impl ClaudeKind {
     /// The path that `CLAUDE_BINARY_PATH` gets. A faulty CLI is a wrapper in `dir`.
-    pub(super) fn binary(self, dir: &Path) -> PathBuf {
+    pub fn binary(self, dir: &Path) -> PathBuf {
         match self {
             Self::Native => real("DROVER_TEST_CLAUDE_NATIVE", "native", "bin/claude.exe"),
             Self::JavaScript => real("DROVER_TEST_CLAUDE_JS", "js", "cli.js"),

@@ -29,7 +29,8 @@ fn the_parts_of_shared_see_only_the_vocabulary() {
         }
     }
     for file in sources("shared/src/schema") {
-        let strangers: Vec<_> = mentions(&file, "crate::").into_iter().filter(|l| !l.contains("crate::schema")).collect();
+        let strangers: Vec<_> =
+            mentions(&file, "crate::").into_iter().filter(|l| !l.contains("crate::schema")).collect();
         assert!(strangers.is_empty(), "{}: {strangers:?}", file.display());
     }
 }
@@ -82,7 +83,8 @@ fn sources(part: &str) -> Vec<PathBuf> {
 
 /// Every file that is the project's own.
 fn files(dir: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display())).flatten();
+    let entries =
+        std::fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display())).flatten();
     let own = |entry: &std::fs::DirEntry| {
         let name = entry.file_name();
         !name.to_string_lossy().starts_with('.') && name != "target" && name != "node_modules"

@@ -33,7 +33,8 @@ fn settings_in_the_documents_are_settings_of_a_binary() {
             continue;
         }
         let left = LEFT_TO_HELP.map(str::to_owned).into();
-        let missing: Vec<_> = settings.difference(&named).filter(|name| !BTreeSet::contains(&left, *name)).collect();
+        let missing: Vec<_> =
+            settings.difference(&named).filter(|name| !BTreeSet::contains(&left, *name)).collect();
         assert!(missing.is_empty(), "{file} does not name {missing:?}");
     }
 }
@@ -64,16 +65,17 @@ fn files_that_the_documents_link_to_exist() {
 
 /// The variables that `--help` of the two binaries names.
 fn settings() -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
+    let mut settings = BTreeSet::new();
     for name in ["drover-api", "drover-worker"] {
         let help = Command::new(binary(name)).arg("--help").output().expect("the binary starts");
         let help = String::from_utf8(help.stdout).expect("text");
-        let named = help.split("[env: ").skip(1).filter_map(|rest| rest.split(']').next());
         // Help is wrapped where the terminal ends.
-        names.extend(named.map(|name| name.split_whitespace().collect::<String>()));
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        let named = help.split("[env: ").skip(1).filter_map(|rest| rest.split(']').next());
+        settings.extend(named.map(str::to_owned));
     }
-    assert!(names.contains("PORT") && names.contains("CLAUDE_BINARY_PATH"), "{names:?}");
-    names
+    assert!(settings.contains("PORT") && settings.contains("CLAUDE_BINARY_PATH"), "{settings:?}");
+    settings
 }
 
 /// The names in the first column of a table that are written in capitals.
@@ -102,7 +104,9 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
 
 fn after_make(code: &str) -> Option<&str> {
     // Variables may be set before the command.
-    let command = code.split_once("make ").filter(|(before, _)| before.split(' ').all(|w| w.is_empty() || w.contains('=')));
+    let command = code
+        .split_once("make ")
+        .filter(|(before, _)| before.split(' ').all(|w| w.is_empty() || w.contains('=')));
     command?.1.split_whitespace().next()
 }
 

@@ -16,7 +16,8 @@ fn the_readme_lists_the_parameters_as_they_are_treated() {
     let (table, after) = rest.split_once(END).expect("a mark where the table ends");
     let expected = parameters::markdown();
     if std::env::var_os(REWRITE).is_some() {
-        std::fs::write(&path, format!("{before}{BEGIN}{expected}{END}{after}")).expect("the README is written");
+        std::fs::write(&path, format!("{before}{BEGIN}{expected}{END}{after}"))
+            .expect("the README is written");
         return;
     }
     assert_eq!(table, expected, "the table is out of date; run this test once with {REWRITE}=1");

@@ -88,7 +88,8 @@ async fn health_counts_what_runs() {
     let mut chat = client.stream(chat::PATH, &streaming(ask("say 4000 words every 50ms"))).await;
     let job = chat.header("x-drover-job-id").expect("a job").to_owned();
     chat.next().await.expect("the model speaks");
-    let busy = |health: &Value| health["active_sessions"] == 1 && health["claude_processes"].as_u64() > Some(0);
+    let busy =
+        |health: &Value| health["active_sessions"] == 1 && health["claude_processes"].as_u64() > Some(0);
     let health = wait_for_health(&client, "the heartbeats tell of the job", busy).await;
     assert_eq!(health["queue"]["running"], 1, "{health}");
     let path = format!("/v1/jobs/{job}/cancel");

@@ -24,13 +24,20 @@ async fn events_are_read_from_anywhere_live_and_finished() {
     assert_canonical(&all);
     assert_eq!(data(&later.all().await), data(&all[3..]), "a live stream starts where it is told to");
 
-    assert_eq!(data(&events(&client, &job, "").await.all().await), data(&all), "the past reads as the present did");
+    assert_eq!(
+        data(&events(&client, &job, "").await.all().await),
+        data(&all),
+        "the past reads as the present did"
+    );
     let request = client.request(Method::GET, &format!("/v1/jobs/{job}/events")).header("last-event-id", "7");
     assert_eq!(data(&Events::open(request).await.all().await), data(&all[7..]));
     let beyond = format!("?starting_after={}", all.len());
     assert!(events(&client, &job, &beyond).await.all().await.is_empty(), "nothing comes after the end");
     let shown = show(&client, &job).await;
-    assert_eq!((&shown["status"], &shown["attempts"], &shown["object"]), (&json!("completed"), &json!(1), &json!("job")));
+    assert_eq!(
+        (&shown["status"], &shown["attempts"], &shown["object"]),
+        (&json!("completed"), &json!(1), &json!("job"))
+    );
     assert!(shown["finished_at"].as_i64() >= shown["started_at"].as_i64(), "{shown}");
     assert!(shown["started_at"].as_i64() >= shown["created_at"].as_i64(), "{shown}");
 }

@@ -65,7 +65,7 @@ async fn prompts_are_never_read_as_anything_else(cluster: &Cluster, upstream: &U
         let body = answer.json();
         assert_eq!(body["choices"][0]["message"]["content"], echo_text(prompt));
         let turns = json!([{"role": "user", "content": [{"type": "text", "text": prompt}]}]);
-        assert_eq!(*only_call(upstream, prompt).body, upstream_body(turns));
+        assert_eq!(*only_call(upstream, prompt).body, upstream_body(&turns));
     }))
     .await;
 }
@@ -81,7 +81,7 @@ async fn history_arrives_as_turns(cluster: &Cluster, upstream: &Upstream) {
     let answer = cluster.client().post(chat::PATH, &body).await;
     assert_eq!(answer.json()["choices"][0]["message"]["content"], echo_text(" four"));
     let mark = json!({"type": "ephemeral"});
-    let mut expected = upstream_body(json!([
+    let mut expected = upstream_body(&json!([
         {"role": "user", "content": [{"type": "text", "text": " one "}]},
         {"role": "assistant", "content": [{"type": "text", "text": "\ttwo\n"}]},
         {"role": "user", "content": [
@@ -100,7 +100,8 @@ async fn sampling_is_asked_for(cluster: &Cluster, upstream: &Upstream) {
     let answer = cluster.client().post(chat::PATH, &body).await.json();
     assert_eq!(answer["choices"][0]["message"]["content"], "word1 word2 word3 ");
     let sent = only_call(upstream, prompt).body;
-    let expected = json!({"temperature": 0.25, "top_p": 0.5, "stop_sequences": ["END", "word4"], "max_tokens": 7});
+    let expected =
+        json!({"temperature": 0.25, "top_p": 0.5, "stop_sequences": ["END", "word4"], "max_tokens": 7});
     for (name, value) in expected.as_object().expect("an object") {
         assert_eq!(sent[name], *value, "{name}");
     }
@@ -116,7 +117,7 @@ async fn retired_models_are_replaced_upstream_only(cluster: &Cluster, upstream: 
 }
 
 /// The whole body for these turns: whatever else the CLI would have sent must not be in it.
-fn upstream_body(messages: Value) -> Value {
+fn upstream_body(messages: &Value) -> Value {
     json!({"model": MODEL, "max_tokens": 32_000, "stream": true, "messages": messages})
 }
 

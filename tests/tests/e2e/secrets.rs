@@ -53,7 +53,7 @@ async fn the_key_stays_with_the_worker(kind: ClaudeKind) {
 
 fn no_process_below_the_worker_holds_a_secret(cluster: &Cluster) {
     let processes = cluster.descendants();
-    assert!(processes.iter().any(|process| process.command.contains("stream-json")), "{processes:?}");
+    assert!(processes.iter().any(|process| process.command.contains("claude")), "{processes:?}");
     for process in processes {
         let read = |what: &str| std::fs::read(format!("/proc/{}/{what}", process.pid)).unwrap_or_default();
         for secret in [PROVIDER_KEY, CANARY] {

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(crate) const CHAT: &str = "/v1/chat/completions";
 
 /// How often a client lets itself be sent away.
-const INSISTENCE: u32 = 5;
+const INSISTENCE: u32 = 20;
 
 /// A streamed answer, as far as it was read.
 pub(crate) struct Chat {

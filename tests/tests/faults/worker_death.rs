@@ -8,8 +8,10 @@ use drover_tests::upstream::{Call, Ending, Upstream, words};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Says nothing for long enough to be killed in the silence.
-const SILENT_FIRST: &str = "wait 3s then say 20 words";
+/// Says nothing for long enough to be killed in the silence, and speaks when it is asked again.
+const SILENT_FIRST: &str = "1 times wait 60s then say 20 words or say 20 words";
+/// The same, but speaks to a worker that was frozen for as long as death takes.
+const SILENT_A_WHILE: &str = "1 times wait 10s then say 20 words or say 20 words";
 /// Speaks for as long as anyone listens.
 const LONG: &str = "say 1000 words every 50ms";
 
@@ -132,9 +134,9 @@ async fn a_worker_that_was_frozen_past_its_lease_writes_nothing_any_more() {
     let upstream = Upstream::start();
     let mut cluster = two_workers(&upstream, ClaudeKind::Scripted(None)).await;
     let client = cluster.client();
-    let chat = Chat::open(&client, SILENT_FIRST).await;
+    let chat = Chat::open(&client, SILENT_A_WHILE).await;
     let job = chat.job.clone();
-    called(&upstream, SILENT_FIRST).await;
+    called(&upstream, SILENT_A_WHILE).await;
     let index = runner(&mut cluster, &job).await;
     cluster.workers()[index].signal(Signal::SIGSTOP);
 

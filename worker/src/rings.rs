@@ -1,5 +1,6 @@
-//! Hears what is meant for this worker: new tasks, and jobs called off. The sweep under the rings asks
-//! the store for the latter while anything runs.
+//! Hears what is meant for this worker: new tasks, and jobs called off. The sweep under the rings asks the
+//! store what the worker still holds, while anything runs: also a lost lease is noticed so, by an attempt
+//! that has nothing to write.
 
 use std::sync::Arc;
 
@@ -34,15 +35,17 @@ pub async fn run(
             _ = sweep.tick() => running.count() > 0,
         };
         if look {
-            call_off(store.as_ref(), &worker, &running).await;
+            compare(store.as_ref(), &worker, &running).await;
         }
     }
 }
 
-async fn call_off(store: &dyn Store, worker: &WorkerId, running: &Running) {
-    match store.called_off(worker).await {
-        Ok(jobs) => jobs.into_iter().for_each(|(job, reason)| running.call_off(job, reason)),
+async fn compare(store: &dyn Store, worker: &WorkerId, running: &Running) {
+    // Taken before the store is asked: what is claimed meanwhile is not missed in its answer.
+    let known = running.tokens();
+    match store.held(worker).await {
+        Ok(held) => running.compare(&known, &held),
         // The next sweep asks again.
-        Err(error) => debug!(%error, "cannot ask for jobs called off"),
+        Err(error) => debug!(%error, "cannot ask what is held"),
     }
 }

@@ -1,48 +1,68 @@
-//! The jobs that run in this worker, and how each hears that it was called off.
+//! The jobs that run in this worker, and how each hears that it was called off or lost.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use drover_shared::schema::{CancelReason, JobId};
+use drover_shared::schema::{CancelReason, LeaseToken};
+use drover_shared::store::Held;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// Clones share one list.
 #[derive(Clone, Default)]
 pub struct Running {
-    jobs: Arc<Mutex<HashMap<JobId, watch::Sender<Option<CancelReason>>>>>,
+    attempts: Arc<Mutex<HashMap<LeaseToken, Lines>>>,
 }
 
-/// A job's place in the list; leaves it when dropped.
+/// How an attempt is told.
+struct Lines {
+    call_off: watch::Sender<Option<CancelReason>>,
+    lost: CancellationToken,
+}
+
+/// An attempt's place in the list; leaves it when dropped.
 pub struct Place {
     running: Running,
-    job: JobId,
-    /// Why the job was called off, once it was.
-    pub called_off: watch::Receiver<Option<CancelReason>>,
+    token: LeaseToken,
+    called_off: watch::Receiver<Option<CancelReason>>,
 }
 
 impl Running {
-    /// Puts a job on the list.
-    pub fn enter(&self, job: JobId) -> Place {
+    /// Puts an attempt on the list. `lost` is cancelled when its lease turns out to be somebody else's.
+    pub fn enter(&self, token: LeaseToken, lost: CancellationToken) -> Place {
         let (call_off, called_off) = watch::channel(None);
-        self.jobs().insert(job, call_off);
-        Place { running: self.clone(), job, called_off }
+        self.attempts().insert(token, Lines { call_off, lost });
+        Place { running: self.clone(), token, called_off }
     }
 
     /// How many run.
     pub fn count(&self) -> u32 {
-        u32::try_from(self.jobs().len()).unwrap_or(u32::MAX)
+        u32::try_from(self.attempts().len()).unwrap_or(u32::MAX)
     }
 
-    /// Tells a job that it was called off, if it runs here.
-    pub fn call_off(&self, job: JobId, reason: CancelReason) {
-        if let Some(call_off) = self.jobs().get(&job) {
-            call_off.send_replace(Some(reason));
+    /// The leases of all that run.
+    pub fn tokens(&self) -> Vec<LeaseToken> {
+        self.attempts().keys().copied().collect()
+    }
+
+    /// Tells every attempt in `known` what the store says of it: called off, or not held any more.
+    pub fn compare(&self, known: &[LeaseToken], held: &[Held]) {
+        let attempts = self.attempts();
+        for token in known {
+            let Some(lines) = attempts.get(token) else { continue };
+            match held.iter().find(|held| held.token == *token) {
+                None => lines.lost.cancel(),
+                Some(Held { called_off: Some(reason), .. }) => {
+                    lines.call_off.send_replace(Some(*reason));
+                }
+                Some(Held { called_off: None, .. }) => {}
+            }
         }
     }
 
-    fn jobs(&self) -> MutexGuard<'_, HashMap<JobId, watch::Sender<Option<CancelReason>>>> {
+    fn attempts(&self) -> MutexGuard<'_, HashMap<LeaseToken, Lines>> {
         // The map is whole between any two statements, so a panic elsewhere cannot have torn it.
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -59,30 +79,53 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.running.jobs().remove(&self.job);
+        self.running.attempts().remove(&self.token);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use drover_shared::schema::JobId;
     use uuid::Uuid;
 
     use super::*;
 
+    fn token(n: u128) -> LeaseToken {
+        LeaseToken(Uuid::from_u128(n))
+    }
+
+    fn held(n: u128, called_off: Option<CancelReason>) -> Held {
+        Held { job: JobId::from_uuid(Uuid::from_u128(n)), token: token(n), called_off }
+    }
+
     #[tokio::test]
-    async fn only_the_job_that_is_meant_hears_it() {
+    async fn only_the_attempt_that_is_meant_hears_it() {
         let running = Running::default();
-        let [one, other] = [1, 2].map(|n| JobId::from_uuid(Uuid::from_u128(n)));
-        let (mut first, second) = (running.enter(one), running.enter(other));
-        running.call_off(one, CancelReason::ClientGone);
-        assert_eq!(first.called_off().await, CancelReason::ClientGone);
-        assert_eq!(*second.called_off.borrow(), None);
+        let lost = [(); 3].map(|()| CancellationToken::new());
+        let mut off = running.enter(token(1), lost[0].clone());
+        let on = running.enter(token(2), lost[1].clone());
+        let _gone = running.enter(token(3), lost[2].clone());
+        let answer = [held(1, Some(CancelReason::ClientGone)), held(2, None)];
+        running.compare(&running.tokens(), &answer);
+        assert_eq!(off.called_off().await, CancelReason::ClientGone);
+        assert_eq!(*on.called_off.borrow(), None);
+        assert_eq!(lost.map(|lost| lost.is_cancelled()), [false, false, true]);
     }
 
     #[test]
-    fn a_job_that_left_is_not_counted() {
+    fn an_attempt_that_came_after_the_question_is_not_lost() {
         let running = Running::default();
-        let place = running.enter(JobId::from_uuid(Uuid::from_u128(1)));
+        let known = running.tokens();
+        let lost = CancellationToken::new();
+        let _place = running.enter(token(1), lost.clone());
+        running.compare(&known, &[]);
+        assert!(!lost.is_cancelled());
+    }
+
+    #[test]
+    fn an_attempt_that_left_is_not_counted() {
+        let running = Running::default();
+        let place = running.enter(token(1), CancellationToken::new());
         assert_eq!(running.count(), 1);
         drop(place);
         assert_eq!(running.count(), 0);

@@ -33,8 +33,8 @@ pub async fn run(shop: Arc<Workshop>, claim: Claim) {
 }
 
 async fn perform(shop: Arc<Workshop>, claim: Claim) {
-    let place = shop.running.enter(claim.lease.job);
     let mut journal = shop.publisher.journal(claim.lease.clone(), claim.last_seq);
+    let place = shop.running.enter(claim.lease.token, journal.lost().clone());
     journal.write(vec![Event::AttemptStarted { attempt: claim.lease.attempt }]).await;
     let mut stage = None;
     let played = play(&shop, &claim, &mut journal, place, &mut stage);

@@ -9,7 +9,7 @@ use drover_shared::schema::{
     CancelReason, Event, Fleet, Job, JobId, JobState, LeaseToken, NewJob, Seq, SeqEvent, StopReason, Usage,
     WorkerId, WorkerReport,
 };
-use drover_shared::store::{Append, Appended, Claim, Millis, Ring, RingRole, Store, StoreError};
+use drover_shared::store::{Append, Appended, Claim, Held, Millis, Ring, RingRole, Store, StoreError};
 use tokio::sync::{mpsc, watch};
 
 use super::within;
@@ -208,7 +208,7 @@ impl Store for FakeStore {
         unreachable!("an api says nothing")
     }
 
-    async fn called_off(&self, _: &WorkerId) -> Result<Vec<(JobId, CancelReason)>, StoreError> {
+    async fn held(&self, _: &WorkerId) -> Result<Vec<Held>, StoreError> {
         unreachable!("an api runs nothing")
     }
 

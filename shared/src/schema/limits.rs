@@ -97,6 +97,8 @@ pub const RESCUE_EVERY: Duration = Duration::from_secs(2);
 
 // --- Store -------------------------------------------------------------------------------------------
 
+/// Most jobs that are added in one commit.
+pub const INTAKE_BATCH: usize = 256;
 /// How long a statement waits for SQLite's write lock.
 pub const STORE_BUSY: Duration = Duration::from_secs(5);
 /// Connections of a process that read; writers wait for each other anyway, so there is one of those.

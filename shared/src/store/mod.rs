@@ -99,8 +99,9 @@ pub trait Store: Send + Sync {
     /// Outcomes are in the order of `batch`; what was fenced out wrote nothing.
     async fn append(&self, batch: &[Append], now: Millis) -> Result<Vec<Appended>, StoreError>;
 
-    /// The jobs of this worker that were called off and still run.
-    async fn called_off(&self, worker: &WorkerId) -> Result<Vec<(JobId, CancelReason)>, StoreError>;
+    /// The running jobs whose leases this worker holds. What a worker runs and does not find here is
+    /// somebody else's by now.
+    async fn held(&self, worker: &WorkerId) -> Result<Vec<Held>, StoreError>;
 
     /// Registers the worker or renews its heartbeat.
     async fn beat(&self, report: &WorkerReport, now: Millis) -> Result<(), StoreError>;
@@ -178,6 +179,17 @@ pub struct Lease {
     pub token: LeaseToken,
 }
 
+/// A job that a worker holds, as the store knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Which job.
+    pub job: JobId,
+    /// Under which lease.
+    pub token: LeaseToken,
+    /// Why it was called off, if it was.
+    pub called_off: Option<CancelReason>,
+}
+
 /// Events to be stored as one chunk.
 #[derive(Clone, Debug)]
 pub struct Append {
@@ -211,4 +223,14 @@ pub enum StoreError {
     /// A row that cannot be read; names the row.
     #[error("unreadable row: {0}")]
     Corrupt(String),
+}
+
+impl StoreError {
+    /// The same error, for another who has to hear of it.
+    fn again(&self) -> Self {
+        match self {
+            Self::Unavailable(why) => Self::Unavailable(why.clone()),
+            Self::Corrupt(row) => Self::Corrupt(row.clone()),
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::bench::{Bench, Hand, NOW, assert_ended, completed, enqueue, job, new_job, say};
 use crate::schema::{CancelReason, Event, JobState};
+use crate::store::Held;
 
 pub(in crate::store) async fn a_queued_job_ends_at_once(bench: &dyn Bench) {
     let hand = Hand::hire(bench, "w").await;
@@ -17,15 +18,16 @@ pub(in crate::store) async fn a_queued_job_ends_at_once(bench: &dyn Bench) {
 pub(in crate::store) async fn a_running_job_is_marked_for_its_worker(bench: &dyn Bench) {
     let (hand, other) = (Hand::hire(bench, "w").await, Hand::hire(bench, "other").await);
     let id = enqueue(&hand.store).await;
-    hand.take(NOW).await;
-    assert!(hand.store.called_off(&hand.id).await.expect("a store").is_empty());
+    let token = hand.take(NOW).await.lease.token;
+    let held = |called_off| vec![Held { job: id, token, called_off }];
+    assert_eq!(hand.store.held(&hand.id).await.expect("a store"), held(None));
     for reason in [CancelReason::ClientGone, CancelReason::Requested] {
         let before = other.store.cancel(id, reason, NOW).await.expect("a store");
         assert_eq!(before, Some(JobState::Running));
     }
-    let called_off = hand.store.called_off(&hand.id).await.expect("a store");
-    assert_eq!(called_off, [(id, CancelReason::ClientGone)], "the first reason stays");
-    assert!(other.store.called_off(&other.id).await.expect("a store").is_empty());
+    let marked = hand.store.held(&hand.id).await.expect("a store");
+    assert_eq!(marked, held(Some(CancelReason::ClientGone)), "the first reason stays");
+    assert!(other.store.held(&other.id).await.expect("a store").is_empty());
 }
 
 pub(in crate::store) async fn the_end_is_final(bench: &dyn Bench) {

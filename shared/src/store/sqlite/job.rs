@@ -8,20 +8,11 @@ use sqlx::{SqliteConnection, SqlitePool};
 
 use super::error::corrupt;
 use super::{SqliteStore, chunk};
-use crate::schema::{CancelReason, Event, Failure, Job, JobId, JobState, NewJob, Owner, Usage, WorkerId};
+use crate::schema::{
+    CancelReason, Event, Failure, Job, JobId, JobState, LeaseToken, NewJob, Owner, Usage, WorkerId,
+};
 use crate::store::queue::{self, TaskEnd};
-use crate::store::{Millis, Ring, RingRole, StoreError};
-
-/// Whether `max_queued` jobs wait already.
-pub(super) async fn queue_is_full(conn: &mut SqliteConnection, max_queued: u64) -> Result<bool, StoreError> {
-    let limit = i64::try_from(max_queued).unwrap_or(i64::MAX);
-    let queued: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM job WHERE state = 'queued' LIMIT ?1)")
-            .bind(limit)
-            .fetch_one(conn)
-            .await?;
-    Ok(queued >= limit)
-}
+use crate::store::{Held, Millis, Ring, RingRole, StoreError};
 
 /// Adds a queued job.
 pub(super) async fn insert(conn: &mut SqliteConnection, job: &NewJob) -> Result<(), StoreError> {
@@ -137,19 +128,21 @@ pub(super) async fn cancel(
     Ok(Some(state))
 }
 
-/// The worker's running jobs that were called off.
-pub(super) async fn called_off(
-    readers: &SqlitePool,
-    worker: &WorkerId,
-) -> Result<Vec<(JobId, CancelReason)>, StoreError> {
-    let rows: Vec<(String, String)> = sqlx::query_as(
-        "SELECT id, cancel_reason FROM job
-         WHERE state = 'running' AND worker = ?1 AND cancel_reason IS NOT NULL",
+/// The jobs whose leases the worker holds.
+pub(super) async fn held(readers: &SqlitePool, worker: &WorkerId) -> Result<Vec<Held>, StoreError> {
+    let rows: Vec<(String, String, Option<String>)> = sqlx::query_as(
+        "SELECT id, lease, cancel_reason FROM job
+         WHERE state = 'running' AND worker = ?1 AND lease IS NOT NULL",
     )
     .bind(&worker.0)
     .fetch_all(readers)
     .await?;
-    rows.iter().map(|(id, reason)| Ok((parse_id(id)?, parse_reason(id, reason)?))).collect()
+    let held = rows.iter().map(|(id, lease, reason)| {
+        let token = lease.parse().map(LeaseToken).map_err(|error| corrupt(id, error))?;
+        let called_off = reason.as_deref().map(|reason| parse_reason(id, reason)).transpose()?;
+        Ok(Held { job: parse_id(id)?, token, called_off })
+    });
+    held.collect()
 }
 
 #[derive(sqlx::FromRow)]

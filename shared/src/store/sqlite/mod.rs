@@ -9,6 +9,7 @@ mod append;
 mod chunk;
 mod claim;
 mod error;
+mod intake;
 mod job;
 mod migrate;
 mod open;
@@ -25,9 +26,10 @@ use async_trait::async_trait;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::mpsc;
 
+use self::intake::Intake;
 use self::own::Own;
 use super::doorbell::Doorbell;
-use super::{Append, Appended, Claim, Millis, Ring, RingRole, Store, StoreError};
+use super::{Append, Appended, Claim, Held, Millis, Ring, RingRole, Store, StoreError};
 use crate::schema::{
     CancelReason, Fleet, Job, JobId, JobState, LeaseToken, NewJob, Seq, SeqEvent, WorkerId, WorkerReport,
 };
@@ -40,6 +42,7 @@ pub struct SqliteStore {
     /// Where the database file is; locks and sockets lie beside it.
     dir: PathBuf,
     own: Own,
+    intake: Intake,
 }
 
 impl SqliteStore {
@@ -57,15 +60,7 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn enqueue(&self, job: &NewJob, max_queued: u64) -> Result<bool, StoreError> {
-        let mut tx = self.begin().await?;
-        if job::queue_is_full(&mut tx, max_queued).await? {
-            return Ok(false);
-        }
-        job::insert(&mut tx, job).await?;
-        super::queue::push(&mut tx, job.id, job.max_attempts, job.created_at_ms).await?;
-        tx.commit().await?;
-        self.bell.ring(RingRole::Worker, [Ring::Task]);
-        Ok(true)
+        intake::enqueue(self, job, max_queued).await
     }
 
     async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
@@ -98,8 +93,8 @@ impl Store for SqliteStore {
         append::append(self, batch, now).await
     }
 
-    async fn called_off(&self, worker: &WorkerId) -> Result<Vec<(JobId, CancelReason)>, StoreError> {
-        job::called_off(&self.readers, worker).await
+    async fn held(&self, worker: &WorkerId) -> Result<Vec<Held>, StoreError> {
+        job::held(&self.readers, worker).await
     }
 
     async fn beat(&self, report: &WorkerReport, now: Millis) -> Result<(), StoreError> {

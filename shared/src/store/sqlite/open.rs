@@ -9,7 +9,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqlitePool};
 
-use super::{Own, SqliteStore, migrate};
+use super::{Intake, Own, SqliteStore, migrate};
 use crate::schema::limits;
 use crate::store::OpenError;
 use crate::store::doorbell::Doorbell;
@@ -36,6 +36,7 @@ impl SqliteStore {
             bell: Doorbell::open(&bell_dir).map_err(|error| OpenError::File(bell_dir, error))?,
             dir,
             own: Own::default(),
+            intake: Intake::default(),
         })
     }
 }

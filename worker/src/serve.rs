@@ -150,7 +150,7 @@ fn provider(settings: &Settings) -> anyhow::Result<Arc<Upstream>> {
         }
     };
     let config = UpstreamConfig {
-        base_url: settings.anthropic_base_url.clone(),
+        base_url: settings.anthropic_base_url.expose().to_owned(),
         credential,
         default_model: settings.anthropic_model.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

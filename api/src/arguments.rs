@@ -56,7 +56,7 @@ pub struct Serving {
     max_queued: u64,
     /// Hours that finished jobs are kept
     #[arg(long, value_name = "HOURS", env = "DROVER_RETENTION_HOURS",
-          default_value_t = limits::RETENTION.as_secs() / 3_600, value_parser = clap::value_parser!(u64).range(1..))]
+          default_value_t = limits::RETENTION.as_secs() / 3_600, value_parser = clap::value_parser!(u64).range(1..=876_000))]
     retention_hours: u64,
 }
 

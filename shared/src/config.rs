@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use clap::builder::Resettable;
 use clap::{Args, CommandFactory, FromArgMatches};
 
+use crate::secret::Address;
+
 /// Read when no other file is named and it exists in the working directory.
 const DEFAULT_FILE: &str = ".env";
 
@@ -54,7 +56,7 @@ pub struct Common {
     data_dir: Option<PathBuf>,
     /// The database, a path or sqlite:PATH [default: drover.db in the data directory]
     #[arg(long, value_name = "URL", env = "DATABASE_URL")]
-    database_url: Option<String>,
+    database_url: Option<Address>,
     /// How much to log: error, warn, info, debug, trace, or a tracing filter
     #[arg(long, value_name = "LEVEL", env = "LOG_LEVEL", default_value = "info")]
     pub log_level: String,
@@ -95,9 +97,10 @@ impl Common {
 
     /// Where the store is.
     pub fn database_url(&self) -> String {
-        self.database_url
-            .clone()
-            .unwrap_or_else(|| format!("sqlite:///{}", self.data_dir().join("drover.db").display()))
+        match &self.database_url {
+            Some(address) => address.expose().to_owned(),
+            None => format!("sqlite:///{}", self.data_dir().join("drover.db").display()),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use drover_shared::schema::{CancelReason, Event, Failure, FailureKind, StopReason, limits};
 
-/// Milliseconds since the Unix epoch.
+/// Milliseconds since any one moment, by a clock that is never set.
 type Millis = i64;
 
 /// How long an attempt may take; all in milliseconds.

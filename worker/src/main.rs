@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use drover_shared::lifecycle::{Shutdown, announce};
+use drover_shared::schema::limits;
 use drover_shared::{config, store, telemetry};
 use drover_worker::settings::{Arguments, Command, Settings};
 use drover_worker::{doctor, serve, slot};
@@ -13,11 +14,14 @@ fn main() -> anyhow::Result<()> {
     slot::supervise_if_asked();
     let arguments: Arguments = config::load();
     telemetry::start(&arguments.settings.common)?;
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context("cannot start the runtime")?
-        .block_on(run(arguments))
+        .context("cannot start the runtime")?;
+    let result = runtime.block_on(run(arguments));
+    // A process that cannot be killed must not keep this one from leaving.
+    runtime.shutdown_timeout(limits::FAREWELL);
+    result
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {

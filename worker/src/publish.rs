@@ -1,15 +1,16 @@
 //! Publishes events: one task per process that commits whatever has queued up while the last commit ran.
 //! No timer; when commits take long the batches grow by themselves.
 
+use std::slice;
 use std::sync::Arc;
 
 use drover_shared::clock::now_ms;
-use drover_shared::schema::{Event, Seq, limits};
+use drover_shared::schema::{Event, Failure, FailureKind, Seq, Usage, limits};
 use drover_shared::store::{Append, Appended, Lease, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{error, warn};
 
 /// Hands out journals; clones share the one task.
 #[derive(Clone)]
@@ -131,17 +132,48 @@ fn join(waiting: impl Iterator<Item = Entry>) -> Vec<Entry> {
     entries
 }
 
-/// Commits, as often as it takes: the events of running jobs are nowhere else. The store fences what
-/// became stale while it was out of reach.
+/// Commits a batch. If the store finds fault with something in it, each entry goes alone, so that one bad
+/// row costs no other job its answer.
 async fn commit(store: &dyn Store, batch: &[Append]) -> Vec<Appended> {
+    if let Ok(outcomes) = persist(store, batch).await {
+        return outcomes;
+    }
+    let mut outcomes = Vec::with_capacity(batch.len());
+    for append in batch {
+        outcomes.push(commit_alone(store, append).await);
+    }
+    outcomes
+}
+
+/// A job whose events cannot be stored ends here, since its worker lives and nobody else would end it.
+async fn commit_alone(store: &dyn Store, append: &Append) -> Appended {
+    match persist(store, slice::from_ref(append)).await {
+        Ok(outcomes) => outcomes.first().copied().unwrap_or(Appended::Fenced),
+        Err(row) => {
+            error!(job = %append.lease.job, row, "events could not be stored; their job fails");
+            if persist(store, &[last_word(append)]).await.is_err() {
+                error!(job = %append.lease.job, "nor could its failure; the job stays until this worker has left");
+            }
+            Appended::Fenced
+        }
+    }
+}
+
+/// What takes the place of events that cannot be stored.
+fn last_word(append: &Append) -> Append {
+    let failure = Failure::new(FailureKind::Internal, "what the job said could not be stored");
+    let events = vec![Event::Failed { failure, usage: Usage::default() }];
+    Append { lease: append.lease.clone(), first_seq: append.first_seq, events, requeue_after_ms: None }
+}
+
+/// Stores, as often as it takes: the events of running jobs are nowhere else. The store fences what
+/// became stale while it was out of reach. The error names a row that cannot be written.
+async fn persist(store: &dyn Store, batch: &[Append]) -> Result<Vec<Appended>, String> {
     let mut told = false;
     loop {
         match store.append(batch, now_ms()).await {
-            Ok(outcomes) => return outcomes,
-            Err(StoreError::Corrupt(row)) => {
-                warn!(%row, "events could not be stored; their jobs are given up");
-                return vec![Appended::Fenced; batch.len()];
-            }
+            Ok(outcomes) => return Ok(outcomes),
+            Err(StoreError::Corrupt(row)) => return Err(row),
             Err(error @ StoreError::Unavailable(_)) => {
                 if !std::mem::replace(&mut told, true) {
                     warn!(%error, jobs = batch.len(), "events wait for the store");
@@ -151,3 +183,6 @@ async fn commit(store: &dyn Store, batch: &[Append]) -> Vec<Appended> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use drover_shared::schema::{WorkerId, limits};
-use drover_shared::store::{Ring, Store};
+use drover_shared::store::{Ring, RingRole, Store};
 use tokio::sync::{Notify, mpsc};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::running::Running;
 
@@ -15,28 +15,46 @@ use crate::running::Running;
 pub async fn run(
     store: Arc<dyn Store>,
     worker: WorkerId,
-    mut rings: mpsc::Receiver<Ring>,
+    rings: mpsc::Receiver<Ring>,
     bell: Arc<Notify>,
     running: Running,
 ) {
     let mut sweep = tokio::time::interval(limits::SWEEP);
     sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut rings = Some(rings);
     loop {
         let look = tokio::select! {
-            ring = rings.recv() => match ring {
+            ring = next(&mut rings) => match ring {
                 Some(Ring::Task) => {
                     bell.notify_one();
                     false
                 }
                 Some(Ring::CalledOff(_)) => true,
                 Some(Ring::Events(_)) => false,
-                None => return,
+                None => {
+                    warn!("the doorbell has fallen silent; work is found by looking until it is back");
+                    rings = None;
+                    false
+                }
             },
-            _ = sweep.tick() => running.count() > 0,
+            _ = sweep.tick() => {
+                if rings.is_none() {
+                    rings = store.listen(RingRole::Worker, &worker.0).await.ok();
+                }
+                running.count() > 0
+            }
         };
         if look {
             compare(store.as_ref(), &worker, &running).await;
         }
+    }
+}
+
+/// The next ring; `None` once there are no more. Waits for ever where there is nothing to listen to.
+async fn next(rings: &mut Option<mpsc::Receiver<Ring>>) -> Option<Ring> {
+    match rings {
+        Some(rings) => rings.recv().await,
+        None => std::future::pending().await,
     }
 }
 

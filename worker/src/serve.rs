@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use drover_shared::clock::now_ms;
 use drover_shared::lifecycle::Shutdown;
 use drover_shared::schema::{WorkerId, limits};
-use drover_shared::store::{Ring, RingRole, Store, WorkerLock, millis};
+use drover_shared::store::{Ring, RingRole, Store, WorkerLock, database_path, millis};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -39,8 +39,7 @@ impl Worker {
     pub async fn start(settings: &Settings, store: Arc<dyn Store>) -> anyhow::Result<Self> {
         slot::become_subreaper().context("cannot adopt orphans")?;
         let id = mint_id();
-        let data_dir = settings.common.data_dir();
-        let lock = WorkerLock::acquire(&data_dir, &id).context("cannot take the worker's lock file")?;
+        let lock = lock(settings, &id)?;
         let claude = install::find_or_install(&settings.install()).await?;
         info!(worker = %id, version = %claude.version, build = ?claude.build, "found the Claude CLI");
         let (publisher, publishing) = Publisher::start(Arc::clone(&store));
@@ -75,7 +74,7 @@ impl Worker {
     /// Works until told to stop. First stage: takes nothing new, finishes what runs within the grace.
     /// Second stage, or the end of the grace: gives back what has not spoken, ends the rest.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let shop = self.shop;
+        let (shop, mut publishing) = (self.shop, self.publishing);
         let bell = Arc::new(Notify::new());
         let (store, beating) = (Arc::clone(&shop.store), Arc::clone(&shop));
         let mut beat = tokio::spawn(heartbeat::run(store, move || beating.report()));
@@ -91,14 +90,26 @@ impl Worker {
             ended = fleet::run(config, shop.slots as usize, shop.draining.clone(), handle) => ended?,
             _ = &mut beat => bail!("the heartbeat died"),
             _ = &mut rung => bail!("the doorbell's listener died"),
+            _ = &mut publishing => bail!("the publisher died"),
+            () = overdue(&shop) => bail!("the last events of jobs could not be stored in time; others end them"),
+        }
+        if !shop.draining.is_cancelled() {
+            bail!("claiming died");
         }
         beat.abort();
         rung.abort();
         shop.store.retire(&shop.id).await.context("cannot leave the fleet")?;
-        self.publishing.abort();
+        publishing.abort();
         info!(worker = %shop.id, "stopped");
         Ok(())
     }
+}
+
+/// Waits until jobs that were told to stop should long have ended. They have not if the store is away: what
+/// they have to say is lost then, and their lease with this process.
+async fn overdue(shop: &Workshop) {
+    shop.stop.cancelled().await;
+    tokio::time::sleep(limits::LAST_WORDS).await;
 }
 
 /// Leads the worker through the stages of its shutdown.
@@ -111,6 +122,13 @@ async fn stages(shutdown: Shutdown, shop: Arc<Workshop>, grace: Duration) {
         () = shutdown.hard.cancelled() => {}
     }
     shop.stop.cancel();
+}
+
+/// Beside the database, where the others look for it, which need not be the data directory.
+fn lock(settings: &Settings, id: &WorkerId) -> anyhow::Result<WorkerLock> {
+    let database = database_path(&settings.common.database_url())?;
+    let dir = database.parent().context("the database has no directory")?;
+    WorkerLock::acquire(dir, id).context("cannot take the worker's lock file")
 }
 
 fn attempt_limits(settings: &Settings) -> Limits {
@@ -131,7 +149,7 @@ fn provider(settings: &Settings) -> anyhow::Result<Arc<Upstream>> {
         }
     };
     let config = UpstreamConfig {
-        base_url: settings.anthropic_base_url.clone(),
+        base_url: settings.anthropic_base_url.expose().to_owned(),
         credential,
         default_model: settings.anthropic_model.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

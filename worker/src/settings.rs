@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use drover_shared::config::Common;
 use drover_shared::schema::limits;
-use drover_shared::secret::Secret;
+use drover_shared::secret::{Address, Secret};
 
 use crate::install;
 use crate::slot::Supervisor;
@@ -56,7 +56,7 @@ pub struct Settings {
     pub anthropic_auth_token: Option<Secret>,
     /// Where the provider's Anthropic endpoint is
     #[arg(long, value_name = "URL", env = "ANTHROPIC_BASE_URL", default_value = "https://api.anthropic.com")]
-    pub anthropic_base_url: String,
+    pub anthropic_base_url: Address,
     /// Model for requests that name none, offered besides the catalogue's
     #[arg(long, value_name = "MODEL", env = "ANTHROPIC_MODEL")]
     pub anthropic_model: Option<String>,

@@ -2,11 +2,10 @@
 //! listens to everything at once and does what they say.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use drover_shared::cli::{Decoder, Line, TurnEnd};
-use drover_shared::clock::now_ms;
 use drover_shared::schema::{Event, Failure, FailureKind, Usage, limits};
 use drover_shared::store::Claim;
 use futures_util::FutureExt;
@@ -72,7 +71,7 @@ async fn play(
     mut place: Place,
     stage: &mut Option<Stage>,
 ) -> End {
-    let mut attempt = Attempt::new(shop.limits, claim.lease.attempt, claim.max_attempts, now_ms());
+    let mut attempt = Attempt::new(shop.limits, claim.lease.attempt, claim.max_attempts, elapsed_ms());
     let first = tokio::select! {
         set = Stage::set(shop, claim) => match set {
             Ok(set) => {
@@ -108,21 +107,24 @@ async fn follow(
     let lost = journal.lost().clone();
     let mut provider_failed = false;
     loop {
+        // In this order, so that the provider's failure is known before the CLI's account of it, and no
+        // flood of lines keeps the rest from being heard.
         let input = tokio::select! {
+            biased;
             () = lost.cancelled() => Input::LeaseLost,
             reason = place.called_off() => Input::CalledOff(reason),
             () = shop.stop.cancelled() => Input::Stop,
+            _ = ticks.tick() => Input::Tick,
+            failure = failed(&mut reports), if !provider_failed => {
+                provider_failed = true;
+                Input::ProviderFailed(failure)
+            }
             line = stage.slot.lines.next() => match line {
                 Ok(Some(line)) => heard(decoder.line(&line)),
                 Ok(None) => Input::Exited { account: farewell(stage).await },
                 Err(LineError::LineTooLong(_)) => Input::LineTooLong,
                 Err(LineError::Read(error)) => Input::Exited { account: format!("its output broke off: {error}") },
             },
-            failure = failed(&mut reports), if !provider_failed => {
-                provider_failed = true;
-                Input::ProviderFailed(failure)
-            }
-            _ = ticks.tick() => Input::Tick,
         };
         if let Some(end) = act(&mut attempt, input, journal).await {
             return end;
@@ -131,13 +133,19 @@ async fn follow(
 }
 
 async fn act(attempt: &mut Attempt, input: Input, journal: &mut Journal) -> Option<End> {
-    for action in attempt.step(input, now_ms()) {
+    for action in attempt.step(input, elapsed_ms()) {
         match action {
             Action::Publish(events) => journal.write(events).await,
             Action::End(end) => return Some(end),
         }
     }
     None
+}
+
+/// Milliseconds since some moment. An attempt only measures, so setting the machine's clock must not end it.
+fn elapsed_ms() -> i64 {
+    static SOME_MOMENT: LazyLock<Instant> = LazyLock::new(Instant::now);
+    i64::try_from(SOME_MOMENT.elapsed().as_millis()).unwrap_or(i64::MAX)
 }
 
 fn heard(line: Line) -> Input {

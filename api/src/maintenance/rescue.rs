@@ -12,12 +12,12 @@ use crate::fleet::dead_before;
 
 pub(super) async fn keep(app: &App) {
     let mut rounds = rounds(limits::RESCUE_EVERY);
-    let mut patience = Patience::new(limits::RESCUE_EVERY, Instant::now());
+    let mut patience = Patience::new(limits::RESCUE_EVERY, Instant::now(), app.clock.now_ms());
     loop {
         rounds.tick().await;
-        let rescued = once(app, patience.may_judge(Instant::now())).await;
+        let rescued = once(app, patience.may_judge(Instant::now(), app.clock.now_ms())).await;
         if rescued.is_ok() {
-            patience.reached(Instant::now());
+            patience.reached(Instant::now(), app.clock.now_ms());
         }
         tell("rescue", rescued);
     }

@@ -156,6 +156,11 @@ pub const CLI_READY: Duration = Duration::from_secs(30);
 pub const CLI_OUTPUT_GRACE: Duration = Duration::from_secs(1);
 /// How long running jobs may take to finish once a worker was told to stop.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(30);
+/// How long jobs that were stopped may take to store their last words before a worker leaves without: longer
+/// than a store waits for its lock, twice.
+pub const LAST_WORDS: Duration = Duration::from_secs(20);
+/// How long a process that ends waits for what still blocks, such as the removal of a directory.
+pub const FAREWELL: Duration = Duration::from_secs(5);
 /// Largest body the CLI may send to its relay, in bytes.
 pub const RELAY_BODY_BYTES: usize = 32 << 20;
 /// Largest error body read from a provider, in bytes.

@@ -86,8 +86,9 @@ impl Door {
         let bound = &call.gate().bound;
         let ask = Ask { job: bound.job, spec: &bound.spec, body };
         let opened = tokio::select! {
-            opened = self.upstream.open(ask) => opened,
+            biased;
             () = call.gate().ended() => return Err(HungUp),
+            opened = self.upstream.open(ask) => opened,
         };
         match opened {
             Ok(stream) => {

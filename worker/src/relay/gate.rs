@@ -138,6 +138,8 @@ impl Gate {
     pub(super) fn admit(self: &Arc<Self>) -> Admission {
         let mut phase = self.phase();
         match &*phase {
+            // The job may have gone while the call's body was read.
+            _ if self.has_ended() => Admission::Hold,
             Phase::Expecting => {
                 *phase = Phase::Forwarding;
                 self.report.send_modify(|report| report.forwarded += 1);
@@ -206,5 +208,18 @@ impl Drop for Call {
             let failure = Failure::new(FailureKind::CliFailed, "The Claude CLI did not wait for its answer.");
             self.failed(StatusCode::BAD_GATEWAY, failure);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::job;
+    use super::*;
+
+    #[test]
+    fn a_call_that_comes_after_its_job_is_not_forwarded() {
+        let (gate, binding) = Gate::bind(job());
+        drop(binding);
+        assert!(matches!(gate.admit(), Admission::Hold));
     }
 }

@@ -40,7 +40,7 @@ fn bound(model: &str) -> Bound {
 }
 
 /// The job of most tests.
-fn job() -> Bound {
+pub(super) fn job() -> Bound {
     bound("claude-opus-5-5")
 }
 

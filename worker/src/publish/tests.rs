@@ -1,0 +1,120 @@
+//! Publishing into a store that refuses some of it.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use drover_shared::schema::{
+    CancelReason, Fleet, Job, JobId, JobState, LeaseToken, NewJob, SeqEvent, WorkerId, WorkerReport,
+};
+use drover_shared::store::{Claim, Held, Millis, Ring, RingRole};
+use uuid::Uuid;
+
+use super::*;
+
+/// A text that no row of this store can hold.
+const UNSTORABLE: &str = "unstorable";
+
+/// Keeps what it is given, or refuses a batch as a whole.
+#[derive(Default)]
+struct Picky {
+    stored: Mutex<Vec<(JobId, Vec<Event>)>>,
+}
+
+impl Picky {
+    fn of(&self, job: JobId) -> Vec<Event> {
+        let stored = self.stored.lock().expect("unpoisoned");
+        stored.iter().filter(|(of, _)| *of == job).flat_map(|(_, events)| events.clone()).collect()
+    }
+}
+
+fn text(text: &str) -> Event {
+    Event::TextDelta { index: 0, text: text.to_owned() }
+}
+
+fn lease(number: u128) -> Lease {
+    let uuid = Uuid::from_u128(number);
+    let worker = WorkerId("worker".to_owned());
+    Lease { job: JobId::from_uuid(uuid), attempt: 1, worker, token: LeaseToken(uuid) }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_stored_ends_its_job_and_no_other() {
+    let store = Arc::new(Picky::default());
+    let (publisher, _publishing) = Publisher::start(Arc::<Picky>::clone(&store));
+    let (good, bad) = (lease(1), lease(2));
+    let mut journals = [publisher.journal(good.clone(), 0), publisher.journal(bad.clone(), 0)];
+    // The publisher cannot run before the first wait, so both come in one batch.
+    journals[0].write(vec![text("fine")]).await;
+    journals[1].write(vec![text(UNSTORABLE)]).await;
+    let [good_journal, bad_journal] = journals;
+    bad_journal.lost().clone().cancelled_owned().await;
+    assert!(!good_journal.lost().is_cancelled());
+    good_journal.close(vec![text("the end")], None).await;
+    assert_eq!(store.of(good.job), [text("fine"), text("the end")]);
+    let [Event::Failed { failure, .. }] = &store.of(bad.job)[..] else { panic!("one last word") };
+    assert_eq!(failure.kind, FailureKind::Internal);
+}
+
+#[async_trait]
+impl Store for Picky {
+    async fn append(&self, batch: &[Append], _: Millis) -> Result<Vec<Appended>, StoreError> {
+        if batch.iter().any(|append| append.events.contains(&text(UNSTORABLE))) {
+            return Err(StoreError::Corrupt("a chunk".to_owned()));
+        }
+        let mut stored = self.stored.lock().expect("unpoisoned");
+        stored.extend(batch.iter().map(|append| (append.lease.job, append.events.clone())));
+        Ok(vec![Appended::Stored; batch.len()])
+    }
+
+    async fn enqueue(&self, _: &NewJob, _: u64) -> Result<bool, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn job(&self, _: JobId) -> Result<Option<Job>, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn events(&self, _: JobId, _: Seq, _: u32) -> Result<Vec<SeqEvent>, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn cancel(&self, _: JobId, _: CancelReason, _: Millis) -> Result<Option<JobState>, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn claim(&self, _: &WorkerId, _: LeaseToken, _: Millis) -> Result<Option<Claim>, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn held(&self, _: &WorkerId) -> Result<Vec<Held>, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn beat(&self, _: &WorkerReport, _: Millis) -> Result<(), StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn retire(&self, _: &WorkerId) -> Result<(), StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn rescue(&self, _: Millis, _: Millis) -> Result<u64, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn fleet(&self, _: Millis, _: Millis) -> Result<Fleet, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn prune(&self, _: Millis, _: u32) -> Result<u64, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn listen(&self, _: RingRole, _: &str) -> Result<mpsc::Receiver<Ring>, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        unreachable!("publishing only appends")
+    }
+}

@@ -1,9 +1,10 @@
 //! The parts that Drover's end-to-end tests and benchmarks are made of: a scripted provider (`upstream`), a
-//! scripted CLI for load and faults (`scripted`), real processes (`harness`) and a client that sees raw
-//! server-sent events (`client`).
+//! scripted CLI for load and faults (`scripted`), real processes (`harness`), a client that sees raw
+//! server-sent events (`client`); and the benchmarks themselves (`bench`).
 
 #![allow(clippy::missing_panics_doc, reason = "what a test leans on panics where the test would have failed")]
 
+pub mod bench;
 pub mod client;
 pub mod harness;
 pub mod scripted;

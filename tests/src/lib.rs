@@ -6,6 +6,11 @@
 #![allow(clippy::missing_panics_doc, reason = "what a test leans on panics where the test would have failed")]
 
 pub mod chat;
+//! server-sent events (`client`); and the benchmarks themselves (`bench`).
+
+#![allow(clippy::missing_panics_doc, reason = "what a test leans on panics where the test would have failed")]
+
+pub mod bench;
 pub mod client;
 pub mod foreign;
 pub mod harness;

@@ -1,0 +1,70 @@
+//! Benchmarks with real parts: the release binaries, a CLI, the scripted provider, one client, on loopback.
+//!
+//! # How to read the table
+//!
+//! Every figure that has something to be compared with is measured beside it in the same run, by turns, so
+//! that a machine that gets slower slows both. Trust the ratios and the medians of a quiet machine; the load
+//! before and after stands above the table. A target that is missed is news, not a failure: the exit code
+//! speaks only of whether it could be measured.
+//!
+//! - `first-content` asks for one short answer after the other and takes the time from the request to the
+//!   first word at the client. Beside it: the same CLI started by hand, from its start to the line with the
+//!   first word. What the road adds cannot be seen well in the difference of those two, since the start of
+//!   the real CLI varies by more than that. So the same is measured with the scripted CLI, which starts in a
+//!   few milliseconds: the difference of those two medians is what api, store, worker, slot and relay add
+//!   together. It is also shown in its two parts, cut where the provider sees them: *before* is request →
+//!   call at the provider, less the bare CLI's start → call; *after* is first word sent → word at the client,
+//!   less the same for the bare CLI. Directory, supervisor and relay are in the first, the CLI's line, the
+//!   commit, the ring and the api's read in the second.
+//! - `chunk-delay` streams eight answers at once, a word every 50 ms, and takes for each word the time from
+//!   the provider's sending to the client's reading. Less the same of eight bare CLIs, this is Drover's. All
+//!   streams begin after all CLIs have started, so that it is not their start that is measured.
+//! - `throughput` uses the scripted CLI, since with the real one only the CLI would be measured: jobs and
+//!   deltas per second through everything, beside what one connection gets out of the raw database with the
+//!   same tables and settings, one transaction for each. A job takes at least four transactions; deltas are
+//!   committed in groups.
+//! - `idle` watches an api and a worker that have served a job and have nothing to do.
+
+mod chunk_delay;
+mod database;
+mod first_content;
+mod idle;
+mod process;
+mod report;
+mod road;
+mod statistics;
+mod throughput;
+
+pub use report::Report;
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Time to the first word.
+    FirstContent,
+    /// Delay of each word.
+    ChunkDelay,
+    /// Jobs and deltas per second, and memory meanwhile.
+    Throughput,
+    /// Memory and processor time without work.
+    Idle,
+}
+
+/// Measures one part, or all. Panics where something cannot be measured.
+pub async fn run(only: Option<Part>) -> Report {
+    let wanted = |part| only.is_none_or(|only| only == part);
+    let mut report = Report::begin();
+    if wanted(Part::Idle) {
+        report.add(idle::measure().await);
+    }
+    if wanted(Part::FirstContent) {
+        report.add(first_content::measure().await);
+    }
+    if wanted(Part::ChunkDelay) {
+        report.add(chunk_delay::measure().await);
+    }
+    if wanted(Part::Throughput) {
+        report.add(throughput::measure().await);
+    }
+    report.end()
+}

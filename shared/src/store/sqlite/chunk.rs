@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
-use super::error::corrupt;
+use super::error::{corrupt, not_json};
 use crate::schema::{Event, JobId, Seq, SeqEvent, limits};
 use crate::store::{Append, Lease, StoreError};
 
@@ -136,7 +136,7 @@ impl Row {
     fn unpack(self, job: JobId, after: Seq, read: &mut Vec<SeqEvent>) -> Result<(), StoreError> {
         let name = || format!("chunk {job}/{}", self.seq);
         let events: Vec<Event> =
-            serde_json::from_str(&self.events).map_err(|error| corrupt(name(), error))?;
+            serde_json::from_str(&self.events).map_err(|error| not_json(name(), &error))?;
         let first = u64::try_from(self.first_seq).map_err(|error| corrupt(name(), error))?;
         if i64::try_from(events.len()).ok() != Some(self.seq - self.first_seq + 1) {
             return Err(corrupt(name(), "the number of its events is not what its sequence numbers say"));

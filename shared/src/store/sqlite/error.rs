@@ -27,7 +27,29 @@ fn primary_code(code: Option<&str>) -> Option<i32> {
     code?.parse::<i32>().ok().map(|code| code & 0xff)
 }
 
+/// The error for a row whose JSON cannot be read. Says where, not what: serde quotes the values that it does
+/// not like, and they may be a prompt's or an answer's.
+pub(super) fn not_json(row: impl Display, error: &serde_json::Error) -> StoreError {
+    let why = format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column());
+    corrupt(row, why)
+}
+
 /// The error for a row that cannot be read.
 pub(super) fn corrupt(row: impl Display, why: impl Display) -> StoreError {
     StoreError::Corrupt(format!("{row}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_row_holds_is_not_told() {
+        let error = serde_json::from_str::<Vec<u32>>(r#"["a secret"]"#).expect_err("no number");
+        assert!(error.to_string().contains("a secret"));
+        assert_eq!(
+            not_json("row", &error).to_string(),
+            "unreadable row: row: Data error at line 1 column 11"
+        );
+    }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::{SqliteConnection, SqlitePool};
 
-use super::error::corrupt;
+use super::error::{corrupt, not_json};
 use super::{SqliteStore, chunk};
 use crate::schema::{
     CancelReason, Event, Failure, Job, JobId, JobState, LeaseToken, NewJob, Owner, Usage, WorkerId,
@@ -212,7 +212,7 @@ fn to_json(id: JobId, value: &impl Serialize) -> Result<String, StoreError> {
 }
 
 fn from_json<T: DeserializeOwned>(id: JobId, json: &str) -> Result<T, StoreError> {
-    serde_json::from_str(json).map_err(|error| corrupt(id, error))
+    serde_json::from_str(json).map_err(|error| not_json(id, &error))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub struct Worker {
     publishing: JoinHandle<()>,
     drain_grace: Duration,
     // Held for as long as the process lives: its release tells the others that it died.
-    _lock: WorkerLock,
+    lock: WorkerLock,
 }
 
 impl Worker {
@@ -63,7 +63,7 @@ impl Worker {
             started_at_ms: now_ms(),
         });
         shop.store.beat(&shop.report(), now_ms()).await.context("cannot register the worker")?;
-        Ok(Self { shop, rings, publishing, drain_grace: settings.drain_grace(), _lock: lock })
+        Ok(Self { shop, rings, publishing, drain_grace: settings.drain_grace(), lock })
     }
 
     /// Which worker.
@@ -99,6 +99,7 @@ impl Worker {
         beat.abort();
         rung.abort();
         shop.store.retire(&shop.id).await.context("cannot leave the fleet")?;
+        self.lock.give_back();
         publishing.abort();
         info!(worker = %shop.id, "stopped");
         Ok(())

@@ -12,7 +12,8 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::schema::WorkerId;
 
 /// Held by a worker for as long as it lives; the kernel lets go of it when the process dies, however it
-/// dies. Taken before the first beat.
+/// dies. Taken before the first beat. Where it is dropped the file stays behind: it is how the others, who
+/// remove it, learn that jobs may have been left.
 #[derive(Debug)]
 pub struct WorkerLock {
     path: PathBuf,
@@ -42,10 +43,9 @@ impl WorkerLock {
         }
         Err(io::Error::new(io::ErrorKind::WouldBlock, "another process holds the worker's lock"))
     }
-}
 
-impl Drop for WorkerLock {
-    fn drop(&mut self) {
+    /// Gives the lock back for a worker that has retired: there is nothing to learn from its file.
+    pub fn give_back(self) {
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -117,6 +117,13 @@ mod tests {
         assert_eq!(names(&found), ["left"]);
         found.iter().for_each(DeadLock::remove);
         drop((found, held));
+        assert_eq!(names(&dead(data.path()).expect("the directory read")), ["held"], "it has not retired");
+    }
+
+    #[test]
+    fn of_a_worker_that_retired_nothing_is_left() {
+        let data = tempfile::tempdir().expect("a directory");
+        WorkerLock::acquire(data.path(), &WorkerId("held".to_owned())).expect("the lock").give_back();
         assert_eq!(fs::read_dir(dir(data.path())).expect("the directory").count(), 0);
     }
 

@@ -1,50 +1,15 @@
-//! A CLI driven directly, without Drover: what benchmarks compare with, and how the stand-in is proven
-//! faithful.
+//! A CLI driven directly, without Drover but started as a worker starts it: what benchmarks compare with, and
+//! how the stand-in is proven faithful.
 
 use super::parts::ClaudeKind;
 use crate::client::PATIENCE;
+use drover_shared::cli::{self, invocation};
 use serde_json::{Value, json};
 use std::process::{ExitStatus, Stdio};
 use std::time::Instant;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-
-/// The chat command line.
-const ARGUMENTS: [&str; 20] = [
-    "-p",
-    "--input-format",
-    "stream-json",
-    "--output-format",
-    "stream-json",
-    "--verbose",
-    "--include-partial-messages",
-    "--bare",
-    "--tools",
-    "",
-    "--model",
-    "claude-sonnet-4-5",
-    "--strict-mcp-config",
-    "--setting-sources",
-    "",
-    "--disable-slash-commands",
-    "--no-session-persistence",
-    "--dangerously-skip-permissions",
-    "--system-prompt",
-    "You are a model.",
-];
-
-/// Variables that make the CLI quiet and predictable.
-const ENVIRONMENT: [(&str, &str); 8] = [
-    ("ANTHROPIC_API_KEY", "sk-test"),
-    ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
-    ("CLAUDE_CODE_MAX_RETRIES", "0"),
-    ("CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK", "1"),
-    ("CLAUDE_CODE_DISABLE_REFUSAL_RETRY", "1"),
-    ("CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK", "1"),
-    ("DISABLE_AUTOUPDATER", "1"),
-    ("IS_SANDBOX", "1"),
-];
 
 /// A running CLI. It is killed when this is dropped.
 pub struct DirectCli {
@@ -55,7 +20,7 @@ pub struct DirectCli {
 }
 
 impl DirectCli {
-    /// Starts a CLI whose provider is at this base URL.
+    /// Starts a CLI whose provider is at this base URL, `http://127.0.0.1:PORT`.
     pub fn start(kind: ClaudeKind, base_url: &str) -> Self {
         let home = tempfile::tempdir().expect("a home for the CLI");
         let binary = kind.binary(home.path());
@@ -66,9 +31,13 @@ impl DirectCli {
         if kind == ClaudeKind::JavaScript {
             command.arg(&binary);
         }
-        command.args(ARGUMENTS).env_clear().envs(ENVIRONMENT);
-        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", home.path()).env("TMPDIR", home.path()).env("ANTHROPIC_BASE_URL", base_url);
+        let port =
+            base_url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port on loopback");
+        let path = std::env::var("PATH").unwrap_or_default();
+        let upstream = cli::Upstream::Port(port);
+        let slot = cli::Slot { home: home.path(), tmp: home.path(), upstream, token: "sk-test", path: &path };
+        command.args(invocation::chat_arguments()).env_clear();
+        command.envs(invocation::environment(kind.build(), &slot));
         command.current_dir(home.path()).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("the CLI starts");

@@ -1,6 +1,7 @@
 //! Where the parts are: Drover's own binaries and the CLIs. A missing part fails with the line that adds it.
 
 use crate::scripted::Fault;
+use drover_shared::cli::Build;
 use std::path::{Path, PathBuf};
 
 /// Which CLI the workers run.
@@ -15,6 +16,14 @@ pub enum ClaudeKind {
 }
 
 impl ClaudeKind {
+    /// Which build it is or stands in for.
+    pub fn build(self) -> Build {
+        match self {
+            Self::Native | Self::Scripted(_) => Build::Native,
+            Self::JavaScript => Build::JavaScript,
+        }
+    }
+
     /// The path that `CLAUDE_BINARY_PATH` gets. A faulty CLI is a wrapper in `dir`.
     pub fn binary(self, dir: &Path) -> PathBuf {
         match self {

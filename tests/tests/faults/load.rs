@@ -51,6 +51,8 @@ async fn two_hundred_streams_at_once_are_all_whole() {
         format!("{STREAMS} streams took {peaks:?} MB at most (api, workers), after {refusals} refusals\n");
     std::io::stderr().write_all(said.as_bytes()).expect("standard error");
     assert!(peaks.iter().all(|peak| *peak < RESIDENT_MB), "{said}");
+    // Asked all at once, they are committed together; only a machine busy with much else sends some away.
+    assert!((refusals as usize) < STREAMS / 10, "{said}");
     health(&client, "nothing is left", |health| {
         health["queue"]["queued"] == 0 && health["queue"]["running"] == 0 && health["claude_processes"] == 0
     })

@@ -1,8 +1,8 @@
 //! The time, as a value that is passed in.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use drover_shared::clock::now_ms;
 use drover_shared::store::Millis;
 
 /// Tells milliseconds since the Unix epoch.
@@ -12,10 +12,7 @@ pub struct Clock(Arc<dyn Fn() -> Millis + Send + Sync>);
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Self::new(|| {
-            let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            Millis::try_from(since_epoch.as_millis()).unwrap_or(Millis::MAX)
-        })
+        Self::new(now_ms)
     }
 
     /// Any other clock.

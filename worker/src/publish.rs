@@ -56,11 +56,6 @@ impl Publisher {
 }
 
 impl Journal {
-    /// Whose journal it is.
-    pub fn lease(&self) -> &Lease {
-        &self.lease
-    }
-
     /// Cancelled once the store has said that somebody else holds the job.
     pub fn lost(&self) -> &CancellationToken {
         &self.lost

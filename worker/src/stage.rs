@@ -33,11 +33,8 @@ impl Stage {
         let dir = shop.dirs.create().map_err(|error| told("no directory for the slot", &error))?;
         let relay = open_relay(shop, &dir).map_err(|error| told("no relay for the slot", &error))?;
         let placeholder = invocation::placeholder(&Uuid::new_v4().simple().to_string());
-        let bound = Bound {
-            job: claim.lease.job,
-            spec: Arc::new(claim.spec.clone()),
-            placeholder: placeholder.clone(),
-        };
+        let bound =
+            Bound { job: claim.lease.job, spec: Arc::clone(&claim.spec), placeholder: placeholder.clone() };
         let binding = relay.bind(bound);
         let launch = launch(shop, &dir, &relay);
         let slot =

@@ -53,14 +53,14 @@ async fn perform(shop: Arc<Workshop>, claim: Claim) {
 }
 
 async fn close(journal: Journal, end: End, usage: Usage) {
-    let (event, requeue_after_ms) = match end {
-        End::Completed { stop, stop_sequence } => (Event::Completed { stop, stop_sequence, usage }, None),
-        End::Failed(failure) => (Event::Failed { failure, usage }, None),
-        End::Cancelled(reason) => (Event::Cancelled { reason, usage }, None),
+    let event = match end {
+        End::Completed { stop, stop_sequence } => Event::Completed { stop, stop_sequence, usage },
+        End::Failed(failure) => Event::Failed { failure, usage },
+        End::Cancelled(reason) => Event::Cancelled { reason, usage },
         End::Requeue { delay_ms } => return journal.close(Vec::new(), Some(delay_ms)).await,
         End::Abandoned => return,
     };
-    journal.close(vec![event], requeue_after_ms).await;
+    journal.close(vec![event], None).await;
 }
 
 /// Sets the stage and follows the play to its end.

@@ -156,8 +156,8 @@ pub enum Ring {
 pub struct Claim {
     /// What every write of the attempt is fenced by.
     pub lease: Lease,
-    /// What to do.
-    pub spec: JobSpec,
+    /// What to do; shared, since a conversation may be megabytes.
+    pub spec: Arc<JobSpec>,
     /// How many attempts it has.
     pub max_attempts: u32,
     /// The sequence number of the job's last event, from earlier attempts; 0 if none.

@@ -2,7 +2,9 @@
 
 use crate::scripted::Fault;
 use drover_shared::cli::Build;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Which CLI the workers run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,4 +83,19 @@ fn wrapper(fault: Fault, dir: &Path) -> PathBuf {
     let mode = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(&path, mode).expect("the wrapper can be made executable");
     path
+}
+
+/// The variables that `--help` of the two binaries names.
+pub fn settings_in_help() -> BTreeSet<String> {
+    let mut settings = BTreeSet::new();
+    for name in ["drover-api", "drover-worker"] {
+        let help = Command::new(binary(name)).arg("--help").output().expect("the binary starts");
+        let help = String::from_utf8(help.stdout).expect("text");
+        // Help is wrapped where the terminal ends.
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        let named = help.split("[env: ").skip(1).filter_map(|rest| rest.split(']').next());
+        settings.extend(named.map(str::to_owned));
+    }
+    assert!(settings.contains("PORT") && settings.contains("CLAUDE_BINARY_PATH"), "{settings:?}");
+    settings
 }

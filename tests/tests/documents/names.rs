@@ -1,9 +1,8 @@
 //! Commands, settings and files that the documents name exist, and the other way round.
 
-use drover_tests::harness::{binary, workspace};
+use drover_tests::harness::{settings_in_help, workspace};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
 
 const READMES: [&str; 2] = ["README.md", "README.zh-CN.md"];
 /// Settings that the README leaves to `--help`.
@@ -19,7 +18,7 @@ const LEFT_TO_HELP: [&str; 7] = [
 
 #[test]
 fn settings_in_the_documents_are_settings_of_a_binary() {
-    let settings = settings();
+    let settings = settings_in_help();
     for file in READMES.into_iter().chain([".env.example"]) {
         let text = read(file);
         let named: BTreeSet<String> = match file {
@@ -61,21 +60,6 @@ fn files_that_the_documents_link_to_exist() {
             assert!(is_there, "{file} links to {link}");
         }
     }
-}
-
-/// The variables that `--help` of the two binaries names.
-fn settings() -> BTreeSet<String> {
-    let mut settings = BTreeSet::new();
-    for name in ["drover-api", "drover-worker"] {
-        let help = Command::new(binary(name)).arg("--help").output().expect("the binary starts");
-        let help = String::from_utf8(help.stdout).expect("text");
-        // Help is wrapped where the terminal ends.
-        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        let named = help.split("[env: ").skip(1).filter_map(|rest| rest.split(']').next());
-        settings.extend(named.map(str::to_owned));
-    }
-    assert!(settings.contains("PORT") && settings.contains("CLAUDE_BINARY_PATH"), "{settings:?}");
-    settings
 }
 
 /// The names in the first column of a table that are written in capitals.

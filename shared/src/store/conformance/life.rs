@@ -18,7 +18,7 @@ pub(in crate::store) async fn a_job_is_told_from_beginning_to_end(bench: &dyn Be
     );
 
     let claim = hand.take(NOW + 7).await;
-    assert_eq!((&claim.spec, claim.last_seq, claim.lease.attempt), (&asked.spec, 0, 1));
+    assert_eq!((&*claim.spec, claim.last_seq, claim.lease.attempt), (&asked.spec, 0, 1));
     let running = job(&api, asked.id).await;
     assert_eq!(
         (running.state, running.attempts, running.worker),

@@ -1,5 +1,7 @@
 //! Claiming: the next task, its job, and the lease, in one transaction.
 
+use std::sync::Arc;
+
 use sqlx::SqliteConnection;
 
 use super::error::corrupt;
@@ -147,7 +149,7 @@ async fn start(
     queue::take(conn, &task.id, by.worker, attempt, by.now).await?;
     Ok(Claim {
         lease: Lease { job: id, attempt, worker: by.worker.clone(), token: by.token },
-        spec,
+        spec: Arc::new(spec),
         max_attempts: row.max_attempts,
         last_seq: u64::try_from(row.last_seq).map_err(|error| corrupt(id, error))?,
         created_at_ms: row.created_at_ms,

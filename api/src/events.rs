@@ -88,6 +88,8 @@ fn name(event: &Event) -> &'static str {
         Event::ToolInputDelta { .. } => "tool_input_delta",
         Event::BlockStopped { .. } => "block_stopped",
         Event::MessageStopped { .. } => "message_stopped",
+        Event::ToolStarted { .. } => "tool_started",
+        Event::ToolFinished { .. } => "tool_finished",
         Event::Notice { .. } => "notice",
         Event::Unrecognised { .. } => "unrecognised",
         Event::Completed { .. } => "completed",

@@ -76,6 +76,8 @@ fn verdict(event: &Event) -> Option<Verdict> {
         | Event::ToolInputDelta { .. }
         | Event::BlockStopped { .. }
         | Event::MessageStopped { .. }
+        | Event::ToolStarted { .. }
+        | Event::ToolFinished { .. }
         | Event::Completed { .. } => Some(Verdict::Speaks),
         Event::Failed { .. } | Event::Cancelled { .. } | Event::Expired => Some(Verdict::Refused),
         Event::AttemptStarted { .. } | Event::Notice { .. } | Event::Unrecognised { .. } => None,

@@ -1,7 +1,7 @@
 //! A dialect that shows what it is given.
 
 use drover_shared::dialect::{Answer, Dialect, Rejection, Request, StreamEncoder};
-use drover_shared::schema::{Class, Event, JobSpec, Part, Role, Sampling, SeqEvent, Turn};
+use drover_shared::schema::{Event, JobSpec, Part, Role, Sampling, SeqEvent, Turn};
 use serde_json::{Value, json};
 
 pub(super) struct Plain;
@@ -22,7 +22,7 @@ impl Dialect for Plain {
         let ignored = body["ignored"].as_array().into_iter().flatten().filter_map(Value::as_str);
         Ok(Request {
             spec: JobSpec {
-                class: Class::Chat,
+                agent: None,
                 model: model.to_owned(),
                 system: String::new(),
                 turns: vec![Turn { role: Role::User, parts: vec![Part::Text { text }] }],

@@ -48,10 +48,14 @@ impl From<&Failure> for Rejection {
     fn from(failure: &Failure) -> Self {
         let status = match failure.kind {
             FailureKind::InvalidRequest | FailureKind::ContextLengthExceeded => 400,
+            FailureKind::BudgetExceeded => 402,
             FailureKind::RequestTooLarge => 413,
+            FailureKind::TurnsExceeded | FailureKind::ResourceLimit => 422,
             FailureKind::ModelNotFound => 404,
             FailureKind::ProviderRateLimited => 429,
-            FailureKind::ProviderOverloaded | FailureKind::CliUnavailable => 503,
+            FailureKind::ProviderOverloaded
+            | FailureKind::CliUnavailable
+            | FailureKind::SandboxUnavailable => 503,
             FailureKind::JobTimeout | FailureKind::JobStalled => 504,
             FailureKind::ProviderAuthFailed
             | FailureKind::ProviderBillingFailed
@@ -73,6 +77,7 @@ impl From<&Failure> for Rejection {
             | FailureKind::AttemptsExhausted
             | FailureKind::OutputTooLarge
             | FailureKind::JobTimeout
+            | FailureKind::SandboxUnavailable
             | FailureKind::BadPayload => Some(false),
             _ => None,
         };

@@ -96,7 +96,7 @@ fn cached(mut block: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Class, Sampling};
+    use crate::schema::Sampling;
 
     const PLACEHOLDER: &str = "drover-job-1";
 
@@ -105,7 +105,7 @@ mod tests {
     }
 
     fn spec(system: &str, turns: Vec<Turn>, sampling: Sampling) -> JobSpec {
-        JobSpec { class: Class::Chat, model: "m".to_owned(), system: system.to_owned(), turns, sampling }
+        JobSpec { agent: None, model: "m".to_owned(), system: system.to_owned(), turns, sampling }
     }
 
     fn cli_body(messages: &Value) -> Value {

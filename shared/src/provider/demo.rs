@@ -95,12 +95,12 @@ fn event(data: &Value) -> Frame {
 mod tests {
     use super::*;
     use crate::provider::sse::{Meter, Signal};
-    use crate::schema::{Class, Sampling, Turn};
+    use crate::schema::{Sampling, Turn};
 
     fn spec(asked: &str, sampling: Sampling) -> JobSpec {
         let parts = vec![Part::Text { text: asked.to_owned() }];
         let turns = vec![Turn { role: Role::User, parts }];
-        JobSpec { class: Class::Chat, model: DEMO.to_owned(), system: String::new(), turns, sampling }
+        JobSpec { agent: None, model: DEMO.to_owned(), system: String::new(), turns, sampling }
     }
 
     /// The answer's text, stop reason and stop sequence.

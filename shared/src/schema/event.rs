@@ -76,6 +76,20 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stop_sequence: Option<String>,
     },
+    /// The agent uses one of its own tools. Not a call of the client's tools.
+    ToolStarted {
+        /// The provider's identifier of the call.
+        id: String,
+        /// The tool, by the CLI's name.
+        name: String,
+    },
+    /// The agent's tool has ended.
+    ToolFinished {
+        /// The call that began it.
+        id: String,
+        /// Whether it told of an error.
+        failed: bool,
+    },
     /// Something the client may want to know, that changes nothing in the answer.
     Notice {
         /// Stable, in `snake_case`.
@@ -170,7 +184,7 @@ pub struct SeqEvent {
 }
 
 impl Event {
-    /// Whether the job has spoken with this event: model content of any kind. A job that has spoken is
+    /// Whether the job has spoken with this event: model content of any kind, or a tool used. A job that has spoken is
     /// never run again by itself.
     pub fn speaks(&self) -> bool {
         match self {
@@ -179,7 +193,9 @@ impl Event {
             | Self::ThinkingDelta { .. }
             | Self::SignatureDelta { .. }
             | Self::ToolInputDelta { .. }
-            | Self::BlockStopped { .. } => true,
+            | Self::BlockStopped { .. }
+            | Self::ToolStarted { .. }
+            | Self::ToolFinished { .. } => true,
             Self::AttemptStarted { .. }
             | Self::MessageStarted { .. }
             | Self::MessageStopped { .. }
@@ -208,6 +224,8 @@ impl Event {
             | Self::ToolInputDelta { .. }
             | Self::BlockStopped { .. }
             | Self::MessageStopped { .. }
+            | Self::ToolStarted { .. }
+            | Self::ToolFinished { .. }
             | Self::Notice { .. }
             | Self::Unrecognised { .. } => None,
         }

@@ -51,6 +51,14 @@ pub enum FailureKind {
     JobTimeout,
     /// Nothing happened for longer than it may.
     JobStalled,
+    /// The agent called the model as often as it may.
+    TurnsExceeded,
+    /// The job cost as much as it may.
+    BudgetExceeded,
+    /// What the agent ran took more memory, processes or disk than a slot may.
+    ResourceLimit,
+    /// The worker cannot wall the job off as it has to be.
+    SandboxUnavailable,
     /// The Claude CLI exited or misbehaved.
     CliFailed,
     /// The Claude CLI is not installed, or cannot be used, on the worker.
@@ -86,6 +94,10 @@ impl FailureKind {
             Self::StreamInterrupted => "stream_interrupted",
             Self::JobTimeout => "job_timeout",
             Self::JobStalled => "job_stalled",
+            Self::TurnsExceeded => "turns_exceeded",
+            Self::BudgetExceeded => "budget_exceeded",
+            Self::ResourceLimit => "resource_limit",
+            Self::SandboxUnavailable => "sandbox_unavailable",
             Self::CliFailed => "cli_failed",
             Self::CliUnavailable => "cli_unavailable",
             Self::OutputTooLarge => "output_too_large",

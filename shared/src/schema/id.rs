@@ -6,54 +6,77 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A job's identifier: `job_` and the 32 hexadecimal digits of a UUID (version 7, so ids sort by age).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct JobId(Uuid);
+/// Declares an identifier: a prefix and the 32 hexadecimal digits of a UUID.
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Uuid);
 
-const JOB_PREFIX: &str = "job_";
+        impl $name {
+            /// Wraps a UUID minted by the caller.
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
 
-impl JobId {
-    /// Wraps a UUID minted by the caller.
-    pub const fn from_uuid(uuid: Uuid) -> Self {
-        Self(uuid)
-    }
+            /// The bare UUID.
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
 
-    /// The bare UUID, as doorbell datagrams carry it (16 bytes).
-    pub const fn uuid(self) -> Uuid {
-        self.0
-    }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{}"), self.0.simple())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NotAnId;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                parse(text, $prefix).map(Self)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
 }
 
-impl fmt::Display for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{JOB_PREFIX}{}", self.0.simple())
-    }
-}
+id!(
+    /// A job's identifier: `job_` and the 32 hexadecimal digits of a UUID (version 7, so ids sort by age).
+    JobId,
+    "job_"
+);
+id!(
+    /// A session's identifier: `session_` and 32 hexadecimal digits.
+    SessionId,
+    "session_"
+);
+id!(
+    /// A project's identifier: `project_` and 32 hexadecimal digits.
+    ProjectId,
+    "project_"
+);
 
-/// The text is not `job_` followed by 32 hexadecimal digits.
+/// The text is not the kind's prefix followed by 32 hexadecimal digits.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("not a job id")]
-pub struct NotAJobId;
+#[error("not an id of this kind")]
+pub struct NotAnId;
 
-impl FromStr for JobId {
-    type Err = NotAJobId;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let hex = text.strip_prefix(JOB_PREFIX).filter(|hex| hex.len() == 32).ok_or(NotAJobId)?;
-        Uuid::try_parse(hex).map(Self).map_err(|_| NotAJobId)
-    }
-}
-
-impl Serialize for JobId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for JobId {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
+fn parse(text: &str, prefix: &str) -> Result<Uuid, NotAnId> {
+    let hex = text.strip_prefix(prefix).filter(|hex| hex.len() == 32).ok_or(NotAnId)?;
+    Uuid::try_parse(hex).map_err(|_| NotAnId)
 }
 
 /// Proof of holding a job: minted at each claim, checked by every write of the attempt.
@@ -112,7 +135,7 @@ mod tests {
             "0192aaaabbbb7ccc8dddeeeeffff0001",
             "job_0192aaaa-bbbb-7ccc-8ddd-eeeeffff0001",
         ] {
-            assert_eq!(text.parse::<JobId>(), Err(NotAJobId), "{text}");
+            assert_eq!(text.parse::<JobId>(), Err(NotAnId), "{text}");
         }
     }
 }

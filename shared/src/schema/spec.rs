@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::id::{ProjectId, SessionId};
+
 /// Everything a worker needs to run a job. Kept in the job's row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobSpec {
-    /// Which kind of process runs it.
-    pub class: Class,
     /// The model, as the client named it.
     pub model: String,
     /// The system prompt; empty for none.
@@ -17,6 +17,16 @@ pub struct JobSpec {
     /// How the model is to speak.
     #[serde(default)]
     pub sampling: Sampling,
+    /// What a job of the agent class needs besides; without it the job is of the chat class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentSpec>,
+}
+
+impl JobSpec {
+    /// Which kind of CLI process runs it.
+    pub fn class(&self) -> Class {
+        if self.agent.is_some() { Class::Agent } else { Class::Chat }
+    }
 }
 
 /// Which kind of CLI process a job needs.
@@ -25,6 +35,40 @@ pub struct JobSpec {
 pub enum Class {
     /// A plain conversation: no tools of the agent's, the client's system prompt.
     Chat,
+    /// Claude Code with its own tools, at work in a project.
+    Agent,
+}
+
+impl Class {
+    /// The name in logs, metrics and on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Agent => "agent",
+        }
+    }
+}
+
+/// What a job of the agent class needs. Its `turns` are what is new: the CLI knows the rest of the session,
+/// or reads it from the transcript that the store keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentSpec {
+    /// The conversation that it continues; one job at a time.
+    pub session: SessionId,
+    /// The workspace that it works in; one job at a time.
+    pub project: ProjectId,
+    /// The built-in tools that the model may use, by the CLI's names; empty for the default ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<String>,
+    /// The hosts that its tools may reach; empty for none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub network: Vec<String>,
+    /// Most calls to the model; `None` leaves it to the worker's own limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_turns: Option<u32>,
+    /// Most it may cost, in millionths of a US dollar; `None` leaves it to the worker's own limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_microusd: Option<u64>,
 }
 
 /// One turn of the conversation.

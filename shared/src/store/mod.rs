@@ -20,8 +20,8 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use crate::schema::{
-    CancelReason, Event, Fleet, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Seq, SeqEvent, WorkerId,
-    WorkerReport,
+    CancelReason, Event, Fleet, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Seq, SeqEvent,
+    WorkerId, WorkerReport,
 };
 
 pub use self::sqlite::SqliteStore;
@@ -156,6 +156,8 @@ pub enum Ring {
 pub struct Claim {
     /// What every write of the attempt is fenced by.
     pub lease: Lease,
+    /// Who asked for it.
+    pub owner: Owner,
     /// What to do; shared, since a conversation may be megabytes.
     pub spec: Arc<JobSpec>,
     /// How many attempts it has.

@@ -34,6 +34,8 @@ pub(super) fn of(event: &Event) -> Option<Ending> {
         | Event::ToolInputDelta { .. }
         | Event::BlockStopped { .. }
         | Event::MessageStopped { .. }
+        | Event::ToolStarted { .. }
+        | Event::ToolFinished { .. }
         | Event::Notice { .. }
         | Event::Unrecognised { .. } => None,
     }

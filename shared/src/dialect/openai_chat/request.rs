@@ -5,7 +5,7 @@ use super::parameters::Scope;
 use super::reader::Node;
 use super::{json, messages};
 use crate::dialect::{Rejection, Request};
-use crate::schema::{Class, JobSpec, Sampling, limits};
+use crate::schema::{JobSpec, Sampling, limits};
 
 /// Reads a request body; the first thing found wrong is what the rejection names.
 pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request, Rejection> {
@@ -17,13 +17,8 @@ pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request,
     let (stream, include_usage) = streaming(&body, &mut ignored)?;
     let sampling = sampling(&body)?;
     let conversation = messages::read(&body.required("messages")?, &mut ignored)?;
-    let spec = JobSpec {
-        class: Class::Chat,
-        model,
-        system: conversation.system,
-        turns: conversation.turns,
-        sampling,
-    };
+    let spec =
+        JobSpec { agent: None, model, system: conversation.system, turns: conversation.turns, sampling };
     Ok(Request { spec, stream, include_usage, ignored: ignored.into_names() })
 }
 

@@ -92,6 +92,8 @@ impl StreamEncoder for ChunkEncoder {
             | Event::MessageStarted { .. }
             | Event::SignatureDelta { .. }
             | Event::MessageStopped { .. }
+            | Event::ToolStarted { .. }
+            | Event::ToolFinished { .. }
             | Event::Notice { .. }
             | Event::Unrecognised { .. } => {}
         }

@@ -97,6 +97,8 @@ impl Said {
             | Event::SignatureDelta { .. }
             | Event::BlockStopped { .. }
             | Event::MessageStopped { .. }
+            | Event::ToolStarted { .. }
+            | Event::ToolFinished { .. }
             | Event::Notice { .. }
             | Event::Unrecognised { .. }
             | Event::Completed { .. }

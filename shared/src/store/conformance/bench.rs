@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::schema::{
-    Block, Class, Event, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Part, Role, Sampling,
-    SeqEvent, StopReason, Turn, Usage, WorkerId, WorkerReport,
+    Block, Event, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Part, Role, Sampling, SeqEvent,
+    StopReason, Turn, Usage, WorkerId, WorkerReport,
 };
 use crate::store::{Append, Appended, Claim, Millis, Store};
 
@@ -40,7 +40,7 @@ pub(super) fn new_job() -> NewJob {
         id: JobId::from_uuid(Uuid::now_v7()),
         owner: Owner::anonymous(),
         spec: JobSpec {
-            class: Class::Chat,
+            agent: None,
             model: "sonnet".to_owned(),
             system: "Be brief.".to_owned(),
             turns: vec![Turn { role: Role::User, parts: vec![Part::Text { text }] }],

@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 use super::error::corrupt;
 use super::{SqliteStore, job, worker};
 use crate::schema::{
-    Event, Failure, FailureKind, JobId, JobSpec, JobState, LeaseToken, Usage, WorkerId, limits,
+    Event, Failure, FailureKind, JobId, JobSpec, JobState, LeaseToken, Owner, Usage, WorkerId, limits,
 };
 use crate::store::queue::{self, DueTask, TaskEnd};
 use crate::store::{Claim, Lease, Millis, StoreError};
@@ -67,6 +67,7 @@ async fn next(
 
 #[derive(sqlx::FromRow)]
 struct Row {
+    owner: String,
     state: String,
     attempts: u32,
     max_attempts: u32,
@@ -79,7 +80,7 @@ struct Row {
 impl Row {
     async fn read(conn: &mut SqliteConnection, id: JobId) -> Result<Option<Self>, StoreError> {
         let row = sqlx::query_as(
-            "SELECT state, attempts, max_attempts, created_at_ms, deadline_at_ms,
+            "SELECT owner, state, attempts, max_attempts, created_at_ms, deadline_at_ms,
                     (SELECT coalesce(max(seq), 0) FROM chunk WHERE chunk.job = job.id) AS last_seq,
                     (SELECT body FROM spec WHERE spec.job = job.id) AS spec
              FROM job WHERE id = ?1",
@@ -149,6 +150,7 @@ async fn start(
     queue::take(conn, &task.id, by.worker, attempt, by.now).await?;
     Ok(Claim {
         lease: Lease { job: id, attempt, worker: by.worker.clone(), token: by.token },
+        owner: Owner(row.owner),
         spec: Arc::new(spec),
         max_attempts: row.max_attempts,
         last_seq: u64::try_from(row.last_seq).map_err(|error| corrupt(id, error))?,

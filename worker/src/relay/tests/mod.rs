@@ -11,7 +11,7 @@ mod streaming;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drover_shared::schema::{Class, JobId, JobSpec, Part, Role, Sampling, Turn};
+use drover_shared::schema::{JobId, JobSpec, Part, Role, Sampling, Turn};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ fn relay(upstream: Arc<Upstream>) -> (TempDir, Relay) {
 fn bound(model: &str) -> Bound {
     let parts = vec![Part::Text { text: "What is a ferry?".to_owned() }];
     let spec = JobSpec {
-        class: Class::Chat,
+        agent: None,
         model: model.to_owned(),
         system: "Be brief.".to_owned(),
         turns: vec![Turn { role: Role::User, parts }],

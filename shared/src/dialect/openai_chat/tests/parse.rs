@@ -1,6 +1,6 @@
 use super::{OpenAiChat, parse};
 use crate::dialect::{Dialect, Request};
-use crate::schema::{Class, JobSpec, Part, Role, Sampling, Turn, limits};
+use crate::schema::{JobSpec, Part, Role, Sampling, Turn, limits};
 
 const HELLO: &str = r#"[{"role":"user","content":"hello"}]"#;
 
@@ -11,7 +11,7 @@ fn turn(role: Role, texts: &[&str]) -> Turn {
 /// A request of nothing but `turns`.
 fn request(system: &str, turns: Vec<Turn>) -> Request {
     let spec = JobSpec {
-        class: Class::Chat,
+        agent: None,
         model: "m".to_owned(),
         system: system.to_owned(),
         turns,

@@ -3,9 +3,7 @@
 use uuid::Uuid;
 
 use super::{File, any_id, report};
-use crate::schema::{
-    Class, FailureKind, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Sampling, WorkerId,
-};
+use crate::schema::{FailureKind, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Sampling, WorkerId};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
 
@@ -14,7 +12,7 @@ async fn enqueue(store: &SqliteStore) -> JobId {
         id: any_id(),
         owner: Owner::anonymous(),
         spec: JobSpec {
-            class: Class::Chat,
+            agent: None,
             model: "m".to_owned(),
             system: String::new(),
             turns: Vec::new(),

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use drover_shared::schema::{Fleet, WorkerReport};
+use drover_shared::schema::{Fleet, PoolReport, WorkerReport};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -51,6 +51,8 @@ struct Health {
     active_sessions: u64,
     claude_processes: u64,
     zombie_processes_cleaned: u64,
+    /// Sums over the workers.
+    pool: PoolReport,
     queue: Queue,
     workers_alive: usize,
     /// One entry per living worker; for callers with a key.
@@ -96,6 +98,7 @@ impl Health {
             active_sessions: sum(|worker| worker.active_jobs.into()),
             claude_processes: sum(|worker| worker.claude_processes.into()),
             zombie_processes_cleaned: sum(|worker| worker.zombie_processes_cleaned),
+            pool: fleet.alive.iter().map(|worker| worker.pool).sum(),
             queue: Queue {
                 queued: fleet.queued,
                 running: fleet.running,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use drover_shared::schema::{WorkerId, WorkerReport};
+use drover_shared::schema::{PoolReport, WorkerId, WorkerReport};
 use drover_shared::store::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -54,6 +54,7 @@ impl Workshop {
             active_jobs: self.running.count(),
             claude_processes: census.living,
             zombie_processes_cleaned: census.swept,
+            pool: PoolReport::default(),
             models: offer.models.clone(),
             default_model: Some(offer.default_model.clone()),
             draining: self.draining.is_cancelled(),

@@ -1,6 +1,6 @@
 //! Health, and the duties in the background.
 
-use drover_shared::schema::{WorkerId, WorkerReport, limits};
+use drover_shared::schema::{PoolReport, WorkerId, WorkerReport, limits};
 use serde_json::json;
 
 use super::client::Call;
@@ -15,6 +15,7 @@ fn worker(id: &str, claude: Option<&str>, busy: u32) -> WorkerReport {
         active_jobs: busy,
         claude_processes: busy + 1,
         zombie_processes_cleaned: 5,
+        pool: PoolReport { chat_spares: busy, kept_claims: 3, cold_starts: 1, ..PoolReport::default() },
         models: vec!["opus".to_owned()],
         default_model: None,
         draining: false,
@@ -35,6 +36,10 @@ async fn health_sums_up_the_heartbeats() {
     let mut expected = json!({
         "status": "healthy", "version": env!("CARGO_PKG_VERSION"), "claude_version": "2.1.330",
         "active_sessions": 3, "claude_processes": 5, "zombie_processes_cleaned": 10,
+        "pool": {
+            "chat_spares": 3, "agent_spares": 0, "kept": 0, "residents": 0, "spare_claims": 0,
+            "kept_claims": 6, "resident_claims": 0, "cold_starts": 2, "recycled": 0,
+        },
         "queue": {"queued": 7, "running": 3, "oldest_queued_ms": 1_234},
         "workers_alive": 2,
     });

@@ -27,8 +27,50 @@ pub struct WorkerReport {
     pub default_model: Option<String>,
     /// Whether it finishes what it has and takes nothing new.
     pub draining: bool,
+    /// The processes it keeps ready, and how jobs got theirs.
+    #[serde(default)]
+    pub pool: PoolReport,
     /// When it started, in milliseconds since the Unix epoch.
     pub started_at_ms: i64,
+}
+
+/// What a worker's pool holds now, and what it has done since the worker started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolReport {
+    /// Primed chat processes that wait for their first job.
+    pub chat_spares: u32,
+    /// Agent processes that wait to be claimed.
+    pub agent_spares: u32,
+    /// Chat processes that wait for their key's next job.
+    pub kept: u32,
+    /// Agent processes that wait for their session's next job.
+    pub residents: u32,
+    /// Jobs that got a spare.
+    pub spare_claims: u64,
+    /// Jobs that got a process which had served their key before.
+    pub kept_claims: u64,
+    /// Jobs that got their session's resident process.
+    pub resident_claims: u64,
+    /// Jobs that had to wait for a process to start.
+    pub cold_starts: u64,
+    /// Processes put away for their age, what they had served, or a doubt.
+    pub recycled: u64,
+}
+
+impl std::iter::Sum for PoolReport {
+    fn sum<I: Iterator<Item = Self>>(reports: I) -> Self {
+        reports.fold(Self::default(), |sum, one| Self {
+            chat_spares: sum.chat_spares + one.chat_spares,
+            agent_spares: sum.agent_spares + one.agent_spares,
+            kept: sum.kept + one.kept,
+            residents: sum.residents + one.residents,
+            spare_claims: sum.spare_claims + one.spare_claims,
+            kept_claims: sum.kept_claims + one.kept_claims,
+            resident_claims: sum.resident_claims + one.resident_claims,
+            cold_starts: sum.cold_starts + one.cold_starts,
+            recycled: sum.recycled + one.recycled,
+        })
+    }
 }
 
 /// The fleet, as the store knows it.

@@ -14,7 +14,7 @@ pub mod usage;
 
 pub use event::{Block, Event, Seq, SeqEvent, StopReason};
 pub use failure::{Failure, FailureKind};
-pub use fleet::{Fleet, WorkerReport};
+pub use fleet::{Fleet, PoolReport, WorkerReport};
 pub use id::{JobId, LeaseToken, Owner, ProjectId, SessionId, WorkerId};
 pub use job::{CancelReason, Job, NewJob};
 pub use spec::{AgentSpec, Class, JobSpec, Part, Role, Sampling, Turn};

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::schema::{
-    Block, Event, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Part, Role, Sampling, SeqEvent,
-    StopReason, Turn, Usage, WorkerId, WorkerReport,
+    Block, Event, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Part, PoolReport, Role, Sampling,
+    SeqEvent, StopReason, Turn, Usage, WorkerId, WorkerReport,
 };
 use crate::store::{Append, Appended, Claim, Millis, Store};
 
@@ -75,6 +75,7 @@ impl Hand {
             active_jobs: 0,
             claude_processes: 0,
             zombie_processes_cleaned: 0,
+            pool: PoolReport::default(),
             models: vec![format!("{}-model", self.id), "shared-model".to_owned()],
             default_model: Some(format!("{}-model", self.id)),
             draining: false,

@@ -13,7 +13,7 @@ use ulid::Ulid;
 use uuid::Uuid;
 
 use super::SqliteStore;
-use crate::schema::{JobId, WorkerId, WorkerReport};
+use crate::schema::{JobId, PoolReport, WorkerId, WorkerReport};
 use crate::store::conformance::{Bench, Tamper, conformance};
 use crate::store::{Store, queue};
 
@@ -77,6 +77,7 @@ fn report(id: &str) -> WorkerReport {
         active_jobs: 0,
         claude_processes: 0,
         zombie_processes_cleaned: 0,
+        pool: PoolReport::default(),
         models: Vec::new(),
         default_model: None,
         draining: false,

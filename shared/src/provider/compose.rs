@@ -47,7 +47,7 @@ pub fn compose(
 
 /// The messages that follow the one with the placeholder. It is found by its own text, not by position:
 /// the CLI may put messages of its own before it, and keeps earlier jobs' messages in the same process.
-fn after_placeholder<'a>(cli_body: &'a Value, placeholder: &str) -> Option<&'a [Value]> {
+pub(super) fn after_placeholder<'a>(cli_body: &'a Value, placeholder: &str) -> Option<&'a [Value]> {
     let messages = cli_body.get("messages")?.as_array()?;
     let at = messages.iter().rposition(|message| is_placeholder(message, placeholder))?;
     messages.get(at + 1..)

@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod compose;
 pub mod demo;
 pub mod failure;
+pub mod priming;
 pub mod sse;
 
 pub use catalogue::Offer;

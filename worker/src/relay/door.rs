@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::gate::{Admission, Binding, Bound, Call, Gate};
+use super::priming::{Primer, Priming};
 use super::pump;
 use super::reply::{self, Body};
 use super::upstream::{Ask, Upstream};
@@ -21,7 +22,14 @@ use drover_shared::secret::Secret;
 pub(super) struct Door {
     token: Secret,
     upstream: Arc<Upstream>,
-    gate: Mutex<Option<Arc<Gate>>>,
+    guest: Mutex<Option<Guest>>,
+}
+
+/// Whom the relay serves; there is one at a time.
+#[derive(Clone, Debug)]
+enum Guest {
+    Job(Arc<Gate>),
+    Primer(Arc<Primer>),
 }
 
 /// The connection is closed without an answer.
@@ -33,15 +41,27 @@ type Answer = Result<Response<Body>, HungUp>;
 
 impl Door {
     pub(super) fn new(token: Secret, upstream: Arc<Upstream>) -> Self {
-        Self { token, upstream, gate: Mutex::new(None) }
+        Self { token, upstream, guest: Mutex::new(None) }
     }
 
     pub(super) fn bind(&self, bound: Bound) -> Binding {
         let (gate, binding) = Gate::bind(bound);
-        if let Some(earlier) = self.gate().replace(gate) {
-            earlier.end();
-        }
+        self.admit(Guest::Job(gate));
         binding
+    }
+
+    pub(super) fn prime(&self, placeholder: &str) -> Priming {
+        let (primer, priming) = Primer::begin(placeholder);
+        self.admit(Guest::Primer(primer));
+        priming
+    }
+
+    fn admit(&self, guest: Guest) {
+        match self.guest().replace(guest) {
+            Some(Guest::Job(earlier)) => earlier.end(),
+            Some(Guest::Primer(earlier)) => earlier.end(),
+            None => {}
+        }
     }
 
     /// One call of the CLI.
@@ -50,14 +70,15 @@ impl Door {
         if !key.is_some_and(|key| self.token.matches(key.as_bytes())) {
             return Ok(reply::error(StatusCode::UNAUTHORIZED, "This is not the relay's token."));
         }
-        let Some(gate) = self.current() else {
-            return Ok(reply::error(StatusCode::FORBIDDEN, "No job is bound to this relay."));
+        let gate = match self.current() {
+            Some(Guest::Job(gate)) => gate,
+            Some(Guest::Primer(primer)) if is_messages(&request) => return Ok(prime(&primer, request).await),
+            Some(Guest::Primer(_)) | None => return Ok(unbound()),
         };
         if gate.is_answered() {
             return hold(&gate).await;
         }
-        // A query (`?beta=true`) makes no difference.
-        if request.method() != Method::POST || request.uri().path() != "/v1/messages" {
+        if !is_messages(&request) {
             return Ok(reply::error(StatusCode::NOT_FOUND, "The relay answers POST /v1/messages only."));
         }
         match read(request).await {
@@ -105,15 +126,35 @@ impl Door {
         }
     }
 
-    fn current(&self) -> Option<Arc<Gate>> {
-        let mut gate = self.gate();
-        gate.take_if(|gate| gate.has_ended());
-        gate.clone()
+    fn current(&self) -> Option<Guest> {
+        let mut guest = self.guest();
+        guest.take_if(|guest| match guest {
+            Guest::Job(gate) => gate.has_ended(),
+            Guest::Primer(primer) => primer.has_ended(),
+        });
+        guest.clone()
     }
 
-    fn gate(&self) -> MutexGuard<'_, Option<Arc<Gate>>> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    fn guest(&self) -> MutexGuard<'_, Option<Guest>> {
+        self.guest.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A call while the process is warmed up. Whatever else the CLI wants has no job.
+async fn prime(primer: &Primer, request: Request<Incoming>) -> Response<Body> {
+    match read(request).await {
+        Ok(body) => primer.answer(&body).map_or_else(unbound, reply::events),
+        Err(refused) => refused,
+    }
+}
+
+/// A query (`?beta=true`) makes no difference.
+fn is_messages(request: &Request<Incoming>) -> bool {
+    request.method() == Method::POST && request.uri().path() == "/v1/messages"
+}
+
+fn unbound() -> Response<Body> {
+    reply::error(StatusCode::FORBIDDEN, "No job is bound to this relay.")
 }
 
 fn log(call: &Call, status: StatusCode, kind: FailureKind) {

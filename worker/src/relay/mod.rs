@@ -1,16 +1,19 @@
 //! The CLI's way to a model: a small reverse proxy, one for each CLI process.
 //!
 //! The CLI knows a socket and a token; provider, key, model and the conversation itself are the relay's.
-//! It forwards one call of the job that is bound to it, and nothing else.
+//! It forwards one call of the job that is bound to it, and nothing else. Before a job is bound it may
+//! answer one by itself, so that a process has done its first-turn work when the job comes.
 //!
 //! - `door`: who may come in, and what becomes of a call.
 //! - `gate`: the job that is bound, what it still expects, and what came of it.
+//! - `priming`: the turn before the first job.
 //! - `upstream`: the provider, or the demo model in its place.
 //! - `pump`: the answer on its way back.
 
 mod door;
 mod gate;
 mod listener;
+mod priming;
 mod pump;
 mod reply;
 #[cfg(test)]
@@ -34,6 +37,7 @@ use self::door::Door;
 use self::listener::Listener;
 
 pub use self::gate::{Binding, Bound, Report};
+pub use self::priming::Priming;
 pub use self::upstream::{Credential, Upstream, UpstreamConfig, UpstreamError};
 
 /// Longest path of a Unix socket, in bytes: `sun_path` is 108 bytes and ends with a zero (unix(7)).
@@ -121,6 +125,12 @@ impl Relay {
     /// process serves one job at a time.
     pub fn bind(&self, bound: Bound) -> Binding {
         self.door.bind(bound)
+    }
+
+    /// Answers calls for the user message `placeholder` by itself, until the priming is dropped or a job
+    /// is bound. A binding made earlier ends.
+    pub fn prime(&self, placeholder: &str) -> Priming {
+        self.door.prime(placeholder)
     }
 }
 

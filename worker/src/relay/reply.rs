@@ -28,13 +28,22 @@ pub(super) fn error(status: StatusCode, message: &str) -> Response<Body> {
     response
 }
 
+/// An event stream that is whole.
+pub(super) fn events(whole: Vec<u8>) -> Response<Body> {
+    typed_as_events(Full::from(whole).boxed_unsync())
+}
+
 /// An event stream of what comes out of the channel, each chunk sent as it comes.
 pub(super) fn event_stream(chunks: mpsc::Receiver<Bytes>) -> Response<Body> {
     let frames = stream::unfold(chunks, async |mut chunks| {
         let chunk = chunks.recv().await?;
         Some((Ok(Frame::data(chunk)), chunks))
     });
-    let mut response = Response::new(StreamBody::new(frames).boxed_unsync());
+    typed_as_events(StreamBody::new(frames).boxed_unsync())
+}
+
+fn typed_as_events(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     response
 }

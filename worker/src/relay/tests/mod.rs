@@ -4,8 +4,10 @@ mod cli;
 mod failing;
 mod gating;
 mod leaving;
+mod priming;
 mod provider;
 mod real_cli;
+mod session;
 mod streaming;
 
 use std::sync::Arc;

@@ -17,7 +17,7 @@ use crate::secret::Address;
 const DEFAULT_FILE: &str = ".env";
 
 /// Every name that the file may hold: those of both binaries, since they share it.
-pub const NAMES: [&str; 24] = [
+pub const NAMES: [&str; 30] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -30,12 +30,18 @@ pub const NAMES: [&str; 24] = [
     "DROVER_CONFIG",
     "DROVER_DATA_DIR",
     "DROVER_DRAIN_GRACE",
+    "DROVER_ISOLATION",
     "DROVER_JOB_STALL",
     "DROVER_JOB_TIMEOUT",
+    "DROVER_KEPT",
     "DROVER_MAX_QUEUED",
+    "DROVER_PROCESS_AGE",
+    "DROVER_PROCESS_JOBS",
     "DROVER_READY_FILE",
     "DROVER_RETENTION_HOURS",
     "DROVER_SLOTS",
+    "DROVER_SPARES",
+    "DROVER_SPARE_AGE",
     "HOST",
     "LOG_FORMAT",
     "LOG_LEVEL",

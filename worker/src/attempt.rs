@@ -126,6 +126,11 @@ impl Attempt {
         }
     }
 
+    /// Whether the model has said anything.
+    pub const fn has_spoken(&self) -> bool {
+        self.spoken
+    }
+
     /// What to do about `input` at `now`. Nothing may be put in any more once an [`Action::End`] came out.
     pub fn step(&mut self, input: Input, now: Millis) -> Vec<Action> {
         match input {

@@ -5,6 +5,8 @@ pub mod doctor;
 pub mod fleet;
 pub mod heartbeat;
 pub mod install;
+pub mod machine;
+pub mod pool;
 pub mod publish;
 pub mod relay;
 pub mod rings;

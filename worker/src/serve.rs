@@ -8,6 +8,7 @@ use drover_shared::clock::now_ms;
 use drover_shared::lifecycle::Shutdown;
 use drover_shared::schema::{WorkerId, limits};
 use drover_shared::store::{Ring, RingRole, Store, WorkerLock, database_path, millis};
+use futures_util::FutureExt;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -16,11 +17,13 @@ use uuid::Uuid;
 
 use crate::attempt::Limits;
 use crate::fleet::{self, FleetConfig};
+use crate::pool::{self, Pool};
 use crate::publish::Publisher;
 use crate::relay::{Credential, Upstream, UpstreamConfig};
 use crate::running::Running;
 use crate::settings::Settings;
 use crate::slot::{self, SlotDirs};
+use crate::stage::Parts;
 use crate::workshop::Workshop;
 use crate::{heartbeat, install, rings, work};
 
@@ -48,14 +51,13 @@ impl Worker {
         let root = settings.slot_root();
         let dirs = SlotDirs::claim(&root)
             .with_context(|| format!("cannot make slot directories in {}", root.display()))?;
+        let pool = Pool::new(Parts { claude, dirs, upstream }, settings.pool());
         let shop = Arc::new(Workshop {
-            dirs,
             id,
             store,
             publisher,
             running: Running::default(),
-            claude,
-            upstream,
+            pool,
             slots: settings.slots,
             limits: attempt_limits(settings),
             draining: CancellationToken::new(),
@@ -81,6 +83,8 @@ impl Worker {
         let (store, running) = (Arc::clone(&shop.store), shop.running.clone());
         let mut rung =
             tokio::spawn(rings::run(store, shop.id.clone(), self.rings, Arc::clone(&bell), running));
+        let kept = tokio::spawn(pool::keep(Arc::clone(&shop.pool), shop.draining.clone()));
+        let kept = kept.map(|ended| ended.is_ok()).shared();
         tokio::spawn(stages(shutdown, Arc::clone(&shop), self.drain_grace));
 
         let config = FleetConfig { store: Arc::clone(&shop.store), worker: shop.id.clone(), bell };
@@ -91,11 +95,14 @@ impl Worker {
             _ = &mut beat => bail!("the heartbeat died"),
             _ = &mut rung => bail!("the doorbell's listener died"),
             _ = &mut publishing => bail!("the publisher died"),
+            false = kept.clone() => bail!("the pool died"),
             () = overdue(&shop) => bail!("the last events of jobs could not be stored in time; others end them"),
         }
         if !shop.draining.is_cancelled() {
             bail!("claiming died");
         }
+        // What waited went when draining began; this is for what was still on its way.
+        kept.await;
         beat.abort();
         rung.abort();
         shop.store.retire(&shop.id).await.context("cannot leave the fleet")?;

@@ -9,6 +9,8 @@ use drover_shared::schema::limits;
 use drover_shared::secret::{Address, Secret};
 
 use crate::install;
+use crate::machine;
+use crate::pool::{Isolation, Plan, default_spares};
 use crate::slot::Supervisor;
 
 /// Runs Claude CLI jobs for a Drover api.
@@ -42,6 +44,27 @@ pub struct Settings {
     #[arg(long, value_name = "N", env = "DROVER_SLOTS", default_value_t = limits::SLOTS,
           value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub slots: u32,
+    /// Chat processes that wait, primed, for anybody's job [default: one per slot, as memory allows]
+    #[arg(long, value_name = "N", env = "DROVER_SPARES", value_parser = clap::value_parser!(u32).range(..=1024))]
+    spares: Option<u32>,
+    /// Used chat processes that wait for their API key's next job [default: one per slot]
+    #[arg(long, value_name = "N", env = "DROVER_KEPT", value_parser = clap::value_parser!(u32).range(..=1024))]
+    kept: Option<u32>,
+    /// What one chat process may serve: the jobs of one API key, or a single job
+    #[arg(long, value_name = "WHAT", env = "DROVER_ISOLATION", value_enum, default_value = "key")]
+    isolation: Isolation,
+    /// Jobs that one chat process serves before another takes its place
+    #[arg(long, value_name = "N", env = "DROVER_PROCESS_JOBS", default_value_t = limits::PROCESS_JOBS,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    process_jobs: u32,
+    /// How long one chat process serves, in seconds
+    #[arg(long, value_name = "SECONDS", env = "DROVER_PROCESS_AGE", default_value_t = limits::PROCESS_AGE.as_secs(),
+          value_parser = clap::value_parser!(u64).range(1..))]
+    process_age: u64,
+    /// How long a process waits for a job, in seconds
+    #[arg(long, value_name = "SECONDS", env = "DROVER_SPARE_AGE", default_value_t = limits::SPARE_AGE.as_secs(),
+          value_parser = clap::value_parser!(u64).range(1..))]
+    spare_age: u64,
     /// The Claude CLI: its native binary or a cli.js [default: the pinned version, installed through npm]
     #[arg(long, value_name = "FILE", env = "CLAUDE_BINARY_PATH")]
     pub claude_binary_path: Option<PathBuf>,
@@ -87,6 +110,19 @@ impl Settings {
     /// Where slot directories are made.
     pub fn slot_root(&self) -> PathBuf {
         self.project_root.clone().unwrap_or_else(|| self.common.data_dir()).join("slots")
+    }
+
+    /// Which processes wait, and for how long.
+    pub fn pool(&self) -> Plan {
+        let spares = self.spares.unwrap_or_else(|| default_spares(self.slots, machine::memory_bytes()));
+        Plan {
+            spares: spares as usize,
+            kept: self.kept.unwrap_or(self.slots) as usize,
+            isolation: self.isolation,
+            process_jobs: self.process_jobs,
+            process_age: Duration::from_secs(self.process_age),
+            spare_age: Duration::from_secs(self.spare_age),
+        }
     }
 
     /// Longest time a job may run.

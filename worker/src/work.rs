@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use drover_shared::cli::{Decoder, Line, TurnEnd};
+use drover_shared::cli::{Line, TurnEnd};
 use drover_shared::schema::{Event, Failure, FailureKind, Usage, limits};
 use drover_shared::store::Claim;
 use futures_util::FutureExt;
@@ -14,8 +14,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{Instrument, error, info, info_span};
 
 use crate::attempt::{Action, Attempt, End, Input};
+use crate::pool::{Aftermath, Urgent};
 use crate::publish::Journal;
-use crate::relay::Report;
+use crate::relay::{Binding, Report};
 use crate::running::Place;
 use crate::slot::LineError;
 use crate::stage::Stage;
@@ -35,21 +36,41 @@ async fn perform(shop: Arc<Workshop>, claim: Claim) {
     let mut journal = shop.publisher.journal(claim.lease.clone(), claim.last_seq);
     let place = shop.running.enter(claim.lease.token, journal.lost().clone());
     journal.write(vec![Event::AttemptStarted { attempt: claim.lease.attempt }]).await;
-    let mut stage = None;
-    let played = play(&shop, &claim, &mut journal, place, &mut stage);
+    let mut cast = None;
+    let played = play(&shop, &claim, &mut journal, place, &mut cast);
     let end = AssertUnwindSafe(played).catch_unwind().await.unwrap_or_else(|_| {
         error!("the attempt panicked");
         End::Failed(Failure::new(FailureKind::Internal, "the worker failed while it ran the job"))
     });
-    let usage = stage.as_ref().map(|stage| stage.binding.report().usage).unwrap_or_default();
+    let usage = cast.as_ref().map(|cast| cast.binding.report().usage).unwrap_or_default();
     info!(end = end.name(), output_tokens = usage.output_tokens, "the attempt is over");
-    // The process goes while the last events are being stored: neither waits for the other.
-    let strike = async {
-        if let Some(stage) = stage {
-            stage.strike().await;
+    let after = cast.as_ref().map(|cast| aftermath(&end, &cast.stage));
+    // The process comes to rest while the last events are being stored: neither waits for the other.
+    let leave = async {
+        if let Some((Cast { stage, binding }, after)) = cast.zip(after) {
+            shop.pool.put_back(stage, binding, claim.owner.clone(), after).await;
         }
     };
-    tokio::join!(close(journal, end, usage), strike);
+    tokio::join!(close(journal, end, usage), leave);
+}
+
+/// Who plays: a process, and the job's right to its relay.
+struct Cast {
+    stage: Stage,
+    binding: Binding,
+}
+
+/// In what state a job that ended so leaves its process.
+fn aftermath(end: &End, stage: &Stage) -> Aftermath {
+    match end {
+        End::Completed { .. } => Aftermath::Ending,
+        // The CLI has taken the provider's refusal as what it is.
+        End::Failed(failure) if stage.is_idle() && failure.kind != FailureKind::CliFailed => {
+            Aftermath::Ending
+        }
+        End::Cancelled(_) if stage.has_begun() => Aftermath::Running,
+        End::Failed(_) | End::Cancelled(_) | End::Requeue { .. } | End::Abandoned => Aftermath::Doubtful,
+    }
 }
 
 async fn close(journal: Journal, end: End, usage: Usage) {
@@ -63,19 +84,21 @@ async fn close(journal: Journal, end: End, usage: Usage) {
     journal.close(vec![event], None).await;
 }
 
-/// Sets the stage and follows the play to its end.
+/// Finds the cast and follows the play to its end.
 async fn play(
     shop: &Workshop,
     claim: &Claim,
     journal: &mut Journal,
     mut place: Place,
-    stage: &mut Option<Stage>,
+    cast: &mut Option<Cast>,
 ) -> End {
     let mut attempt = Attempt::new(shop.limits, claim.lease.attempt, claim.max_attempts, elapsed_ms());
+    let urgent = shop.pool.urgent();
     let first = tokio::select! {
-        set = Stage::set(shop, claim) => match set {
-            Ok(set) => {
-                *stage = Some(set);
+        taken = shop.pool.take(&claim.owner) => match taken {
+            Ok(mut stage) => {
+                let binding = stage.begin(claim).await;
+                *cast = Some(Cast { stage, binding });
                 None
             }
             Err(error) => Some(Input::LaunchFailed { account: error.to_string() }),
@@ -88,20 +111,21 @@ async fn play(
     {
         return end;
     }
-    let Some(stage) = stage.as_mut() else { unreachable!("every other way in ends the attempt") };
-    follow(shop, stage, attempt, journal, &mut place).await
+    let Some(cast) = cast.as_mut() else { unreachable!("every other way in ends the attempt") };
+    follow(shop, cast, attempt, journal, &mut place, urgent).await
 }
 
 /// Listens to everything that may happen until something ends the attempt.
 async fn follow(
     shop: &Workshop,
-    stage: &mut Stage,
+    Cast { stage, binding }: &mut Cast,
     mut attempt: Attempt,
     journal: &mut Journal,
     place: &mut Place,
+    urgent: Urgent,
 ) -> End {
-    let mut decoder = Decoder::new();
-    let mut reports = stage.binding.watch();
+    let mut urgent = Some(urgent);
+    let mut reports = binding.watch();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let lost = journal.lost().clone();
@@ -119,8 +143,8 @@ async fn follow(
                 provider_failed = true;
                 Input::ProviderFailed(failure)
             }
-            line = stage.slot.lines.next() => match line {
-                Ok(Some(line)) => heard(decoder.line(&line)),
+            line = stage.hear() => match line {
+                Ok(Some(line)) => heard(line),
                 Ok(None) => Input::Exited { account: farewell(stage).await },
                 Err(LineError::LineTooLong(_)) => Input::LineTooLong,
                 Err(LineError::Read(error)) => Input::Exited { account: format!("its output broke off: {error}") },
@@ -128,6 +152,9 @@ async fn follow(
         };
         if let Some(end) = act(&mut attempt, input, journal).await {
             return end;
+        }
+        if attempt.has_spoken() {
+            drop(urgent.take());
         }
     }
 }
@@ -151,7 +178,7 @@ fn elapsed_ms() -> i64 {
 fn heard(line: Line) -> Input {
     match line {
         Line::Events(events) => Input::Line(events),
-        Line::Control { .. } | Line::Quiet => Input::Line(Vec::new()),
+        Line::TurnBegan | Line::Control { .. } | Line::Quiet => Input::Line(Vec::new()),
         Line::TurnEnded(TurnEnd { is_error, message, subtype, .. }) => {
             Input::TurnEnded { error: is_error.then(|| message.unwrap_or(subtype)) }
         }

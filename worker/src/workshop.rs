@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use drover_shared::schema::{PoolReport, WorkerId, WorkerReport};
+use drover_shared::schema::{WorkerId, WorkerReport};
 use drover_shared::store::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::Limits;
-use crate::install::Claude;
+use crate::pool::Pool;
 use crate::publish::Publisher;
-use crate::relay::Upstream;
 use crate::running::Running;
-use crate::slot::{SlotDirs, census};
+use crate::slot::census;
 
 /// One per process.
 pub struct Workshop {
@@ -23,12 +22,8 @@ pub struct Workshop {
     pub publisher: Publisher,
     /// The jobs that run.
     pub running: Running,
-    /// The CLI they run on.
-    pub claude: Claude,
-    /// Where slots live.
-    pub dirs: SlotDirs,
-    /// The provider.
-    pub upstream: Arc<Upstream>,
+    /// The processes they run on.
+    pub pool: Arc<Pool>,
     /// How many jobs run at once.
     pub slots: u32,
     /// How long each may take.
@@ -45,16 +40,17 @@ impl Workshop {
     /// What the next heartbeat tells.
     pub fn report(&self) -> WorkerReport {
         let census = census();
-        let offer = self.upstream.offer();
+        let parts = &self.pool.parts;
+        let offer = parts.upstream.offer();
         WorkerReport {
             id: self.id.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            claude_version: Some(self.claude.version.to_string()),
+            claude_version: Some(parts.claude.version.to_string()),
             slots: self.slots,
             active_jobs: self.running.count(),
             claude_processes: census.living,
             zombie_processes_cleaned: census.swept,
-            pool: PoolReport::default(),
+            pool: self.pool.report(),
             models: offer.models.clone(),
             default_model: Some(offer.default_model.clone()),
             draining: self.draining.is_cancelled(),

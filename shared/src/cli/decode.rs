@@ -22,6 +22,8 @@ pub enum Line {
         /// Why it was refused, if it was; bounded.
         error: Option<String>,
     },
+    /// The CLI begins with the turn of a user frame.
+    TurnBegan,
     /// The turn that a user frame began is over; the process waits for the next frame.
     TurnEnded(TurnEnd),
     /// Known, and of no interest.
@@ -111,6 +113,7 @@ impl Decoder {
             }
             "control_response" => control_response(envelope.response?),
             "control_request" => asked(envelope.request?),
+            "system" if subtype == "init" => Some(Line::TurnBegan),
             "system" if QUIET_SYSTEM.contains(&subtype) => Some(Line::Quiet),
             kind if QUIET.contains(&kind) => Some(Line::Quiet),
             kind if subtype.is_empty() => Some(unrecognised(kind)),
@@ -136,14 +139,13 @@ const QUIET: [&str; 11] = [
 ];
 
 /// Subtypes of `system` that change nothing in an answer.
-const QUIET_SYSTEM: [&str; 22] = [
+const QUIET_SYSTEM: [&str; 21] = [
     "api_error",
     "api_retry",
     "background_tasks_changed",
     "commands_changed",
     "compact_boundary",
     "informational",
-    "init",
     "instruction_size_warning",
     "local_command",
     "model_fallback",

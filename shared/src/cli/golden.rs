@@ -66,7 +66,7 @@ fn meaning(recording: &str) -> Vec<Value> {
                 vec![json!({"control": request_id, "error": error})]
             }
             Line::TurnEnded(end) => vec![json!({"turn_ended": end})],
-            Line::Quiet => Vec::new(),
+            Line::TurnBegan | Line::Quiet => Vec::new(),
         })
         .collect()
 }

@@ -38,7 +38,7 @@ fn check(decoder: &mut Decoder, bytes: &[u8]) {
         }
         Line::Control { error, .. } => assert!(error.is_none_or(|text| text.len() <= CLI_MESSAGE_BYTES)),
         Line::TurnEnded(end) => assert!(end.message.is_none_or(|text| text.len() <= CLI_MESSAGE_BYTES)),
-        Line::Quiet => {}
+        Line::TurnBegan | Line::Quiet => {}
     }
 }
 

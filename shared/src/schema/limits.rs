@@ -185,6 +185,26 @@ pub const DEMO_PACE: Duration = Duration::from_millis(25);
 pub const DEMO_ECHO_CHARS: usize = 200;
 /// Output limit of a model for which the client gave none (the CLI's own default for its models).
 pub const DEFAULT_OUTPUT_TOKENS: u32 = 32_000;
+/// How long a process may take to end its turn once its job is over; past it, it is put away.
+pub const CLI_SETTLE: Duration = Duration::from_secs(2);
+/// Jobs that one chat process serves by default: measured, memory and time per call grow with what it has said.
+pub const PROCESS_JOBS: u32 = 200;
+/// Most bytes that one chat process prints: it repeats what it has said in every call to its relay.
+pub const PROCESS_OUTPUT_BYTES: usize = 4 << 20;
+/// How long one chat process serves by default.
+pub const PROCESS_AGE: Duration = Duration::from_hours(1);
+/// Memory of one more waiting process (measured: 93 to 110 MB, the program's own pages shared), with room.
+pub const PROCESS_MEMORY_BYTES: u64 = 160 << 20;
+/// How long a process waits for a job by default.
+pub const SPARE_AGE: Duration = Duration::from_mins(20);
+/// Pause after a spare could not be started; doubles up to the second.
+pub const SPARE_RETRY: Duration = Duration::from_secs(1);
+/// Longest pause between attempts to start a spare.
+pub const SPARE_RETRY_MAX: Duration = Duration::from_mins(1);
+/// How long the start of a spare lets jobs go first that wait for their first content.
+pub const SPARE_COURTESY: Duration = Duration::from_secs(2);
+/// How often the pool looks for processes that died or have waited too long.
+pub const POOL_ROUND: Duration = Duration::from_secs(1);
 /// Slots per worker by default: a CLI process takes about 100 MB and half a core while it starts.
 pub const SLOTS: u32 = 4;
 /// How long `claude --version` may take; a first start from a cold disk takes seconds.

@@ -65,8 +65,18 @@ impl Builder {
         self
     }
 
-    /// Starts the api and the workers, and waits until all are ready.
-    pub async fn start(self) -> Cluster {
+    /// One process for each job, started when the job comes: nothing waits, and nothing is left after a job.
+    #[must_use]
+    pub fn cold(self) -> Self {
+        self.env("DROVER_SPARES", "0").env("DROVER_ISOLATION", "job")
+    }
+
+    /// Starts the api and the workers, and waits until all are ready. The scripted CLI runs [`cold`](Self::cold)
+    /// unless its spares are set.
+    pub async fn start(mut self) -> Cluster {
+        if matches!(self.claude, ClaudeKind::Scripted(_)) && !self.env.contains_key("DROVER_SPARES") {
+            self = self.cold();
+        }
         let dir = tempfile::Builder::new().prefix("drover-").tempdir().expect("a directory for the cluster");
         let claude = self.claude.binary(dir.path());
         let data = dir.path().join("data");

@@ -45,7 +45,8 @@ async fn events_are_read_from_anywhere_live_and_finished() {
 #[tokio::test]
 async fn running_and_queued_jobs_can_be_called_off() {
     let upstream = Upstream::start();
-    let builder = Cluster::builder().claude(ClaudeKind::Native).upstream(&upstream).env("DROVER_SLOTS", "1");
+    let builder =
+        Cluster::builder().cold().claude(ClaudeKind::Native).upstream(&upstream).env("DROVER_SLOTS", "1");
     let cluster = builder.start().await;
     let client = cluster.client();
     let endless = "say 4000 words every 50ms";
@@ -81,7 +82,7 @@ async fn running_and_queued_jobs_can_be_called_off() {
 #[tokio::test]
 async fn a_job_is_called_off_when_its_client_leaves() {
     let upstream = Upstream::start();
-    let cluster = Cluster::builder().claude(ClaudeKind::JavaScript).upstream(&upstream).start().await;
+    let cluster = Cluster::builder().cold().claude(ClaudeKind::JavaScript).upstream(&upstream).start().await;
     let client = cluster.client();
     let mut chat = client.stream(chat::PATH, &streaming(ask("say 4000 words every 50ms"))).await;
     let job = chat.header("x-drover-job-id").expect("a job").to_owned();

@@ -16,7 +16,8 @@ async fn the_node_sdk_is_served() {
 
 async fn sdk_is_served(language: Language, script: &str, kind: ClaudeKind) {
     let upstream = Upstream::start();
-    let builder = Cluster::builder().claude(kind).upstream(&upstream).env("API_KEYS", "key-of-the-sdk");
+    let builder =
+        Cluster::builder().cold().claude(kind).upstream(&upstream).env("API_KEYS", "key-of-the-sdk");
     let cluster = builder.start().await;
     let base = format!("{}/v1", cluster.api_url());
     let environment = [("OPENAI_BASE_URL", base.as_str()), ("OPENAI_API_KEY", "key-of-the-sdk")];

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 #[tokio::test]
 async fn a_killed_api_loses_no_event_and_runs_no_job_twice() {
     let upstream = Upstream::start();
-    let mut cluster = Cluster::builder().claude(ClaudeKind::Native).upstream(&upstream).start().await;
+    let mut cluster = Cluster::builder().cold().claude(ClaudeKind::Native).upstream(&upstream).start().await;
     let client = cluster.client();
     let mut chat = Chat::open(&client, "say 40 words every 100ms").await;
     let job = chat.job.clone();

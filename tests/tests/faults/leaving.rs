@@ -67,7 +67,7 @@ async fn a_client_that_leaves_the_queue_is_not_served() {
 #[tokio::test]
 async fn a_client_that_leaves_before_the_first_word_stops_the_model() {
     let upstream = Upstream::start();
-    let cluster = Cluster::builder().claude(ClaudeKind::Native).upstream(&upstream).start().await;
+    let cluster = Cluster::builder().cold().claude(ClaudeKind::Native).upstream(&upstream).start().await;
     let client = cluster.client();
     for (prompt, stream) in [("wait 60s then say 1 words", true), ("wait 60s then say 2 words", false)] {
         let waiting = asking(&client, prompt, stream);
@@ -83,7 +83,7 @@ async fn a_client_that_leaves_before_the_first_word_stops_the_model() {
 #[tokio::test]
 async fn a_client_that_leaves_in_the_midst_of_an_answer_stops_the_model() {
     let upstream = Upstream::start();
-    let cluster = Cluster::builder().claude(ClaudeKind::Native).upstream(&upstream).start().await;
+    let cluster = Cluster::builder().cold().claude(ClaudeKind::Native).upstream(&upstream).start().await;
     let client = cluster.client();
     let prompt = "say 1000 words every 50ms";
     let mut chat = Chat::open(&client, prompt).await;

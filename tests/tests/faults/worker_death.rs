@@ -105,7 +105,7 @@ fn supervisor(cluster: &mut Cluster) -> (Kin, Vec<Kin>) {
 #[tokio::test]
 async fn a_killed_supervisor_takes_its_cli_along_and_nothing_else() {
     let upstream = Upstream::start();
-    let mut cluster = Cluster::builder().claude(ClaudeKind::Native).upstream(&upstream).start().await;
+    let mut cluster = Cluster::builder().cold().claude(ClaudeKind::Native).upstream(&upstream).start().await;
     let client = cluster.client();
 
     let mut chat = Chat::open(&client, LONG).await;

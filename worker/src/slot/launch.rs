@@ -41,6 +41,11 @@ impl Slot {
         self.process.kill();
     }
 
+    /// Whether the CLI has ended and nothing of it is left.
+    pub fn has_exited(&self) -> bool {
+        self.process.has_exited()
+    }
+
     /// Answers when the CLI has ended and nothing of it is left. May be dropped and asked again.
     pub fn exited(&self) -> impl Future<Output = Exit> + Send + use<> {
         self.process.exited()

@@ -70,6 +70,11 @@ impl Process {
         }
     }
 
+    /// Whether it has ended; never blocks.
+    pub fn has_exited(&self) -> bool {
+        self.exit.borrow().is_some()
+    }
+
     /// The last of what the CLI has written to its standard error; complete once it has ended. It may quote
     /// what a client sent, so it is for explaining failures and not for logs.
     pub fn stderr_tail(&self) -> String {

@@ -95,7 +95,7 @@ impl Session {
             match self.line().await {
                 Line::TurnEnded(end) => return (said, end),
                 Line::Events(events) => said.extend(events.iter().filter_map(text)),
-                Line::Control { .. } | Line::Quiet => {}
+                Line::Control { .. } | Line::TurnBegan | Line::Quiet => {}
             }
         }
     }

@@ -1,0 +1,115 @@
+//! The duty that fills the pool and puts away what has waited too long.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use drover_shared::schema::limits;
+use futures_util::future::join_all;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::Pool;
+use crate::stage::{Stage, StageError};
+
+/// Keeps the pool filled until `closing`; then puts away all that waits.
+pub async fn keep(pool: Arc<Pool>, closing: CancellationToken) {
+    let mut pause = limits::SPARE_RETRY;
+    closing
+        .run_until_cancelled(async {
+            loop {
+                pool.sweep().await;
+                if !pool.lacks_spares() {
+                    let _ = timeout(limits::POOL_ROUND, pool.changed.notified()).await;
+                    continue;
+                }
+                pool.calm().await;
+                match pool.prepare().await {
+                    Ok(()) => pause = limits::SPARE_RETRY,
+                    Err(error) => {
+                        warn!(%error, retry_after_s = pause.as_secs(), "no spare process can be started");
+                        sleep(pause).await;
+                        pause = (pause * 2).min(limits::SPARE_RETRY_MAX);
+                    }
+                }
+            }
+        })
+        .await;
+    pool.drain().await;
+}
+
+impl Pool {
+    /// Puts away what has waited too long or has died.
+    async fn sweep(&self) {
+        let leaving = {
+            let mut state = self.state();
+            let leaving =
+                state.shelf.sweep(Instant::now(), self.plan.ages(), |stage| stage.slot.has_exited());
+            state.tally.recycled += leaving.len() as u64;
+            leaving
+        };
+        join_all(leaving.into_iter().map(Stage::strike)).await;
+    }
+
+    fn lacks_spares(&self) -> bool {
+        let state = self.state();
+        state.shelf.spares() + state.preparing < self.plan.spares
+    }
+
+    /// Waits until no job waits for its first content, though not for ever: starting a process takes half a
+    /// second of a core.
+    async fn calm(&self) {
+        let mut urgent = self.urgent.subscribe();
+        let _ = timeout(limits::SPARE_COURTESY, urgent.wait_for(|urgent| *urgent == 0)).await;
+    }
+
+    /// Starts one spare. One at a time: the other cores are for the jobs.
+    async fn prepare(self: &Arc<Self>) -> Result<(), StageError> {
+        let _preparing = Preparing::begin(Arc::clone(self));
+        let mut stage = Stage::open(&self.parts).await?;
+        if let Err(error) = stage.prime().await {
+            stage.strike().await;
+            return Err(error);
+        }
+        if let Some(unwanted) = self.deliver(stage) {
+            unwanted.strike().await;
+        }
+        Ok(())
+    }
+
+    /// Hands a spare to the job that waits longest, else to the shelf; gives it back if the pool closes.
+    fn deliver(&self, mut stage: Stage) -> Option<Stage> {
+        let mut state = self.state();
+        while let Some(promise) = state.waiting.pop_front() {
+            match promise.send(stage) {
+                Ok(()) => return None,
+                Err(unwanted) => stage = unwanted,
+            }
+        }
+        if state.draining {
+            return Some(stage);
+        }
+        state.shelf.add_spare(stage, Instant::now());
+        None
+    }
+}
+
+/// A spare that is being started; jobs may count on it while this exists.
+struct Preparing(Arc<Pool>);
+
+impl Preparing {
+    fn begin(pool: Arc<Pool>) -> Self {
+        pool.state().preparing += 1;
+        Self(pool)
+    }
+}
+
+impl Drop for Preparing {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.preparing -= 1;
+        // Whoever counted on it starts a process of its own, now that the promise is broken.
+        let (preparing, waiting) = (state.preparing, state.waiting.len());
+        state.waiting.drain(..waiting.saturating_sub(preparing)).for_each(drop);
+    }
+}

@@ -1,0 +1,204 @@
+//! The processes that wait for work, so that no job waits for a process to start.
+//!
+//! - *Spares* are chat processes that were started ahead and primed, and have served nobody.
+//! - *Kept* ones have served a key and wait for its next job. A process serves one key, one job at a time.
+//!
+//! What served its turn, is too old, or gives the slightest reason for doubt is put away.
+
+mod keeper;
+mod plan;
+mod shelf;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use drover_shared::schema::{Owner, PoolReport};
+use futures_util::future::join_all;
+use tokio::sync::{Notify, oneshot, watch};
+
+use self::shelf::{From, Shelf};
+use crate::relay::Binding;
+use crate::stage::{Parts, Stage, StageError};
+
+pub use self::keeper::keep;
+pub use self::plan::{Isolation, Plan, default_spares};
+
+/// One per worker.
+pub struct Pool {
+    /// What processes are made of.
+    pub parts: Parts,
+    plan: Plan,
+    state: Mutex<State>,
+    /// Rung when there may be something for the keeper to do.
+    changed: Notify,
+    /// How many jobs wait for their first content.
+    urgent: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct State {
+    shelf: Shelf<Stage>,
+    /// Spares that are being started.
+    preparing: usize,
+    /// Jobs that wait for one of those.
+    waiting: VecDeque<oneshot::Sender<Stage>>,
+    draining: bool,
+    tally: Tally,
+}
+
+/// What has happened since the start.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    spare_claims: u64,
+    kept_claims: u64,
+    cold_starts: u64,
+    recycled: u64,
+}
+
+/// In what state a job leaves its process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aftermath {
+    /// The answer is whole, or has failed as answers do; the process ends its turn by itself.
+    Ending,
+    /// The turn is still at it and has to be stopped.
+    Running,
+    /// Nobody can tell.
+    Doubtful,
+}
+
+impl Pool {
+    /// An empty pool. [`keep`] fills it.
+    pub fn new(parts: Parts, plan: Plan) -> Arc<Self> {
+        let (urgent, _) = watch::channel(0);
+        let state = Mutex::default();
+        Arc::new(Self { parts, plan, state, changed: Notify::new(), urgent })
+    }
+
+    /// A process for a job of `owner`: one that waits, one that is about to, or a fresh one. Dropping the
+    /// future harms nobody: what was meant for it goes to the next.
+    pub async fn take(self: &Arc<Self>, owner: &Owner) -> Result<Stage, StageError> {
+        if let Some(stage) = self.waiting_one(owner) {
+            self.changed.notify_one();
+            return Ok(stage);
+        }
+        self.state().tally.cold_starts += 1;
+        if let Some(soon) = self.join()
+            && let Ok(stage) = soon.await
+        {
+            return Ok(stage);
+        }
+        self.start_cold().await
+    }
+
+    /// Takes back what a job has played on. Its turn is ended first, if need be; then it waits for the key's
+    /// next job, or is put away.
+    pub async fn put_back(&self, mut stage: Stage, binding: Binding, owner: Owner, after: Aftermath) {
+        let keep = !self.state().draining
+            && self.plan.may_keep(after, &stage.served())
+            && stage.settle(binding, after == Aftermath::Running).await;
+        let leaving = match keep {
+            true => self.shelve(stage, owner),
+            false => Some(stage),
+        };
+        if let Some(stage) = leaving {
+            self.state().tally.recycled += 1;
+            stage.strike().await;
+        }
+        self.changed.notify_one();
+    }
+
+    /// Marks a job as waiting for its first content, until the guard is dropped; meanwhile no spare is
+    /// started beside it.
+    pub fn urgent(self: &Arc<Self>) -> Urgent {
+        self.urgent.send_modify(|urgent| *urgent += 1);
+        Urgent(Arc::clone(self))
+    }
+
+    /// Puts away everything that waits, and keeps nothing from now on.
+    pub async fn drain(&self) {
+        let stages = {
+            let mut state = self.state();
+            state.draining = true;
+            state.shelf.empty()
+        };
+        join_all(stages.into_iter().map(Stage::strike)).await;
+    }
+
+    /// The counts of this moment.
+    pub fn report(&self) -> PoolReport {
+        let state = self.state();
+        let count = |many| u32::try_from(many).unwrap_or(u32::MAX);
+        PoolReport {
+            chat_spares: count(state.shelf.spares()),
+            kept: count(state.shelf.kept()),
+            spare_claims: state.tally.spare_claims,
+            kept_claims: state.tally.kept_claims,
+            cold_starts: state.tally.cold_starts,
+            recycled: state.tally.recycled,
+            ..PoolReport::default()
+        }
+    }
+
+    fn waiting_one(&self, owner: &Owner) -> Option<Stage> {
+        let mut state = self.state();
+        while let Some((stage, from)) = state.shelf.take(owner) {
+            if stage.slot.has_exited() {
+                state.tally.recycled += 1;
+                tokio::spawn(stage.strike());
+                continue;
+            }
+            match from {
+                From::Spare => state.tally.spare_claims += 1,
+                From::Kept => state.tally.kept_claims += 1,
+            }
+            return Some(stage);
+        }
+        None
+    }
+
+    /// A place in the line for a spare that is being started, if one is to be had.
+    fn join(&self) -> Option<oneshot::Receiver<Stage>> {
+        let mut state = self.state();
+        state.waiting.retain(|waiting| !waiting.is_closed());
+        (state.preparing > state.waiting.len()).then(|| {
+            let (promise, soon) = oneshot::channel();
+            state.waiting.push_back(promise);
+            soon
+        })
+    }
+
+    /// In a task of its own, so that a job that is called off meanwhile leaves nothing half-started.
+    async fn start_cold(self: &Arc<Self>) -> Result<Stage, StageError> {
+        let (promise, started) = oneshot::channel();
+        let pool = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Err(Ok(unwanted)) = promise.send(Stage::open(&pool.parts).await) {
+                unwanted.strike().await;
+            }
+        });
+        started.await.unwrap_or_else(|_| Err(StageError::lost()))
+    }
+
+    fn shelve(&self, stage: Stage, owner: Owner) -> Option<Stage> {
+        let mut state = self.state();
+        if state.draining {
+            return Some(stage);
+        }
+        state.shelf.keep(stage, owner, Instant::now(), self.plan.kept)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The state is whole between any two statements, so a panic elsewhere cannot have torn it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A job that waits for its first content.
+pub struct Urgent(Arc<Pool>);
+
+impl Drop for Urgent {
+    fn drop(&mut self) {
+        self.0.urgent.send_modify(|urgent| *urgent -= 1);
+    }
+}

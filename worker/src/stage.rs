@@ -122,29 +122,23 @@ impl Stage {
         Ok(Some(line))
     }
 
-    /// Ends the turn that runs and waits until the process takes the next one. `binding` is the job's, whose
-    /// calls are held meanwhile. `false` where there is any doubt.
-    pub async fn settle(&mut self, binding: Binding, interrupt: bool) -> bool {
-        let settled = tokio::time::timeout(limits::CLI_SETTLE, self.wind_up(&binding, interrupt)).await;
+    /// Waits until the process takes the next turn. With the job's `binding` the running turn may end by itself,
+    /// its further calls held; without one it is stopped. `false` where there is any doubt.
+    pub async fn settle(&mut self, binding: Option<Binding>) -> bool {
+        let settled = tokio::time::timeout(limits::CLI_SETTLE, self.wind_up(binding)).await;
         settled.unwrap_or(false)
     }
 
-    async fn wind_up(&mut self, binding: &Binding, interrupt: bool) -> bool {
-        let mut reports = binding.watch();
+    async fn wind_up(&mut self, binding: Option<Binding>) -> bool {
         if self.turn == Turn::Over {
             return true;
         }
-        // A CLI that asks on after its answer never ends by itself.
-        let wants_on = async {
-            let held = reports.wait_for(|report| report.held > 0).await.is_ok();
-            if !held {
-                std::future::pending::<()>().await;
-            }
-        };
-        if !interrupt {
+        if let Some(binding) = &binding {
+            let mut reports = binding.watch();
             tokio::select! {
                 ended = self.turn_end() => return ended,
-                () = wants_on => {}
+                // A CLI that asks on after its answer never ends by itself.
+                _ = reports.wait_for(|report| report.held > 0) => {}
             }
         }
         self.interrupt().await

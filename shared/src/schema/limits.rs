@@ -203,6 +203,11 @@ pub const SPARE_RETRY: Duration = Duration::from_secs(1);
 pub const SPARE_RETRY_MAX: Duration = Duration::from_mins(1);
 /// How long the start of a spare lets jobs go first that wait for their first content.
 pub const SPARE_COURTESY: Duration = Duration::from_secs(2);
+/// How long a job waits for a process of its key that is ending its turn: a few milliseconds, as a rule, and
+/// less than a spare takes longer for its first job.
+pub const SETTLE_COURTESY: Duration = Duration::from_millis(50);
+/// The same where no spare waits: about as long as a process takes to start.
+pub const SETTLE_COURTESY_COLD: Duration = Duration::from_millis(400);
 /// How often the pool looks for processes that died or have waited too long.
 pub const POOL_ROUND: Duration = Duration::from_secs(1);
 /// Slots per worker by default: a CLI process takes about 100 MB and half a core while it starts.

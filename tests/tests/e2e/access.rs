@@ -95,7 +95,11 @@ async fn health_counts_what_runs() {
     let path = format!("/v1/jobs/{job}/cancel");
     assert_eq!(Answer::of(client.request(Method::POST, &path)).await.status, 200);
     assert!(Spoken::of(chat).await.error.is_some());
-    let over = |health: &Value| health["active_sessions"] == 0 && health["claude_processes"] == 0;
+    let over = |health: &Value| {
+        let waiting = |what| health["pool"][what].as_u64().unwrap_or_default();
+        let processes = waiting("kept") + waiting("chat_spares");
+        health["active_sessions"] == 0 && waiting("kept") == 1 && health["claude_processes"] == processes
+    };
     let health = wait_for_health(&client, "the heartbeats tell of its end", over).await;
     assert_eq!(health["queue"]["running"], 0, "{health}");
 }

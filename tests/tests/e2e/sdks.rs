@@ -1,5 +1,6 @@
 //! The official SDKs as clients. Their scripts check for themselves; a failed check fails the test.
 
+use drover_tests::client::PATIENCE;
 use drover_tests::foreign::{self, Language};
 use drover_tests::harness::{ClaudeKind, Cluster};
 use drover_tests::upstream::{Ending, Upstream};
@@ -22,7 +23,7 @@ async fn sdk_is_served(language: Language, script: &str, kind: ClaudeKind) {
     let base = format!("{}/v1", cluster.api_url());
     let environment = [("OPENAI_BASE_URL", base.as_str()), ("OPENAI_API_KEY", "key-of-the-sdk")];
     foreign::run(language, &foreign::script(script), &environment).await;
-    let left = upstream.calls().iter().filter(|call| call.ending == Ending::ClientLeft).count();
-    assert!(left > 0, "the stream that was closed early has stopped the model");
+    let stopped = "the stream that was closed early has stopped the model";
+    upstream.wait_for(stopped, PATIENCE, |call| call.ending == Ending::ClientLeft).await;
     cluster.wait_until_no_descendants().await;
 }

@@ -16,7 +16,7 @@ const SILENT_A_WHILE: &str = "1 times wait 10s then say 20 words or say 20 words
 const LONG: &str = "say 1000 words every 50ms";
 
 async fn two_workers(upstream: &Upstream, claude: ClaudeKind) -> Cluster {
-    Cluster::builder().workers(2).claude(claude).upstream(upstream).start().await
+    Cluster::builder().cold().workers(2).claude(claude).upstream(upstream).start().await
 }
 
 async fn called(upstream: &Upstream, prompt: &str) -> Call {

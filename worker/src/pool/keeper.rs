@@ -78,18 +78,18 @@ impl Pool {
     }
 
     /// Hands a spare to the job that waits longest, else to the shelf; gives it back if the pool closes.
-    fn deliver(&self, mut stage: Stage) -> Option<Stage> {
+    fn deliver(&self, mut spare: Stage) -> Option<Stage> {
         let mut state = self.state();
         while let Some(promise) = state.waiting.pop_front() {
-            match promise.send(stage) {
+            match promise.send(spare) {
                 Ok(()) => return None,
-                Err(unwanted) => stage = unwanted,
+                Err(unwanted) => spare = unwanted,
             }
         }
         if state.draining {
-            return Some(stage);
+            return Some(spare);
         }
-        state.shelf.add_spare(stage, Instant::now());
+        state.shelf.add_spare(spare, Instant::now());
         None
     }
 }

@@ -13,9 +13,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use drover_shared::schema::{Owner, PoolReport};
+use drover_shared::schema::{Owner, PoolReport, limits};
 use futures_util::future::join_all;
 use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::timeout;
+use uuid::Uuid;
 
 use self::shelf::{From, Shelf};
 use crate::relay::Binding;
@@ -43,8 +45,17 @@ struct State {
     preparing: usize,
     /// Jobs that wait for one of those.
     waiting: VecDeque<oneshot::Sender<Stage>>,
+    /// Processes that are ending a turn, each under its key, with the job that waits for it.
+    settling: Vec<Settling>,
     draining: bool,
     tally: Tally,
+}
+
+/// A process that its key's next job may have in a moment.
+struct Settling {
+    id: Uuid,
+    owner: Owner,
+    promise: Option<oneshot::Sender<Stage>>,
 }
 
 /// What has happened since the start.
@@ -78,6 +89,10 @@ impl Pool {
     /// A process for a job of `owner`: one that waits, one that is about to, or a fresh one. Dropping the
     /// future harms nobody: what was meant for it goes to the next.
     pub async fn take(self: &Arc<Self>, owner: &Owner) -> Result<Stage, StageError> {
+        if let Some(stage) = self.settled_soon(owner).await {
+            self.state().tally.kept_claims += 1;
+            return Ok(stage);
+        }
         if let Some(stage) = self.waiting_one(owner) {
             self.changed.notify_one();
             return Ok(stage);
@@ -94,12 +109,16 @@ impl Pool {
     /// Takes back what a job has played on. Its turn is ended first, if need be; then it waits for the key's
     /// next job, or is put away.
     pub async fn put_back(&self, mut stage: Stage, binding: Binding, owner: Owner, after: Aftermath) {
-        let keep = !self.state().draining
-            && self.plan.may_keep(after, &stage.served())
-            && stage.settle(binding, after == Aftermath::Running).await;
-        let leaving = match keep {
-            true => self.shelve(stage, owner),
-            false => Some(stage),
+        let keep = !self.state().draining && self.plan.may_keep(after, &stage.served());
+        // The job's calls are held while the process ends its turn by itself. Otherwise the model stops now.
+        let binding = Some(binding).filter(|_| keep && after == Aftermath::Ending);
+        let settling = keep.then(|| self.begin_settling(&owner));
+        let keep = keep && stage.settle(binding).await;
+        let promise = settling.and_then(|id| self.end_settling(id));
+        let leaving = match (keep, promise) {
+            (false, _) => Some(stage),
+            (true, None) => self.shelve(stage, owner),
+            (true, Some(promise)) => promise.send(stage).err().and_then(|stage| self.shelve(stage, owner)),
         };
         if let Some(stage) = leaving {
             self.state().tally.recycled += 1;
@@ -138,6 +157,36 @@ impl Pool {
             recycled: state.tally.recycled,
             ..PoolReport::default()
         }
+    }
+
+    /// The process of this key that is just ending its turn, if none waits and one is about to: it is there
+    /// sooner than another has done its first job. Not for long, since a turn may also have to be stopped.
+    async fn settled_soon(&self, owner: &Owner) -> Option<Stage> {
+        let (soon, courtesy) = {
+            let mut state = self.state();
+            let has_spare = state.shelf.spares() > 0;
+            if state.shelf.has_kept(owner) {
+                return None;
+            }
+            let free = |settling: &&mut Settling| settling.owner == *owner && settling.promise.is_none();
+            let settling = state.settling.iter_mut().find(free)?;
+            let (promise, soon) = oneshot::channel();
+            settling.promise = Some(promise);
+            (soon, if has_spare { limits::SETTLE_COURTESY } else { limits::SETTLE_COURTESY_COLD })
+        };
+        timeout(courtesy, soon).await.ok()?.ok()
+    }
+
+    fn begin_settling(&self, owner: &Owner) -> Uuid {
+        let id = Uuid::new_v4();
+        self.state().settling.push(Settling { id, owner: owner.clone(), promise: None });
+        id
+    }
+
+    fn end_settling(&self, id: Uuid) -> Option<oneshot::Sender<Stage>> {
+        let mut state = self.state();
+        let at = state.settling.iter().position(|settling| settling.id == id)?;
+        state.settling.swap_remove(at).promise
     }
 
     fn waiting_one(&self, owner: &Owner) -> Option<Stage> {
@@ -180,12 +229,12 @@ impl Pool {
         started.await.unwrap_or_else(|_| Err(StageError::lost()))
     }
 
-    fn shelve(&self, stage: Stage, owner: Owner) -> Option<Stage> {
+    fn shelve(&self, used: Stage, owner: Owner) -> Option<Stage> {
         let mut state = self.state();
         if state.draining {
-            return Some(stage);
+            return Some(used);
         }
-        state.shelf.keep(stage, owner, Instant::now(), self.plan.kept)
+        state.shelf.keep(used, owner, Instant::now(), self.plan.kept)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

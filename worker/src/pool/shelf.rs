@@ -55,6 +55,11 @@ impl<T> Shelf<T> {
         self.spares.pop_front().map(|(item, _)| (item, From::Spare))
     }
 
+    /// Whether one waits that has served this key.
+    pub(super) fn has_kept(&self, owner: &Owner) -> bool {
+        self.kept.iter().any(|kept| kept.owner == *owner)
+    }
+
     pub(super) fn add_spare(&mut self, item: T, now: Instant) {
         self.spares.push_back((item, now));
     }

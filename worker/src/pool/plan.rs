@@ -68,8 +68,8 @@ mod tests {
         kept: 2,
         isolation: Isolation::Key,
         process_jobs: 3,
-        process_age: Duration::from_secs(60),
-        spare_age: Duration::from_secs(60),
+        process_age: Duration::from_mins(1),
+        spare_age: Duration::from_mins(1),
     };
 
     fn served(jobs: u32, output_bytes: usize) -> Served {

@@ -12,7 +12,8 @@ use crate::store::{Ring, RingRole};
 /// Longer than any machine takes to pass a ring on.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-async fn expect(rings: &mut Receiver<Ring>, expected: Ring) {
+/// Waits for the next ring, which must be this one.
+pub(super) async fn expect(rings: &mut Receiver<Ring>, expected: Ring) {
     let ring = timeout(PATIENCE, rings.recv()).await.expect("a ring in time");
     assert_eq!(ring, Some(expected));
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{File, any_id, report};
 use crate::schema::{FailureKind, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Sampling, WorkerId};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Store, StoreError};
+use crate::store::{Enqueued, Store, StoreError};
 
 async fn enqueue(store: &SqliteStore) -> JobId {
     let job = NewJob {
@@ -22,7 +22,7 @@ async fn enqueue(store: &SqliteStore) -> JobId {
         deadline_at_ms: i64::MAX,
         max_attempts: 1,
     };
-    assert!(store.enqueue(&job, 10).await.expect("a store"));
+    assert_eq!(store.enqueue(&job, 10).await.expect("a store"), Enqueued::Added);
     job.id
 }
 

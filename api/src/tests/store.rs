@@ -39,6 +39,8 @@ pub(super) struct State {
     /// Whether rings get lost.
     pub(super) deaf: bool,
     pub(super) enqueueing: usize,
+    /// What becomes of every job that is to be added, if not the usual.
+    pub(super) refusal: Option<Enqueued>,
     rings: Vec<mpsc::Sender<Ring>>,
 }
 
@@ -142,6 +144,9 @@ impl Store for FakeStore {
         self.changed();
         self.enqueue_gate.subscribe().wait_for(|open| *open).await.expect("the gate stands");
         let mut state = self.lock();
+        if let Some(refusal) = state.refusal {
+            return Ok(refusal);
+        }
         let queued = state.jobs.values().filter(|(job, _)| job.state == JobState::Queued).count();
         if queued as u64 >= max_queued {
             return Ok(Enqueued::QueueFull);

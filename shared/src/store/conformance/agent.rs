@@ -1,9 +1,14 @@
 //! Jobs of agents: which may be asked for, and which may run.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio::sync::Barrier;
 
 use super::bell::expect;
-use super::bench::{Bench, Hand, NOW, Tamper, completed, enqueue, enqueue_this, job, new_job, say};
+use super::bench::{
+    Bench, Hand, NOW, Tamper, completed, enqueue, enqueue_this, give_back, job, new_job, say,
+};
 use super::desk::{Desk, agent_job};
 use crate::schema::{JobState, NewJob, Owner, Project, Session, limits};
 use crate::store::{Enqueued, Ring, RingRole};
@@ -65,9 +70,12 @@ pub(in crate::store) async fn one_job_of_a_project_runs_at_a_time(bench: &dyn Be
         desks.push(desk);
     }
     let mut claimers = tokio::task::JoinSet::new();
+    let start = Arc::new(Barrier::new(4));
     for number in 0..4 {
         let hand = Hand::hire(bench, &format!("w{number}")).await;
+        let start = Arc::clone(&start);
         claimers.spawn(async move {
+            start.wait().await;
             let mut claimed = Vec::new();
             while let Some(claim) = hand.claim(NOW).await {
                 claimed.push(claim.spec.agent.as_ref().expect("an agent's").project);
@@ -101,8 +109,8 @@ pub(in crate::store) async fn a_held_back_job_stops_nobody_behind_it(bench: &dyn
 pub(in crate::store) async fn a_doubled_task_lets_nobody_into_a_busy_project(bench: &dyn Bench) {
     let hand = Hand::hire(bench, "w").await;
     let desk = Desk::open(&hand.store).await;
-    let (first, second) =
-        (enqueue_this(&hand.store, desk.job()).await, enqueue_this(&hand.store, desk.job()).await);
+    let first = enqueue_this(&hand.store, desk.job()).await;
+    let second = enqueue_this(&hand.store, desk.job()).await;
     let running = hand.take(NOW).await;
     assert_eq!(running.lease.job, first);
     bench.tamper(Tamper::AddTask(second)).await;
@@ -115,13 +123,19 @@ pub(in crate::store) async fn a_doubled_task_lets_nobody_into_a_busy_project(ben
 pub(in crate::store) async fn the_end_of_a_job_rings_for_the_next_of_its_project(bench: &dyn Bench) {
     let hand = Hand::hire(bench, "w").await;
     let desk = Desk::open(&hand.store).await;
-    let (_first, second) =
-        (enqueue_this(&hand.store, desk.job()).await, enqueue_this(&hand.store, desk.job()).await);
-    let running = hand.take(NOW).await;
+    let mut jobs = Vec::new();
+    for _ in 0..3 {
+        jobs.push(enqueue_this(&hand.store, NewJob { max_attempts: 1, ..desk.job() }).await);
+    }
+    let first = hand.take(NOW).await;
     let mut rings = hand.store.listen(RingRole::Worker, "w").await.expect("a listener");
-    hand.append(say(&running, 1, &[completed()])).await;
+    hand.append(say(&first, 1, &[completed()])).await;
     expect(&mut rings, Ring::Task).await;
-    assert_eq!(hand.take(NOW).await.lease.job, second);
+    let second = hand.take(NOW).await;
+    hand.append(give_back(&second, 0)).await;
+    expect(&mut rings, Ring::Task).await;
+    let third = hand.take(NOW).await;
+    assert_eq!([first, second, third].map(|claim| claim.lease.job), *jobs);
 }
 
 pub(in crate::store) async fn sessions_are_pruned_after_their_jobs_and_projects_never(bench: &dyn Bench) {

@@ -1,7 +1,13 @@
 //! Which worker holds a project.
 
-use super::bell::expect;
-use super::bench::{Bench, Hand, NOW, completed, enqueue_this, job, say, text};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Barrier;
+
+use super::bell::{expect, next};
+use super::bench::{Bench, Hand, NOW, completed, enqueue_this, give_back, job, say, text};
 use super::desk::Desk;
 use crate::schema::{JobState, ProjectId};
 use crate::store::{Appended, Ring, RingRole};
@@ -75,7 +81,7 @@ pub(in crate::store) async fn a_project_is_wanted_while_a_job_is_due_and_none_ru
     let claim = holder.take(NOW).await;
     enqueue_this(&holder.store, desk.job()).await;
     assert!(wanted(&holder, NOW).await.is_empty(), "one runs");
-    holder.append(super::bench::give_back(&claim, 1_000)).await;
+    holder.append(give_back(&claim, 1_000)).await;
     let waiting = holder.take(NOW).await;
     holder.append(say(&waiting, 1, &[completed()])).await;
     assert!(wanted(&holder, NOW + 999).await.is_empty(), "it is not due yet");
@@ -135,4 +141,71 @@ pub(in crate::store) async fn who_retires_holds_nothing(bench: &dyn Bench) {
     holder.store.retire(&holder.id).await.expect("a store");
     expect(&mut rings, Ring::Task).await;
     assert_eq!(other.take(NOW).await.lease.job, id);
+}
+
+/// What the workers of a project that changes hands know of each other.
+struct Turns {
+    start: Barrier,
+    busy: AtomicBool,
+    left: AtomicUsize,
+    ran: Mutex<Vec<(String, bool)>>,
+}
+
+impl Turns {
+    /// Claims, runs and ends jobs until none is left, woken by rings alone. Lets go after every second job
+    /// of its own.
+    async fn take_part(&self, hand: &Hand, desk: &Desk) {
+        let mut rings = hand.store.listen(RingRole::Worker, &hand.id.0).await.expect("a listener");
+        self.start.wait().await;
+        let mut ran = 0;
+        while self.left.load(Ordering::SeqCst) > 0 {
+            let Some(claim) = hand.claim(NOW).await else {
+                assert_eq!(next(&mut rings).await, Ring::Task);
+                continue;
+            };
+            assert!(!self.busy.swap(true, Ordering::SeqCst), "two jobs of the project run");
+            self.ran.lock().expect("a log").push((hand.id.0.clone(), claim.unbroken));
+            tokio::task::yield_now().await;
+            self.busy.store(false, Ordering::SeqCst);
+            self.left.fetch_sub(1, Ordering::SeqCst);
+            assert_eq!(hand.append(say(&claim, 1, &[completed()])).await, Appended::Stored);
+            ran += 1;
+            if ran % 2 == 0 {
+                assert!(release(hand, desk).await);
+            }
+        }
+        assert!(release(hand, desk).await);
+    }
+}
+
+pub(in crate::store) async fn a_project_changes_hands_without_two_at_work_in_it(bench: &dyn Bench) {
+    let store = bench.handle().await;
+    let desk = Arc::new(Desk::open(&store).await);
+    let jobs = 12;
+    for _ in 0..jobs {
+        enqueue_this(&store, desk.job()).await;
+    }
+    let turns = Arc::new(Turns {
+        start: Barrier::new(3),
+        busy: AtomicBool::new(false),
+        left: AtomicUsize::new(jobs),
+        ran: Mutex::default(),
+    });
+    let mut workers = tokio::task::JoinSet::new();
+    for name in ["one", "two", "three"] {
+        let hand = Hand::hire(bench, name).await;
+        let (turns, desk) = (Arc::clone(&turns), Arc::clone(&desk));
+        workers.spawn(async move { turns.take_part(&hand, &desk).await });
+    }
+    workers.join_all().await;
+    let ran = turns.ran.lock().expect("a log").clone();
+    assert_eq!(ran.len(), jobs);
+    let mut runs: HashSet<&str> = HashSet::new();
+    for (at, (worker, unbroken)) in ran.iter().enumerate() {
+        // Who has run one job holds on for the next; who has run two lets go.
+        assert_eq!(*unbroken, !runs.insert(worker), "{at} of {ran:?}");
+        if *unbroken {
+            runs.remove(worker.as_str());
+        }
+    }
 }

@@ -69,6 +69,7 @@ macro_rules! conformance {
                 a_job_and_its_project_are_taken_from_the_dead_together
                 who_beats_again_keeps_its_projects
                 who_retires_holds_nothing
+                a_project_changes_hands_without_two_at_work_in_it
             }
             life {
                 a_job_is_told_from_beginning_to_end

@@ -15,7 +15,8 @@ use tokio::time::{Instant, sleep};
 use crate::schema::limits;
 use crate::store::OpenError;
 
-static OURS: Migrator = sqlx::migrate!("../migrations/sqlite");
+/// Our own, in `migrations/sqlite`.
+pub(super) static OURS: Migrator = sqlx::migrate!("../migrations/sqlite");
 
 /// Pause before the lock is tried again.
 const LOCK_RETRY: Duration = Duration::from_millis(20);

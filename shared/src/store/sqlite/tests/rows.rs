@@ -76,3 +76,29 @@ async fn an_unknown_state_cannot_be_stored() {
         .await;
     assert!(matches!(refused.map_err(StoreError::from), Err(StoreError::Corrupt(_))));
 }
+
+#[tokio::test]
+async fn two_running_jobs_of_a_project_cannot_be_stored() {
+    let file = File::new();
+    let store = file.open().await;
+    let (first, second) = (enqueue(&store).await, enqueue(&store).await);
+    let run = async |id: JobId| {
+        sqlx::query("UPDATE job SET state = 'running', lease = 'l', project = ?2, session = ?3 WHERE id = ?1")
+            .bind(id.to_string())
+            .bind(format!("project_{}", "1".repeat(32)))
+            .bind(format!("session_{}", "1".repeat(32)))
+            .execute(&store.writer)
+            .await
+            .map_err(StoreError::from)
+    };
+    let unknown = run(first).await;
+    assert!(matches!(unknown, Err(StoreError::Corrupt(_))), "there is no such project: {unknown:?}");
+    for sql in [
+        "INSERT INTO project VALUES ('project_' || ?1, 'o', 'n', '[]', NULL, 0)",
+        "INSERT INTO session VALUES ('session_' || ?1, 'o', 'project_' || ?1, 0, 1, 0, 0)",
+    ] {
+        sqlx::query(sql).bind("1".repeat(32)).execute(&store.writer).await.expect("a row");
+    }
+    run(first).await.expect("one runs");
+    assert!(matches!(run(second).await, Err(StoreError::Corrupt(_))));
+}

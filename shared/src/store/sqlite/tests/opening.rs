@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{File, report};
 use crate::schema::{JobId, JobState, LeaseToken, Usage, WorkerId};
-use crate::store::sqlite::migrate::OURS;
+use crate::store::sqlite::migrate::{OURS, run_theirs};
 use crate::store::{OpenError, Store, open, queue};
 
 #[test]
@@ -63,9 +63,7 @@ async fn of_version_3(file: &File) -> SqlitePool {
     let path = file.0.path().join("drover.db");
     let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
     let pool = SqlitePool::connect_with(options).await.expect("a database");
-    let mut theirs = apalis_sqlite::SqliteStorage::migrations();
-    theirs.dangerous_set_table_name("_apalis_migrations");
-    theirs.run(&pool).await.expect("their tables");
+    run_theirs(&pool).await.expect("their tables");
     OURS.run_to(3, &pool).await.expect("our tables");
     for (digit, state, lease, finished) in [
         ("1", "completed", None, Some(5)),

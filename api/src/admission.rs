@@ -45,6 +45,13 @@ pub(crate) fn queue_full(max_queued: u64) -> Rejection {
     Rejection::new(429, "queue_full", message).retry_after_ms(try_again_ms())
 }
 
+/// 429: enough jobs wait for their project already, in which one runs at a time.
+pub(crate) fn project_full() -> Rejection {
+    let limit = limits::PROJECT_QUEUED;
+    let message = format!("{limit} jobs wait for this project already, which is the limit. Try again later.");
+    Rejection::new(429, "project_full", message).retry_after_ms(try_again_ms())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

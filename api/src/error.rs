@@ -36,6 +36,11 @@ impl Problem {
         Self(Rejection::new(404, "job_not_found", format!("No job with id '{id}' was found.")))
     }
 
+    /// 404: no such session, not in that project, or not this owner's.
+    pub(crate) fn no_such_session() -> Self {
+        Self(Rejection::new(404, "session_not_found", "No such session was found in this project."))
+    }
+
     /// Any error status that some layer below gave without saying more.
     pub(crate) fn bare(status: StatusCode) -> Self {
         let reason = status.canonical_reason().unwrap_or("Error");

@@ -12,6 +12,7 @@ use axum::http::header::{HeaderName, HeaderValue};
 use axum::response::Response;
 use drover_shared::dialect::{self, Answer, Dialect};
 use drover_shared::schema::{JobId, JobSpec, NewJob, Owner, limits};
+use drover_shared::store::Enqueued;
 use uuid::Uuid;
 
 use crate::admission;
@@ -95,14 +96,17 @@ async fn enqueue(
     let store = Arc::clone(&app.store);
     let adding = tokio::spawn(async move {
         let added = store.enqueue(&job, max_queued).await;
-        if !matches!(added, Ok(true)) {
+        if !matches!(added, Ok(Enqueued::Added)) {
             reader.disown();
         }
         (added, reader)
     });
     let (added, reader) = adding.await.map_err(|_panicked| Problem::internal())?;
-    if !added? {
-        return Err(admission::queue_full(max_queued).into());
+    match added? {
+        Enqueued::Added => {}
+        Enqueued::QueueFull => return Err(admission::queue_full(max_queued).into()),
+        Enqueued::ProjectFull => return Err(admission::project_full().into()),
+        Enqueued::NoSuchSession => return Err(Problem::no_such_session()),
     }
     ticket.concerns(id);
     Ok((id, reader))

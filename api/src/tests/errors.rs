@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use drover_shared::schema::Fleet;
+use drover_shared::store::Enqueued;
 
 use super::client::Call;
 use super::{Api, WHOLE};
@@ -104,6 +105,20 @@ async fn a_full_queue_says_when_to_come_back() {
     let api = Api::with(|settings| settings.max_queued = 0).await;
     let headers = &["retry-after: 2", "retry-after-ms: 2000", "x-should-retry: true"];
     check(api.address, Call::chat(WHOLE), Expected(429, "queue_full", "0 jobs wait", headers)).await;
+    api.app.tail.settle().await;
+    assert_eq!(api.store.lock().cancel_calls, 0, "there is nothing to call off");
+}
+
+#[tokio::test]
+async fn a_job_that_its_session_cannot_take_is_refused() {
+    let api = Api::start().await;
+    for (refusal, expected) in [
+        (Enqueued::NoSuchSession, Expected(404, "session_not_found", "No such session", &[])),
+        (Enqueued::ProjectFull, Expected(429, "project_full", "16 jobs wait", &["retry-after: 2"])),
+    ] {
+        api.store.lock().refusal = Some(refusal);
+        check(api.address, Call::chat(WHOLE), expected).await;
+    }
     api.app.tail.settle().await;
     assert_eq!(api.store.lock().cancel_calls, 0, "there is nothing to call off");
 }

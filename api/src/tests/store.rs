@@ -6,10 +6,12 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use drover_shared::schema::{
-    CancelReason, Event, Fleet, Job, JobId, JobState, LeaseToken, NewJob, Seq, SeqEvent, StopReason, Usage,
-    WorkerId, WorkerReport,
+    CancelReason, Event, Fleet, Job, JobId, JobState, LeaseToken, NewJob, Project, ProjectId, Seq, SeqEvent,
+    Session, SessionId, StopReason, Usage, WorkerId, WorkerReport,
 };
-use drover_shared::store::{Append, Appended, Claim, Held, Millis, Ring, RingRole, Store, StoreError};
+use drover_shared::store::{
+    Append, Appended, Claim, Enqueued, Held, Lease, Millis, Ring, RingRole, Store, StoreError,
+};
 use tokio::sync::{mpsc, watch};
 
 use super::within;
@@ -37,6 +39,8 @@ pub(super) struct State {
     /// Whether rings get lost.
     pub(super) deaf: bool,
     pub(super) enqueueing: usize,
+    /// What becomes of every job that is to be added, if not the usual.
+    pub(super) refusal: Option<Enqueued>,
     rings: Vec<mpsc::Sender<Ring>>,
 }
 
@@ -134,15 +138,18 @@ pub(super) fn completed() -> Event {
 
 #[async_trait]
 impl Store for FakeStore {
-    async fn enqueue(&self, job: &NewJob, max_queued: u64) -> Result<bool, StoreError> {
+    async fn enqueue(&self, job: &NewJob, max_queued: u64) -> Result<Enqueued, StoreError> {
         self.check()?;
         self.lock().enqueueing += 1;
         self.changed();
         self.enqueue_gate.subscribe().wait_for(|open| *open).await.expect("the gate stands");
         let mut state = self.lock();
+        if let Some(refusal) = state.refusal {
+            return Ok(refusal);
+        }
         let queued = state.jobs.values().filter(|(job, _)| job.state == JobState::Queued).count();
         if queued as u64 >= max_queued {
-            return Ok(false);
+            return Ok(Enqueued::QueueFull);
         }
         let row = Job {
             id: job.id,
@@ -161,7 +168,7 @@ impl Store for FakeStore {
         state.jobs.insert(job.id, (row, Vec::new()));
         drop(state);
         self.changed();
-        Ok(true)
+        Ok(Enqueued::Added)
     }
 
     async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
@@ -237,6 +244,44 @@ impl Store for FakeStore {
         self.lock().prunes.push(before);
         self.changed();
         Ok(0)
+    }
+
+    async fn create_project(&self, _: &Project) -> Result<bool, StoreError> {
+        unreachable!("an api asks for chats only")
+    }
+
+    async fn project(&self, _: ProjectId) -> Result<Option<Project>, StoreError> {
+        unreachable!("an api asks for chats only")
+    }
+
+    async fn create_session(&self, _: &Session) -> Result<bool, StoreError> {
+        unreachable!("an api asks for chats only")
+    }
+
+    async fn session(&self, _: SessionId) -> Result<Option<Session>, StoreError> {
+        unreachable!("an api asks for chats only")
+    }
+
+    async fn transcript(&self, _: SessionId) -> Result<Option<Vec<String>>, StoreError> {
+        unreachable!("an api asks for chats only")
+    }
+
+    async fn remember(
+        &self,
+        _: &Lease,
+        _: SessionId,
+        _: &[String],
+        _: Millis,
+    ) -> Result<Appended, StoreError> {
+        unreachable!("an api asks for chats only")
+    }
+
+    async fn release(&self, _: &WorkerId, _: ProjectId) -> Result<bool, StoreError> {
+        unreachable!("an api asks for chats only")
+    }
+
+    async fn wanted(&self, _: &WorkerId, _: Millis) -> Result<Vec<ProjectId>, StoreError> {
+        unreachable!("an api asks for chats only")
     }
 
     async fn listen(&self, role: RingRole, _: &str) -> Result<mpsc::Receiver<Ring>, StoreError> {

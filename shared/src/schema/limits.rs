@@ -111,6 +111,13 @@ pub const WAL_BYTES: u32 = 32 << 20;
 pub const CHUNKS_PER_INSERT: usize = 2_000;
 /// Tasks with nothing to do that one claim puts away, so that it holds the write lock for a bounded time.
 pub const CLAIM_PASSES: u32 = 100;
+/// Most jobs that wait for one project. Until its running job ends, whoever looks for work passes them all over.
+pub const PROJECT_QUEUED: u32 = 16;
+/// Largest entry of a session's transcript, in bytes: it comes as a line of the CLI.
+pub const TRANSCRIPT_ENTRY_BYTES: usize = CLI_LINE_BYTES;
+/// Most that a session's transcript may hold, in bytes: the largest context window is about 4 MB of text, and the
+/// CLI compacts what outgrows it. Past it the session cannot be resumed in another process.
+pub const TRANSCRIPT_BYTES: usize = 64 << 20;
 /// Jobs of each kind that one rescue takes up.
 pub const RESCUE_BATCH: u32 = 500;
 /// Pause between a worker's heartbeats.

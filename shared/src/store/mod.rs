@@ -20,8 +20,8 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use crate::schema::{
-    CancelReason, Event, Fleet, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Seq, SeqEvent,
-    WorkerId, WorkerReport,
+    CancelReason, Event, Fleet, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Project, ProjectId,
+    Seq, SeqEvent, Session, SessionId, WorkerId, WorkerReport,
 };
 
 pub use self::sqlite::SqliteStore;
@@ -65,9 +65,9 @@ pub fn millis(duration: Duration) -> Millis {
 /// then changed nothing.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Adds a job and its task in one transaction and rings the workers. `false` when `max_queued` jobs
-    /// wait already: nothing was added.
-    async fn enqueue(&self, job: &NewJob, max_queued: u64) -> Result<bool, StoreError>;
+    /// Adds a job and its task in one transaction and rings the workers. Nothing is added when `max_queued`
+    /// jobs wait already, nor an agent's job whose session is not its owner's or not in its project.
+    async fn enqueue(&self, job: &NewJob, max_queued: u64) -> Result<Enqueued, StoreError>;
 
     /// A job's row.
     async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError>;
@@ -87,7 +87,9 @@ pub trait Store: Send + Sync {
 
     /// Claims the next task and its job for `worker` under the lease `token`. Tasks with nothing to do
     /// (job gone, ended, or running) are acknowledged and passed over, and so are jobs past their
-    /// deadline, which expire. The worker must have beaten before.
+    /// deadline, which expire. A job whose project or session has a running job, or whose project another
+    /// worker holds, is left where it is for later. With an agent's job the worker becomes the holder of
+    /// its project. The worker must have beaten before.
     async fn claim(
         &self,
         worker: &WorkerId,
@@ -106,7 +108,7 @@ pub trait Store: Send + Sync {
     /// Registers the worker or renews its heartbeat.
     async fn beat(&self, report: &WorkerReport, now: Millis) -> Result<(), StoreError>;
 
-    /// Takes a worker that has nothing left to do out of the fleet.
+    /// Takes a worker that has nothing left to do out of the fleet; it holds no project any more.
     async fn retire(&self, worker: &WorkerId) -> Result<(), StoreError>;
 
     /// Takes up the jobs of dead workers: those that had not spoken go back into the queue while attempts
@@ -119,9 +121,44 @@ pub trait Store: Send + Sync {
     /// Queue depth and the fleet; alive are workers whose last beat is at `alive_since` or later.
     async fn fleet(&self, alive_since: Millis, now: Millis) -> Result<Fleet, StoreError>;
 
-    /// Deletes at most `limit` jobs that ended before `before`, with events and task, job by job. Returns
-    /// how many went.
+    /// Deletes at most `limit` jobs that ended before `before`, with events and task, job by job, and as many
+    /// sessions that have no jobs left and were not written to since. Returns how many jobs went.
     async fn prune(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
+
+    /// Adds a project. `false`: there is one with this id, which is left as it is.
+    async fn create_project(&self, project: &Project) -> Result<bool, StoreError>;
+
+    /// A project.
+    async fn project(&self, id: ProjectId) -> Result<Option<Project>, StoreError>;
+
+    /// Adds a session in a project, which must exist. `false`: there is one with this id, which is left as
+    /// it is.
+    async fn create_session(&self, session: &Session) -> Result<bool, StoreError>;
+
+    /// A session.
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+
+    /// What the CLI keeps of a session, in order; empty before its first turn. `None`: there is no such
+    /// session, or its transcript has outgrown its limit and the session cannot be resumed from here.
+    async fn transcript(&self, session: SessionId) -> Result<Option<Vec<String>>, StoreError>;
+
+    /// Appends to the transcript of the session that the lease's job continues, before that job's end. What
+    /// an attempt has added goes again if its job goes back into the queue.
+    async fn remember(
+        &self,
+        lease: &Lease,
+        session: SessionId,
+        entries: &[String],
+        now: Millis,
+    ) -> Result<Appended, StoreError>;
+
+    /// The worker gives a project up: its workspace is in no slot any more, and any worker may claim the
+    /// project's next job. `false`: a job of it runs there, and the worker holds it as before.
+    async fn release(&self, worker: &WorkerId, project: ProjectId) -> Result<bool, StoreError>;
+
+    /// The projects that the worker holds idle while jobs wait for them: it claims one of the jobs, or gives
+    /// the project up for others to claim them.
+    async fn wanted(&self, worker: &WorkerId, now: Millis) -> Result<Vec<ProjectId>, StoreError>;
 
     /// Rings meant for this process. `name` is unique among living processes. Bounded: rings that nobody
     /// takes in time are dropped, which the sweep makes good.
@@ -166,6 +203,9 @@ pub struct Claim {
     pub last_seq: Seq,
     /// When it was asked for.
     pub created_at_ms: Millis,
+    /// Whether the worker held the job's project already, since its own last job there. If not, others may
+    /// have worked there meanwhile: a process that it kept for the session is out of date.
+    pub unbroken: bool,
 }
 
 /// The right to write a job's events.
@@ -207,13 +247,29 @@ pub struct Append {
     pub requeue_after_ms: Option<u64>,
 }
 
-/// What became of an [`Append`].
+/// What became of a job that was to be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enqueued {
+    /// It waits for a worker.
+    Added,
+    /// As many jobs wait as may.
+    QueueFull,
+    /// As many jobs wait for its project as may.
+    ProjectFull,
+    /// Its session does not exist, is not in its project, or is not its owner's.
+    NoSuchSession,
+}
+
+/// What became of something written under a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appended {
     /// It is stored.
     Stored,
     /// The lease was lost; nothing was written.
     Fenced,
+    /// The session's transcript would have outgrown its limit, now or before, and is gone: the session can
+    /// go on only in the process that knows it. Only [`Store::remember`] says so.
+    Full,
 }
 
 /// The store could not do it.

@@ -54,18 +54,41 @@ pub(super) async fn push(
     }
 }
 
-/// Walks `idx_jobs_pending` in its own order, up to the first task that is due.
-pub(super) const DUE: &str =
+/// SQL: whether the job `j` has to wait for its project or session, as far as the given worker goes. A chat job
+/// has neither, and is told by one column of a row that is read anyway.
+macro_rules! held_back {
+    ($worker:literal) => {
+        concat!(
+            "(j.project IS NOT NULL AND (
+                EXISTS (SELECT 1 FROM job AS r WHERE r.project = j.project AND r.state = 'running')
+                OR EXISTS (SELECT 1 FROM job AS r WHERE r.session = j.session AND r.state = 'running')
+                OR EXISTS (SELECT 1 FROM project AS p WHERE p.id = j.project AND p.holder <> ",
+            $worker,
+            ")))"
+        )
+    };
+}
+pub(super) use held_back;
+
+/// Walks `idx_jobs_pending` in its own order, up to the first task that is due. On the way lie at most the
+/// jobs that wait for projects in other hands: few, since a worker holds few and few may wait for each.
+pub(super) const DUE: &str = concat!(
     "SELECT t.id, t.job FROM Jobs AS t LEFT JOIN job AS j ON j.id = t.idempotency_key
      WHERE t.job_type = 'chat' AND t.status = 'Pending' AND t.lock_by IS NULL AND t.run_at <= ?1
-       AND coalesce(j.not_before_ms, 0) <= ?2
-     ORDER BY t.priority DESC, t.run_at, t.id LIMIT 1";
+       AND coalesce(j.not_before_ms, 0) <= ?2 AND NOT ",
+    held_back!("?3"),
+    " ORDER BY t.priority DESC, t.run_at, t.id LIMIT 1"
+);
 
-/// The task that is to be claimed next. A job's exact `not_before_ms` holds its task back; a task without
-/// a job is not held back, so that it is found and put away.
-pub(super) async fn due(conn: &mut SqliteConnection, now: Millis) -> Result<Option<DueTask>, StoreError> {
+/// The task that the worker is to claim next. A job's exact `not_before_ms` holds its task back, and so does
+/// its project; a task without a job is not held back, so that it is found and put away.
+pub(super) async fn due(
+    conn: &mut SqliteConnection,
+    worker: &WorkerId,
+    now: Millis,
+) -> Result<Option<DueTask>, StoreError> {
     let row: Option<(String, Vec<u8>)> =
-        sqlx::query_as(DUE).bind(seconds(now)).bind(now).fetch_optional(conn).await?;
+        sqlx::query_as(DUE).bind(seconds(now)).bind(now).bind(&worker.0).fetch_optional(conn).await?;
     Ok(row.map(|(id, payload)| DueTask { id, job: serde_json::from_slice(&payload).ok() }))
 }
 

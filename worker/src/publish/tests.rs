@@ -4,9 +4,10 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use drover_shared::schema::{
-    CancelReason, Fleet, Job, JobId, JobState, LeaseToken, NewJob, SeqEvent, WorkerId, WorkerReport,
+    CancelReason, Fleet, Job, JobId, JobState, LeaseToken, NewJob, Project, ProjectId, SeqEvent, Session,
+    SessionId, WorkerId, WorkerReport,
 };
-use drover_shared::store::{Claim, Held, Millis, Ring, RingRole};
+use drover_shared::store::{Claim, Enqueued, Held, Millis, Ring, RingRole};
 use uuid::Uuid;
 
 use super::*;
@@ -66,7 +67,7 @@ impl Store for Picky {
         Ok(vec![Appended::Stored; batch.len()])
     }
 
-    async fn enqueue(&self, _: &NewJob, _: u64) -> Result<bool, StoreError> {
+    async fn enqueue(&self, _: &NewJob, _: u64) -> Result<Enqueued, StoreError> {
         unreachable!("publishing only appends")
     }
 
@@ -107,6 +108,44 @@ impl Store for Picky {
     }
 
     async fn prune(&self, _: Millis, _: u32) -> Result<u64, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn create_project(&self, _: &Project) -> Result<bool, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn project(&self, _: ProjectId) -> Result<Option<Project>, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn create_session(&self, _: &Session) -> Result<bool, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn session(&self, _: SessionId) -> Result<Option<Session>, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn transcript(&self, _: SessionId) -> Result<Option<Vec<String>>, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn remember(
+        &self,
+        _: &Lease,
+        _: SessionId,
+        _: &[String],
+        _: Millis,
+    ) -> Result<Appended, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn release(&self, _: &WorkerId, _: ProjectId) -> Result<bool, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn wanted(&self, _: &WorkerId, _: Millis) -> Result<Vec<ProjectId>, StoreError> {
         unreachable!("publishing only appends")
     }
 

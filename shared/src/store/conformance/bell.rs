@@ -12,9 +12,14 @@ use crate::store::{Ring, RingRole};
 /// Longer than any machine takes to pass a ring on.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-async fn expect(rings: &mut Receiver<Ring>, expected: Ring) {
-    let ring = timeout(PATIENCE, rings.recv()).await.expect("a ring in time");
-    assert_eq!(ring, Some(expected));
+/// Waits for the next ring.
+pub(super) async fn next(rings: &mut Receiver<Ring>) -> Ring {
+    timeout(PATIENCE, rings.recv()).await.expect("a ring in time").expect("an open bell")
+}
+
+/// Waits for the next ring, which must be this one.
+pub(super) async fn expect(rings: &mut Receiver<Ring>, expected: Ring) {
+    assert_eq!(next(rings).await, expected);
 }
 
 pub(in crate::store) async fn what_is_committed_is_rung(bench: &dyn Bench) {

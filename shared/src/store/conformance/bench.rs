@@ -9,7 +9,7 @@ use crate::schema::{
     Block, Event, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Part, PoolReport, Role, Sampling,
     SeqEvent, StopReason, Turn, Usage, WorkerId, WorkerReport,
 };
-use crate::store::{Append, Appended, Claim, Millis, Store};
+use crate::store::{Append, Appended, Claim, Enqueued, Millis, Store};
 
 /// A database of its own for one case.
 #[async_trait]
@@ -141,7 +141,7 @@ pub(super) async fn enqueue(store: &Arc<dyn Store>) -> JobId {
 }
 
 pub(super) async fn enqueue_this(store: &Arc<dyn Store>, job: NewJob) -> JobId {
-    assert!(store.enqueue(&job, 1_000).await.expect("a store"));
+    assert_eq!(store.enqueue(&job, 10_000).await.expect("a store"), Enqueued::Added);
     job.id
 }
 

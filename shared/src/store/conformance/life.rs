@@ -4,13 +4,13 @@ use super::bench::{
     Bench, Hand, NOW, assert_ended, completed, enqueue, events, job, new_job, opening, say, started, text,
 };
 use crate::schema::{JobState, SeqEvent, Usage};
-use crate::store::Appended;
+use crate::store::{Appended, Enqueued};
 
 pub(in crate::store) async fn a_job_is_told_from_beginning_to_end(bench: &dyn Bench) {
     let api = bench.handle().await;
     let hand = Hand::hire(bench, "w").await;
     let asked = new_job();
-    assert!(api.enqueue(&asked, 1).await.expect("a store"));
+    assert_eq!(api.enqueue(&asked, 1).await.expect("a store"), Enqueued::Added);
     let queued = job(&api, asked.id).await;
     assert_eq!(
         (queued.state, queued.model.as_str(), queued.owner),
@@ -43,11 +43,12 @@ pub(in crate::store) async fn a_job_is_told_from_beginning_to_end(bench: &dyn Be
 pub(in crate::store) async fn a_full_queue_takes_no_more(bench: &dyn Bench) {
     let api = bench.handle().await;
     let (first, second) = (new_job(), new_job());
-    assert!(api.enqueue(&first, 1).await.expect("a store"));
-    assert!(!api.enqueue(&second, 1).await.expect("a store"));
+    assert_eq!(api.enqueue(&first, 1).await.expect("a store"), Enqueued::Added);
+    assert_eq!(api.enqueue(&second, 1).await.expect("a store"), Enqueued::QueueFull);
     assert!(api.job(second.id).await.expect("a store").is_none());
     Hand::hire(bench, "w").await.take(NOW).await;
-    assert!(api.enqueue(&second, 1).await.expect("a store"), "running jobs do not wait");
+    let outcome = api.enqueue(&second, 1).await.expect("a store");
+    assert_eq!(outcome, Enqueued::Added, "running jobs do not wait");
 }
 
 pub(in crate::store) async fn events_are_read_from_any_number(bench: &dyn Bench) {

@@ -1,15 +1,19 @@
 //! What every store must do, as tests over `dyn Store`. A store passes by giving a [`Bench`] and naming it
 //! in [`conformance!`].
 
+pub(super) mod agent;
 pub(super) mod append;
 pub(super) mod bell;
 mod bench;
 pub(super) mod cancel;
 pub(super) mod claim;
+mod desk;
 pub(super) mod fleet;
+pub(super) mod hold;
 pub(super) mod life;
 pub(super) mod rescue;
 pub(super) mod stray;
+pub(super) mod transcript;
 
 pub(super) use self::bench::{Bench, Tamper};
 
@@ -26,6 +30,16 @@ macro_rules! conformance {
     };
     ($bench:ident) => {
         crate::store::conformance::conformance! { $bench:
+            agent {
+                projects_and_sessions_are_kept_as_they_were_made
+                a_job_needs_a_session_of_its_owner_in_its_project
+                only_so_many_jobs_wait_for_a_project
+                one_job_of_a_project_runs_at_a_time
+                a_held_back_job_stops_nobody_behind_it
+                a_doubled_task_lets_nobody_into_a_busy_project
+                the_end_of_a_job_rings_for_the_next_of_its_project
+                sessions_are_pruned_after_their_jobs_and_projects_never
+            }
             append {
                 a_lost_lease_writes_nothing_and_harms_nobody
                 two_attempts_of_one_process_are_told_apart
@@ -46,6 +60,17 @@ macro_rules! conformance {
                 a_poisoned_job_stops
             }
             fleet { the_living_are_told_from_the_dead the_last_models_are_remembered }
+            hold {
+                who_ran_a_job_of_a_project_holds_it
+                a_project_that_is_given_up_is_claimed_within_a_ring
+                a_project_in_use_is_not_given_up
+                a_project_is_wanted_while_a_job_is_due_and_none_runs
+                the_projects_of_a_dead_worker_are_free_after_the_rescue
+                a_job_and_its_project_are_taken_from_the_dead_together
+                who_beats_again_keeps_its_projects
+                who_retires_holds_nothing
+                a_project_changes_hands_without_two_at_work_in_it
+            }
             life {
                 a_job_is_told_from_beginning_to_end
                 a_full_queue_takes_no_more
@@ -67,6 +92,12 @@ macro_rules! conformance {
                 tasks_without_a_job_are_put_away
                 doubled_tasks_run_once
                 lost_tasks_are_made_again
+            }
+            transcript {
+                a_transcript_is_told_in_order_across_workers
+                only_the_holder_of_the_lease_is_remembered
+                a_transcript_that_outgrows_its_limit_is_gone_for_good
+                what_an_attempt_added_goes_when_its_job_is_run_again
             }
         }
     };

@@ -3,7 +3,7 @@
 use sqlx::SqliteConnection;
 
 use super::error::corrupt;
-use super::job;
+use super::{job, transcript};
 use crate::schema::JobId;
 use crate::store::fate::{self, Fate, Left};
 use crate::store::{Millis, StoreError, queue};
@@ -14,7 +14,16 @@ struct Row {
     attempts: u32,
     max_attempts: u32,
     task: String,
+    session: Option<String>,
     spoken: bool,
+}
+
+/// What became of a job that was given up.
+pub(super) struct Abandoned {
+    /// Whether it goes back.
+    pub(super) fate: Fate,
+    /// Whether workers may find something to claim now: the job itself, or one that waited for its project.
+    pub(super) claimable: bool,
 }
 
 /// Gives a running job up: back into the queue, not before `not_before`, or to its end. Returns which.
@@ -23,9 +32,9 @@ pub(super) async fn abandon(
     id: JobId,
     not_before: Millis,
     now: Millis,
-) -> Result<Fate, StoreError> {
+) -> Result<Abandoned, StoreError> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT cancel_reason, attempts, max_attempts, task,
+        "SELECT cancel_reason, attempts, max_attempts, task, session,
                 EXISTS (SELECT 1 FROM chunk WHERE chunk.job = job.id AND speaks = 1) AS spoken
          FROM job WHERE id = ?1",
     )
@@ -34,11 +43,17 @@ pub(super) async fn abandon(
     .await?;
     let row = row.ok_or_else(|| corrupt(id, "gone in the middle of a transaction"))?;
     let fate = fate::decide(row.left(id)?);
-    match &fate {
-        Fate::Requeue => requeue(conn, id, &row.task, not_before).await?,
-        Fate::End(event) => job::end(conn, id, event, now).await?,
-    }
-    Ok(fate)
+    let claimable = match &fate {
+        Fate::Requeue => {
+            requeue(conn, id, &row.task, not_before).await?;
+            if let Some(session) = &row.session {
+                transcript::forget_attempt(conn, session, id).await?;
+            }
+            true
+        }
+        Fate::End(event) => job::end(conn, id, event, now).await?.frees_project,
+    };
+    Ok(Abandoned { fate, claimable })
 }
 
 impl Row {

@@ -7,8 +7,7 @@ use sqlx::SqliteConnection;
 use super::chunk::{self, ChunkKey, NewChunk};
 use super::{SqliteStore, abandon, job};
 use crate::schema::{Event, JobId, limits};
-use crate::store::fate::Fate;
-use crate::store::{Append, Appended, Lease, Millis, Ring, RingRole, StoreError};
+use crate::store::{Append, Appended, Lease, Millis, StoreError};
 
 /// Stores a batch in one commit. One without endings is a single statement.
 pub(super) async fn append(
@@ -36,13 +35,13 @@ pub(super) async fn append(
     let mut tx = store.begin().await?;
     let stored = chunk::insert_fenced(&mut tx, &chunks).await?;
     let mut outcomes = Vec::with_capacity(batch.len());
-    let mut requeued = false;
+    let mut claimable = false;
     for (append, live) in batch.iter().zip(&live) {
-        let done = *live && finish(&mut tx, append, &stored, now, &mut requeued).await?;
+        let done = *live && finish(&mut tx, append, &stored, now, &mut claimable).await?;
         outcomes.push(outcome(done));
     }
     tx.commit().await?;
-    ring(store, batch, &outcomes, requeued);
+    ring(store, batch, &outcomes, claimable);
     Ok(outcomes)
 }
 
@@ -70,13 +69,14 @@ fn ending(append: &Append) -> Option<&Event> {
     append.events.last().filter(|event| event.terminal_state().is_some())
 }
 
-/// Settles the job where the entry ends it or gives it back. Whether the entry was stored.
+/// Settles the job where the entry ends it or gives it back; `claimable` is set if workers may find something
+/// to claim for it. Whether the entry was stored.
 async fn finish(
     conn: &mut SqliteConnection,
     append: &Append,
     stored: &HashSet<ChunkKey>,
     now: Millis,
-    requeued: &mut bool,
+    claimable: &mut bool,
 ) -> Result<bool, StoreError> {
     let held = if append.events.is_empty() {
         holds(conn, &append.lease).await?
@@ -87,11 +87,10 @@ async fn finish(
         return Ok(false);
     }
     if let Some(event) = ending(append) {
-        job::settle(conn, append.lease.job, event, now).await?;
+        *claimable |= job::settle(conn, append.lease.job, event, now).await?.frees_project;
     } else if let Some(delay) = append.requeue_after_ms {
         let not_before = now.saturating_add(i64::try_from(delay).unwrap_or(i64::MAX));
-        let fate = abandon::abandon(conn, append.lease.job, not_before, now).await?;
-        *requeued |= fate == Fate::Requeue;
+        *claimable |= abandon::abandon(conn, append.lease.job, not_before, now).await?.claimable;
     }
     Ok(true)
 }
@@ -113,11 +112,11 @@ fn outcome(stored: bool) -> Appended {
 }
 
 /// Rings the readers of every job that was written to, and the workers if one can be claimed again.
-fn ring(store: &SqliteStore, batch: &[Append], outcomes: &[Appended], requeued: bool) {
+fn ring(store: &SqliteStore, batch: &[Append], outcomes: &[Appended], claimable: bool) {
     let stored = batch.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Appended::Stored);
     let jobs: HashSet<JobId> = stored.map(|(append, _)| append.lease.job).collect();
     store.ring_events(jobs);
-    if requeued {
-        store.bell.ring(RingRole::Worker, [Ring::Task]);
+    if claimable {
+        store.ring_task();
     }
 }

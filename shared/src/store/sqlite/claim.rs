@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlx::SqliteConnection;
 
 use super::error::corrupt;
-use super::{SqliteStore, job, worker};
+use super::{SqliteStore, hold, job, worker};
 use crate::schema::{
     Event, Failure, FailureKind, JobId, JobSpec, JobState, LeaseToken, Owner, Usage, WorkerId, limits,
 };
@@ -19,7 +19,7 @@ pub(super) async fn claim(
     token: LeaseToken,
     now: Millis,
 ) -> Result<Option<Claim>, StoreError> {
-    let nothing_due = queue::due(&mut *store.readers.acquire().await?, now).await?.is_none();
+    let nothing_due = queue::due(&mut *store.readers.acquire().await?, worker, now).await?.is_none();
     if nothing_due {
         return Ok(None);
     }
@@ -46,9 +46,9 @@ async fn next(
     ended: &mut Vec<JobId>,
 ) -> Result<Option<Claim>, StoreError> {
     for _ in 0..limits::CLAIM_PASSES {
-        let Some(task) = queue::due(conn, by.now).await? else { return Ok(None) };
+        let Some(task) = queue::due(conn, by.worker, by.now).await? else { return Ok(None) };
         let row = match task.job {
-            Some(id) => Row::read(conn, id).await?,
+            Some(id) => Row::read(conn, id, by.worker).await?,
             None => None,
         };
         match verdict(task.job, row, by.now)? {
@@ -75,17 +75,27 @@ struct Row {
     deadline_at_ms: Millis,
     last_seq: i64,
     spec: Option<String>,
+    project: Option<String>,
+    holder: Option<String>,
+    held_back: bool,
 }
 
 impl Row {
-    async fn read(conn: &mut SqliteConnection, id: JobId) -> Result<Option<Self>, StoreError> {
-        let row = sqlx::query_as(
-            "SELECT owner, state, attempts, max_attempts, created_at_ms, deadline_at_ms,
-                    (SELECT coalesce(max(seq), 0) FROM chunk WHERE chunk.job = job.id) AS last_seq,
-                    (SELECT body FROM spec WHERE spec.job = job.id) AS spec
-             FROM job WHERE id = ?1",
-        )
+    async fn read(
+        conn: &mut SqliteConnection,
+        id: JobId,
+        worker: &WorkerId,
+    ) -> Result<Option<Self>, StoreError> {
+        let row = sqlx::query_as(concat!(
+            "SELECT owner, state, attempts, max_attempts, created_at_ms, deadline_at_ms, project,
+                    (SELECT coalesce(max(seq), 0) FROM chunk WHERE chunk.job = j.id) AS last_seq,
+                    (SELECT body FROM spec WHERE spec.job = j.id) AS spec,
+                    (SELECT holder FROM project WHERE project.id = j.project) AS holder, ",
+            queue::held_back!("?2"),
+            " AS held_back FROM job AS j WHERE j.id = ?1"
+        ))
         .bind(id.to_string())
+        .bind(&worker.0)
         .fetch_optional(conn)
         .await?;
         Ok(row)
@@ -94,7 +104,8 @@ impl Row {
 
 /// What a task is good for.
 enum Verdict {
-    /// Nothing: it stands for no job, or for one that has ended or runs.
+    /// Nothing: it stands for no job, or for one that has ended or runs, or it is not the job's own and the
+    /// job has to wait.
     PutAway(TaskEnd),
     /// Its job ends here.
     End(JobId, Event),
@@ -109,6 +120,9 @@ fn verdict(id: Option<JobId>, row: Option<Row>, now: Millis) -> Result<Verdict, 
     }
     if row.deadline_at_ms <= now {
         return Ok(Verdict::End(id, Event::Expired));
+    }
+    if row.held_back {
+        return Ok(Verdict::PutAway(TaskEnd::Done));
     }
     if row.attempts >= row.max_attempts {
         return Ok(Verdict::End(id, failed(FailureKind::AttemptsExhausted, "No attempt is left.")));
@@ -148,6 +162,10 @@ async fn start(
     .execute(&mut *conn)
     .await?;
     queue::take(conn, &task.id, by.worker, attempt, by.now).await?;
+    let unbroken = row.holder.as_deref() == Some(by.worker.0.as_str());
+    if let (Some(project), false) = (&row.project, unbroken) {
+        hold::take(conn, project, by.worker).await?;
+    }
     Ok(Claim {
         lease: Lease { job: id, attempt, worker: by.worker.clone(), token: by.token },
         owner: Owner(row.owner),
@@ -155,5 +173,6 @@ async fn start(
         max_attempts: row.max_attempts,
         last_seq: u64::try_from(row.last_seq).map_err(|error| corrupt(id, error))?,
         created_at_ms: row.created_at_ms,
+        unbroken,
     })
 }

@@ -7,9 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
-use super::{SqliteStore, job};
+use super::{SqliteStore, job, session};
 use crate::schema::{NewJob, limits};
-use crate::store::{Ring, RingRole, StoreError, queue};
+use crate::store::{Enqueued, StoreError, queue};
 
 /// The jobs that wait to be added.
 #[derive(Default)]
@@ -21,11 +21,15 @@ pub(super) struct Intake {
 struct Order {
     job: NewJob,
     max_queued: u64,
-    answer: oneshot::Sender<Result<bool, StoreError>>,
+    answer: oneshot::Sender<Result<Enqueued, StoreError>>,
 }
 
-/// Adds the job, with all that wait. `false`: the queue is full.
-pub(super) async fn enqueue(store: &SqliteStore, job: &NewJob, max_queued: u64) -> Result<bool, StoreError> {
+/// Adds the job, with all that wait.
+pub(super) async fn enqueue(
+    store: &SqliteStore,
+    job: &NewJob,
+    max_queued: u64,
+) -> Result<Enqueued, StoreError> {
     let (answer, mut answered) = oneshot::channel();
     store.intake.push(Order { job: job.clone(), max_queued, answer });
     loop {
@@ -57,8 +61,8 @@ impl Intake {
 /// Commits the orders and answers them. If the commit fails, nothing was added and everybody is told why.
 async fn serve(store: &SqliteStore, orders: Vec<Order>) {
     let outcomes = commit(store, &orders).await;
-    if outcomes.as_ref().is_ok_and(|taken| taken.contains(&true)) {
-        store.bell.ring(RingRole::Worker, [Ring::Task]);
+    if outcomes.as_ref().is_ok_and(|taken| taken.contains(&Enqueued::Added)) {
+        store.ring_task();
     }
     for (at, order) in orders.into_iter().enumerate() {
         let outcome = outcomes.as_ref().map(|taken| taken[at]).map_err(StoreError::again);
@@ -67,18 +71,22 @@ async fn serve(store: &SqliteStore, orders: Vec<Order>) {
     }
 }
 
-async fn commit(store: &SqliteStore, orders: &[Order]) -> Result<Vec<bool>, StoreError> {
+async fn commit(store: &SqliteStore, orders: &[Order]) -> Result<Vec<Enqueued>, StoreError> {
     let mut tx = store.begin().await?;
     let mut queued = queued(&mut tx, orders).await?;
     let mut taken = Vec::with_capacity(orders.len());
     for order in orders {
-        let has_room = queued < order.max_queued;
-        if has_room {
+        let outcome = if queued < order.max_queued {
+            session::admit(&mut tx, &order.job).await?
+        } else {
+            Enqueued::QueueFull
+        };
+        if outcome == Enqueued::Added {
             job::insert(&mut tx, &order.job).await?;
             queue::push(&mut tx, order.job.id, order.job.max_attempts, order.job.created_at_ms).await?;
             queued += 1;
         }
-        taken.push(has_room);
+        taken.push(outcome);
     }
     tx.commit().await?;
     Ok(taken)

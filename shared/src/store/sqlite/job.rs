@@ -17,8 +17,8 @@ use crate::store::{Held, Millis, Ring, RingRole, StoreError};
 /// Adds a queued job.
 pub(super) async fn insert(conn: &mut SqliteConnection, job: &NewJob) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO job (id, owner, state, model, max_attempts, task, created_at_ms, deadline_at_ms)
-         VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO job (id, owner, state, model, max_attempts, task, created_at_ms, deadline_at_ms, project, session)
+         VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )
     .bind(job.id.to_string())
     .bind(&job.owner.0)
@@ -27,6 +27,8 @@ pub(super) async fn insert(conn: &mut SqliteConnection, job: &NewJob) -> Result<
     .bind(queue::task_id(job.id))
     .bind(job.created_at_ms)
     .bind(job.deadline_at_ms)
+    .bind(job.spec.agent.as_ref().map(|agent| agent.project.to_string()))
+    .bind(job.spec.agent.as_ref().map(|agent| agent.session.to_string()))
     .execute(&mut *conn)
     .await?;
     sqlx::query("INSERT INTO spec (job, body) VALUES (?1, ?2)")
@@ -43,9 +45,16 @@ pub(super) async fn end(
     id: JobId,
     event: &Event,
     now: Millis,
-) -> Result<(), StoreError> {
+) -> Result<Settled, StoreError> {
     chunk::add_last(conn, id, event).await?;
     settle(conn, id, event, now).await
+}
+
+/// What follows from a job's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Settled {
+    /// Whether it worked in a project, where another job may have waited for this.
+    pub(super) frees_project: bool,
 }
 
 /// Puts a job into the state that `event`, already stored, ends it in, and its task away.
@@ -54,13 +63,13 @@ pub(super) async fn settle(
     id: JobId,
     event: &Event,
     now: Millis,
-) -> Result<(), StoreError> {
+) -> Result<Settled, StoreError> {
     let Some(outcome) = Outcome::of(event) else {
         return Err(corrupt(id, "ended by an event that ends nothing"));
     };
-    let task: Option<String> = sqlx::query_scalar(
+    let row: Option<(String, bool)> = sqlx::query_as(
         "UPDATE job SET state = ?2, failure = ?3, usage = ?4, finished_at_ms = ?5, lease = NULL
-         WHERE id = ?1 AND state IN ('queued', 'running') RETURNING task",
+         WHERE id = ?1 AND state IN ('queued', 'running') RETURNING task, project IS NOT NULL",
     )
     .bind(id.to_string())
     .bind(outcome.state.as_str())
@@ -69,10 +78,9 @@ pub(super) async fn settle(
     .bind(now)
     .fetch_optional(&mut *conn)
     .await?;
-    match task {
-        Some(task) => queue::finish(conn, &task, TaskEnd::of(outcome.state), now).await,
-        None => Ok(()),
-    }
+    let Some((task, frees_project)) = row else { return Ok(Settled { frees_project: false }) };
+    queue::finish(conn, &task, TaskEnd::of(outcome.state), now).await?;
+    Ok(Settled { frees_project })
 }
 
 /// What a terminal event says of its job.

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use sqlx::migrate::Migrator;
+use sqlx::SqlitePool;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use tokio::time::{Instant, sleep};
 
 use crate::schema::limits;
 use crate::store::OpenError;
 
-static OURS: Migrator = sqlx::migrate!("../migrations/sqlite");
+/// Our own, in `migrations/sqlite`.
+pub(super) static OURS: Migrator = sqlx::migrate!("../migrations/sqlite");
 
 /// Pause before the lock is tried again.
 const LOCK_RETRY: Duration = Duration::from_millis(20);
@@ -25,13 +27,18 @@ const LOCK_RETRY: Duration = Duration::from_millis(20);
 pub(super) async fn migrate(file: &Path, options: &SqliteConnectOptions) -> Result<(), OpenError> {
     let _lock = lock(&lock_path(file)).await?;
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-    // Each has a table of its own: neither would accept the other's entries in a shared one.
-    let mut theirs = apalis_sqlite::SqliteStorage::migrations();
-    theirs.dangerous_set_table_name("_apalis_migrations");
-    theirs.run(&pool).await?;
+    run_theirs(&pool).await?;
     OURS.run(&pool).await?;
     pool.close().await;
     Ok(())
+}
+
+/// The queue library's, with a table of their own: neither we nor they would accept the other's entries in a
+/// shared one.
+pub(super) async fn run_theirs(pool: &SqlitePool) -> Result<(), MigrateError> {
+    let mut theirs = apalis_sqlite::SqliteStorage::migrations();
+    theirs.dangerous_set_table_name("_apalis_migrations");
+    theirs.run(pool).await
 }
 
 fn lock_path(file: &Path) -> PathBuf {

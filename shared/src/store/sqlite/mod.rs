@@ -9,6 +9,7 @@ mod append;
 mod chunk;
 mod claim;
 mod error;
+mod hold;
 mod intake;
 mod job;
 mod migrate;
@@ -16,8 +17,10 @@ mod open;
 mod own;
 mod prune;
 mod rescue;
+mod session;
 #[cfg(test)]
 mod tests;
+mod transcript;
 mod worker;
 
 use std::path::PathBuf;
@@ -29,9 +32,10 @@ use tokio::sync::mpsc;
 use self::intake::Intake;
 use self::own::Own;
 use super::doorbell::Doorbell;
-use super::{Append, Appended, Claim, Held, Millis, Ring, RingRole, Store, StoreError};
+use super::{Append, Appended, Claim, Enqueued, Held, Lease, Millis, Ring, RingRole, Store, StoreError};
 use crate::schema::{
-    CancelReason, Fleet, Job, JobId, JobState, LeaseToken, NewJob, Seq, SeqEvent, WorkerId, WorkerReport,
+    CancelReason, Fleet, Job, JobId, JobState, LeaseToken, NewJob, Project, ProjectId, Seq, SeqEvent,
+    Session, SessionId, WorkerId, WorkerReport,
 };
 
 /// A handle on the database. One per process is enough.
@@ -55,11 +59,16 @@ impl SqliteStore {
     fn ring_events(&self, jobs: impl IntoIterator<Item = JobId>) {
         self.bell.ring(RingRole::Api, jobs.into_iter().map(Ring::Events));
     }
+
+    /// Tells everybody's workers that there may be something to claim.
+    fn ring_task(&self) {
+        self.bell.ring(RingRole::Worker, [Ring::Task]);
+    }
 }
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn enqueue(&self, job: &NewJob, max_queued: u64) -> Result<bool, StoreError> {
+    async fn enqueue(&self, job: &NewJob, max_queued: u64) -> Result<Enqueued, StoreError> {
         intake::enqueue(self, job, max_queued).await
     }
 
@@ -107,8 +116,14 @@ impl Store for SqliteStore {
     }
 
     async fn retire(&self, worker: &WorkerId) -> Result<(), StoreError> {
-        worker::retire(&self.writer, worker).await?;
+        let mut tx = self.begin().await?;
+        worker::retire(&mut tx, worker).await?;
+        let freed = hold::let_all_go(&mut tx, worker).await?;
+        tx.commit().await?;
         self.own.forget(worker);
+        if freed {
+            self.ring_task();
+        }
         Ok(())
     }
 
@@ -122,6 +137,44 @@ impl Store for SqliteStore {
 
     async fn prune(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
         prune::prune(self, before, limit).await
+    }
+
+    async fn create_project(&self, project: &Project) -> Result<bool, StoreError> {
+        session::create_project(&self.writer, project).await
+    }
+
+    async fn project(&self, id: ProjectId) -> Result<Option<Project>, StoreError> {
+        session::project(&self.readers, id).await
+    }
+
+    async fn create_session(&self, session: &Session) -> Result<bool, StoreError> {
+        session::create_session(&self.writer, session).await
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        session::session(&self.readers, id).await
+    }
+
+    async fn transcript(&self, session: SessionId) -> Result<Option<Vec<String>>, StoreError> {
+        transcript::read(&self.readers, session).await
+    }
+
+    async fn remember(
+        &self,
+        lease: &Lease,
+        session: SessionId,
+        entries: &[String],
+        now: Millis,
+    ) -> Result<Appended, StoreError> {
+        transcript::remember(self, lease, session, entries, now).await
+    }
+
+    async fn release(&self, worker: &WorkerId, project: ProjectId) -> Result<bool, StoreError> {
+        hold::release(self, worker, project).await
+    }
+
+    async fn wanted(&self, worker: &WorkerId, now: Millis) -> Result<Vec<ProjectId>, StoreError> {
+        hold::wanted(&self.readers, worker, now).await
     }
 
     async fn listen(&self, role: RingRole, name: &str) -> Result<mpsc::Receiver<Ring>, StoreError> {

@@ -6,10 +6,10 @@
 
 use sqlx::SqliteConnection;
 
-use super::{SqliteStore, abandon, job};
+use super::{SqliteStore, abandon, hold, job};
 use crate::schema::{Event, JobId, JobState, limits};
 use crate::store::fate::Fate;
-use crate::store::{Millis, Ring, RingRole, StoreError, queue, worker_lock};
+use crate::store::{Millis, StoreError, queue, worker_lock};
 
 /// One sweep. Returns how many jobs it touched.
 pub(super) async fn rescue(store: &SqliteStore, dead_before: Millis, now: Millis) -> Result<u64, StoreError> {
@@ -19,6 +19,7 @@ pub(super) async fn rescue(store: &SqliteStore, dead_before: Millis, now: Millis
     for (id, lease) in orphans(store).await? {
         touched += u64::from(take_up(store, id, &lease, now).await?);
     }
+    hold::free(store).await?;
     for id in overdue(store, now).await? {
         touched += u64::from(expire(store, id, now).await?);
     }
@@ -93,13 +94,17 @@ async fn take_up(store: &SqliteStore, id: JobId, lease: &str, now: Millis) -> Re
     if !orphaned {
         return Ok(false);
     }
-    let fate = abandon::abandon(&mut tx, id, now, now).await?;
+    let left = abandon::abandon(&mut tx, id, now, now).await?;
+    hold::let_go(&mut tx, id).await?;
     tx.commit().await?;
-    match fate {
-        Fate::Requeue => store.bell.ring(RingRole::Worker, [Ring::Task]),
-        Fate::End(_) => store.ring_events([id]),
+    let requeued = left.fate == Fate::Requeue;
+    if left.claimable {
+        store.ring_task();
     }
-    tracing::info!(job = %id, requeued = fate == Fate::Requeue, "took up a dead worker's job");
+    if !requeued {
+        store.ring_events([id]);
+    }
+    tracing::info!(job = %id, requeued, "took up a dead worker's job");
     Ok(true)
 }
 
@@ -143,7 +148,7 @@ async fn wake(store: &SqliteStore, id: JobId, now: Millis) -> Result<bool, Store
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;
-    store.bell.ring(RingRole::Worker, [Ring::Task]);
+    store.ring_task();
     tracing::info!(job = %id, "made a new task for a job that had lost its own");
     Ok(true)
 }

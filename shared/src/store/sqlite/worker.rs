@@ -28,8 +28,8 @@ pub(super) async fn beat(
 }
 
 /// Takes the worker out of the fleet.
-pub(super) async fn retire(writer: &SqlitePool, worker: &WorkerId) -> Result<(), StoreError> {
-    sqlx::query("UPDATE worker SET gone = 1 WHERE id = ?1").bind(&worker.0).execute(writer).await?;
+pub(super) async fn retire(conn: &mut SqliteConnection, worker: &WorkerId) -> Result<(), StoreError> {
+    sqlx::query("UPDATE worker SET gone = 1 WHERE id = ?1").bind(&worker.0).execute(conn).await?;
     Ok(())
 }
 

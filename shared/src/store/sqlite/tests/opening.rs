@@ -2,9 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+use uuid::Uuid;
 
-use super::File;
+use super::{File, report};
+use crate::schema::{JobId, JobState, LeaseToken, Usage, WorkerId};
+use crate::store::sqlite::migrate::{OURS, run_theirs};
 use crate::store::{OpenError, Store, open, queue};
 
 #[test]
@@ -50,6 +54,73 @@ async fn what_is_no_database_is_refused() {
     assert!(matches!(error, OpenError::Scheme(_)), "{error}");
 }
 
+fn old_id(digit: &str) -> JobId {
+    format!("job_{}", digit.repeat(32)).parse().expect("an id")
+}
+
+/// A database as version 3 of the tables left it: one job that ended, one that runs and one that waits.
+async fn of_version_3(file: &File) -> SqlitePool {
+    let path = file.0.path().join("drover.db");
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let pool = SqlitePool::connect_with(options).await.expect("a database");
+    run_theirs(&pool).await.expect("their tables");
+    OURS.run_to(3, &pool).await.expect("our tables");
+    for (digit, state, lease, finished) in [
+        ("1", "completed", None, Some(5)),
+        ("2", "running", Some("00000000000000000000000000000007"), None),
+        ("3", "queued", None, None),
+    ] {
+        let id = old_id(digit);
+        let mut conn = pool.acquire().await.expect("a connection");
+        sqlx::query(
+            "INSERT INTO job (id, owner, state, model, attempts, max_attempts, worker, lease, task, created_at_ms,
+                              deadline_at_ms, finished_at_ms, usage)
+             VALUES (?1, 'anonymous', ?2, 'm', ?3 IS NOT NULL, 3, 'w', ?3, ?4, 1, 9000000000000, ?5, ?6)",
+        )
+        .bind(id.to_string())
+        .bind(state)
+        .bind(lease)
+        .bind(queue::task_id(id))
+        .bind(finished)
+        .bind(finished.map(|_| serde_json::to_string(&Usage::default()).expect("JSON")))
+        .execute(&mut *conn)
+        .await
+        .expect("a job");
+        for (sql, json) in [
+            (
+                "INSERT INTO spec VALUES (?1, ?2)",
+                r#"{"model":"m","turns":[{"role":"user","parts":[{"type":"text","text":"hi"}]}]}"#,
+            ),
+            ("INSERT INTO chunk VALUES (?1, 1, 1, 1, 0, ?2)", r#"[{"type":"attempt_started","attempt":1}]"#),
+        ] {
+            sqlx::query(sql).bind(id.to_string()).bind(json).execute(&mut *conn).await.expect("a row");
+        }
+        queue::push(&mut conn, id, 3, 1).await.expect("a task");
+    }
+    pool
+}
+
+#[tokio::test]
+async fn a_database_of_the_version_before_keeps_its_jobs() {
+    let file = File::new();
+    of_version_3(&file).await.close().await;
+    let store = file.open().await;
+    for (digit, state) in [("1", JobState::Completed), ("2", JobState::Running), ("3", JobState::Queued)] {
+        assert_eq!(store.job(old_id(digit)).await.expect("a store").expect("a job").state, state);
+        assert_eq!(store.events(old_id(digit), 0, 9).await.expect("a store").len(), 1);
+    }
+    let worker = WorkerId("new".to_owned());
+    store.beat(&report("new"), 10).await.expect("a beat");
+    assert_eq!(store.rescue(10, 10).await.expect("a rescue"), 1, "its worker is unknown");
+    let mut claimed = Vec::new();
+    while let Some(claim) = store.claim(&worker, LeaseToken(Uuid::new_v4()), 10).await.expect("a store") {
+        assert_eq!((claim.spec.agent.as_ref(), claim.last_seq), (None, 1));
+        claimed.push(claim.lease.job);
+    }
+    claimed.sort();
+    assert_eq!(claimed, [old_id("2"), old_id("3")]);
+}
+
 #[tokio::test]
 async fn every_connection_is_set_up() {
     let file = File::new();
@@ -77,6 +148,9 @@ async fn the_queue_is_polled_by_its_index_alone() {
     let plan: Vec<_> = plan.into_iter().map(|(_, _, _, step)| step).collect();
     assert!(plan[0].contains("idx_jobs_pending"), "{plan:?}");
     assert!(plan.iter().all(|step| !step.contains("TEMP B-TREE") && !step.contains("SCAN")), "{plan:?}");
+    for index in ["job_project_running", "job_session_running", "sqlite_autoindex_project"] {
+        assert!(plan.iter().any(|step| step.contains(index)), "{index}: {plan:?}");
+    }
     let seeded: i64 =
         sqlx::query_scalar("SELECT count(*) FROM sqlite_stat1 WHERE tbl IN ('Jobs', 'Workers')")
             .fetch_one(&store.readers)

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{File, any_id, report};
 use crate::schema::{FailureKind, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Sampling, WorkerId};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Store, StoreError};
+use crate::store::{Enqueued, Store, StoreError};
 
 async fn enqueue(store: &SqliteStore) -> JobId {
     let job = NewJob {
@@ -22,7 +22,7 @@ async fn enqueue(store: &SqliteStore) -> JobId {
         deadline_at_ms: i64::MAX,
         max_attempts: 1,
     };
-    assert!(store.enqueue(&job, 10).await.expect("a store"));
+    assert_eq!(store.enqueue(&job, 10).await.expect("a store"), Enqueued::Added);
     job.id
 }
 
@@ -75,4 +75,30 @@ async fn an_unknown_state_cannot_be_stored() {
         .execute(&store.writer)
         .await;
     assert!(matches!(refused.map_err(StoreError::from), Err(StoreError::Corrupt(_))));
+}
+
+#[tokio::test]
+async fn two_running_jobs_of_a_project_cannot_be_stored() {
+    let file = File::new();
+    let store = file.open().await;
+    let (first, second) = (enqueue(&store).await, enqueue(&store).await);
+    let run = async |id: JobId| {
+        sqlx::query("UPDATE job SET state = 'running', lease = 'l', project = ?2, session = ?3 WHERE id = ?1")
+            .bind(id.to_string())
+            .bind(format!("project_{}", "1".repeat(32)))
+            .bind(format!("session_{}", "1".repeat(32)))
+            .execute(&store.writer)
+            .await
+            .map_err(StoreError::from)
+    };
+    let unknown = run(first).await;
+    assert!(matches!(unknown, Err(StoreError::Corrupt(_))), "there is no such project: {unknown:?}");
+    for sql in [
+        "INSERT INTO project VALUES ('project_' || ?1, 'o', 'n', '[]', NULL, 0)",
+        "INSERT INTO session VALUES ('session_' || ?1, 'o', 'project_' || ?1, 0, 1, 0, 0)",
+    ] {
+        sqlx::query(sql).bind("1".repeat(32)).execute(&store.writer).await.expect("a row");
+    }
+    run(first).await.expect("one runs");
+    assert!(matches!(run(second).await, Err(StoreError::Corrupt(_))));
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what the tests need into .drover/test: the Claude CLI in both builds, and the official OpenAI
-# clients for Python and Node. The versions are pinned in tests/requirements.txt and tests/clients. Does
-# nothing where all is there already.
+# Installs what the tests need into .drover/test: the Claude CLI in both builds, old versions of it for the
+# patcher, and the official OpenAI clients for Python and Node. The versions are pinned in
+# tests/requirements.txt and tests/clients. Does nothing where all is there already.
 set -eu
 
 tests=$(cd "$(dirname "$0")" && pwd)
@@ -49,8 +49,11 @@ from_npm native "$tests/clients/native/package.json"
 native_in_place
 mark native "$tests/clients/native/package.json"
 
-from_npm js "$tests/clients/js/package.json"
-mark js "$tests/clients/js/package.json"
+# The last version in JavaScript, and one for each way in which earlier ones refuse root.
+for version in js js-1.0.30 js-1.0.124 js-2.0.14; do
+    from_npm "$version" "$tests/clients/$version/package.json"
+    mark "$version" "$tests/clients/$version/package.json"
+done
 
 from_npm node "$tests/clients/package.json"
 mark node "$tests/clients/package.json"

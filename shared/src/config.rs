@@ -17,7 +17,7 @@ use crate::secret::Address;
 const DEFAULT_FILE: &str = ".env";
 
 /// Every name that the file may hold: those of both binaries, since they share it.
-pub const NAMES: [&str; 30] = [
+pub const NAMES: [&str; 31] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -39,6 +39,7 @@ pub const NAMES: [&str; 30] = [
     "DROVER_PROCESS_JOBS",
     "DROVER_READY_FILE",
     "DROVER_RETENTION_HOURS",
+    "DROVER_ROOT_POLICY",
     "DROVER_SLOTS",
     "DROVER_SPARES",
     "DROVER_SPARE_AGE",

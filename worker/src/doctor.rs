@@ -16,6 +16,7 @@ pub async fn run(settings: &Settings) -> anyhow::Result<()> {
     let set = |value: bool| if value { "set" } else { "not set" };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{report}")?;
+    // The walls that are in force here, and those that are not, have their lines at this place.
     writeln!(out, "data     {}", settings.common.data_dir().display())?;
     writeln!(out, "provider {}", settings.anthropic_base_url)?;
     writeln!(out, "ANTHROPIC_API_KEY    {}", set(settings.anthropic_api_key.is_some()))?;

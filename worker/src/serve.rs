@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::attempt::Limits;
@@ -45,6 +45,10 @@ impl Worker {
         let lock = lock(settings, &id)?;
         let claude = install::find_or_install(&settings.install()).await?;
         info!(worker = %id, version = %claude.version, build = ?claude.build, "found the Claude CLI");
+        match &claude.root {
+            Ok(root) => info!(%root, "agent jobs can run"),
+            Err(refusal) => warn!(%refusal, "agent jobs cannot run here; chat jobs can"),
+        }
         let (publisher, publishing) = Publisher::start(Arc::clone(&store));
         let rings = store.listen(RingRole::Worker, &id.0).await.context("cannot listen")?;
         let upstream = provider(settings)?;

@@ -68,6 +68,9 @@ pub struct Settings {
     /// The Claude CLI: its native binary or a cli.js [default: the pinned version, installed through npm]
     #[arg(long, value_name = "FILE", env = "CLAUDE_BINARY_PATH")]
     pub claude_binary_path: Option<PathBuf>,
+    /// How agent jobs run where the worker is root, whom the Claude CLI refuses to skip permissions
+    #[arg(long, value_name = "POLICY", env = "DROVER_ROOT_POLICY", value_enum, default_value_t)]
+    root_policy: install::RootPolicy,
     /// Where the working directories of jobs are made [default: in the data directory]
     #[arg(long, value_name = "DIR", env = "PROJECT_ROOT")]
     project_root: Option<PathBuf>,
@@ -103,6 +106,8 @@ impl Settings {
             binary_path: self.claude_binary_path.clone(),
             data_dir: self.common.data_dir(),
             environment: std::env::vars().collect(),
+            root_policy: self.root_policy,
+            standing: install::Standing::of_this_process(),
             supervisor: Supervisor::default(),
         }
     }

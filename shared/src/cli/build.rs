@@ -44,22 +44,47 @@ pub enum Feature {
     CommandLifecycle,
     /// Spares that learn their working directory late: `--await-claim`.
     AwaitClaim,
+    /// Root may skip permissions where `IS_SANDBOX=1` says that the process is walled in.
+    RootInSandbox,
 }
 
-/// What every process of the chat class needs, and the flag by which people know it.
-const CHAT_NEEDS: [(Feature, &str); 3] = [
-    (Feature::StreamJson, "--input-format stream-json"),
-    (Feature::PartialMessages, "--include-partial-messages"),
-    (Feature::Bare, "--bare"),
-];
+/// What every process of the chat class needs.
+const CHAT_NEEDS: [Feature; 3] = [Feature::StreamJson, Feature::PartialMessages, Feature::Bare];
 
 impl Feature {
+    /// Every feature.
+    pub const ALL: [Self; 8] = [
+        Self::StreamJson,
+        Self::PartialMessages,
+        Self::Bare,
+        Self::UnixSocketUpstream,
+        Self::ClientComposed,
+        Self::CommandLifecycle,
+        Self::AwaitClaim,
+        Self::RootInSandbox,
+    ];
+
+    /// The flag, variable or field by which people know it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::StreamJson => "--input-format stream-json",
+            Self::PartialMessages => "--include-partial-messages",
+            Self::Bare => "--bare",
+            Self::UnixSocketUpstream => "ANTHROPIC_UNIX_SOCKET",
+            Self::ClientComposed => "client_composed",
+            Self::CommandLifecycle => "command_lifecycle",
+            Self::AwaitClaim => "--await-claim",
+            Self::RootInSandbox => "IS_SANDBOX",
+        }
+    }
+
     /// The oldest version of `build` that is known to have this, or `None` if none ever did. Found by bisecting
     /// published versions, but for the socket and `command_lifecycle`: they are known of the pinned version
     /// only, so that an older one is used without them.
     pub fn since(self, build: Build) -> Option<Version> {
         const PINNED: Version = Version::new(2, 1, 330);
         match (self, build) {
+            (Self::RootInSandbox, _) => Some(Version::new(1, 0, 44)),
             (Self::StreamJson, _) => Some(Version::new(1, 0, 107)),
             (Self::PartialMessages, _) => Some(Version::new(1, 0, 108)),
             (Self::Bare, _) => Some(Version::new(2, 1, 81)),
@@ -81,10 +106,9 @@ impl Feature {
 
 /// One sentence on why this version cannot run chat jobs, or `None` if it can.
 pub fn chat_shortfall(build: Build, version: Version) -> Option<String> {
-    let missing: Vec<_> =
-        CHAT_NEEDS.iter().filter(|(feature, _)| !feature.in_version(build, version)).collect();
-    let since = missing.iter().filter_map(|(feature, _)| feature.since(build)).max()?;
-    let flags: Vec<_> = missing.iter().map(|(_, flag)| *flag).collect();
+    let missing: Vec<_> = CHAT_NEEDS.iter().filter(|feature| !feature.in_version(build, version)).collect();
+    let since = missing.iter().filter_map(|feature| feature.since(build)).max()?;
+    let flags: Vec<_> = missing.iter().map(|feature| feature.name()).collect();
     Some(format!(
         "Claude CLI {version} cannot run chat jobs: it lacks {}, so version {since} or newer is needed \
          (tested: {PINNED_NATIVE_VERSION}).",

@@ -221,6 +221,8 @@ pub const POOL_ROUND: Duration = Duration::from_secs(1);
 pub const SLOTS: u32 = 4;
 /// How long `claude --version` may take; a first start from a cold disk takes seconds.
 pub const CLI_VERSION: Duration = Duration::from_secs(30);
+/// How long a patched CLI may take for one turn on loopback; a first start from a cold disk takes seconds.
+pub const CLI_SMOKE: Duration = Duration::from_mins(1);
 /// How long npm may take to fetch the CLI: an executable of 380 MB, compressed, over a slow line.
 pub const CLI_INSTALL: Duration = Duration::from_mins(15);
 /// How often a slot's directory is wiped anew when something still writes into it.

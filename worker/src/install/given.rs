@@ -5,8 +5,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::probe::identify;
-use super::{Claude, InstallError, Settings, variable};
+use super::probe::{Identity, identify};
+use super::{InstallError, Settings, variable};
 use drover_shared::cli::build::Build;
 
 /// How much of a file is read to see what it is.
@@ -25,7 +25,7 @@ enum Kind {
 
 /// Uses exactly what `path` leads to: links are followed, so that the file can be found from another
 /// working directory and through a sandbox.
-pub(super) async fn find(path: &Path, settings: &Settings) -> Result<Claude, InstallError> {
+pub(super) async fn find(path: &Path, settings: &Settings) -> Result<Identity, InstallError> {
     let program = path.canonicalize().map_err(|error| unusable(path, error))?;
     if !program.is_file() {
         return Err(InstallError::NotExecutable(path.to_owned()));

@@ -7,10 +7,13 @@
 mod check;
 mod given;
 mod npm;
+pub mod patch;
 mod pinned;
 mod platform;
 mod probe;
 mod record;
+mod root;
+mod staging;
 
 use std::io;
 use std::path::PathBuf;
@@ -19,6 +22,7 @@ pub use check::{CheckReport, check};
 pub use npm::NpmError;
 pub use pinned::installed_at;
 pub use probe::ProbeError;
+pub use root::{RootMode, RootPolicy, RootRefusal, Standing, decide};
 
 use drover_shared::cli::build::{Build, Version};
 
@@ -35,6 +39,8 @@ pub struct Claude {
     pub build: Build,
     /// Its version.
     pub version: Version,
+    /// What lets it run agent jobs, or why it cannot. Chat jobs run in any case.
+    pub root: Result<RootMode, RootRefusal>,
 }
 
 /// Where to look and where to install. Not to be printed: the environment may hold secrets.
@@ -42,10 +48,14 @@ pub struct Claude {
 pub struct Settings {
     /// The operator's own CLI (`CLAUDE_BINARY_PATH`).
     pub binary_path: Option<PathBuf>,
-    /// Drover's data folder; the CLI goes to `claude/<version>/` in it.
+    /// Drover's data folder; the CLI goes to `claude/` in it.
     pub data_dir: PathBuf,
     /// This process' environment, from which npm gets what it needs and nothing secret.
     pub environment: Vec<(String, String)>,
+    /// How agent jobs are to run where the worker is root.
+    pub root_policy: RootPolicy,
+    /// What this process is allowed to.
+    pub standing: Standing,
     /// What supervises the processes that run meanwhile.
     pub supervisor: Supervisor,
 }
@@ -94,12 +104,14 @@ pub enum InstallError {
     },
 }
 
-/// The operator's CLI if one is named, else the pinned one, installed first if need be.
+/// The operator's CLI if one is named, else the pinned one, installed first if need be; patched if the policy
+/// says so.
 pub async fn find_or_install(settings: &Settings) -> Result<Claude, InstallError> {
-    match &settings.binary_path {
+    let found = match &settings.binary_path {
         Some(path) => given::find(path, settings).await,
         None => pinned::find_or_install(settings).await,
-    }
+    };
+    Ok(root::arrange(found?, settings).await)
 }
 
 fn variable<'a>(environment: &'a [(String, String)], name: &str) -> Option<&'a str> {

@@ -8,21 +8,16 @@
 //!   2.1.330/install.json
 //! ```
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use tokio::task;
-
-use super::probe::identify;
+use super::probe::{Identity, identify};
 use super::record::Record;
-use super::{Claude, InstallError, ProbeError, Settings, npm, platform};
+use super::staging::{RUNNABLE, Staging, blocking, create, data, lock};
+use super::{InstallError, ProbeError, Settings, npm, platform};
 use drover_shared::cli::build::{Build, PINNED_NATIVE_VERSION};
-
-const STAGING: &str = ".staging-";
-/// For everyone to run, for the owner to write.
-const RUNNABLE: u32 = 0o755;
 
 /// Where the pinned CLI is, or will be, in this data folder.
 pub fn installed_at(data_dir: &Path) -> PathBuf {
@@ -31,7 +26,7 @@ pub fn installed_at(data_dir: &Path) -> PathBuf {
 
 /// The installed CLI, if it is the one that was installed; else a new installation. Of several workers that
 /// start at once one installs and the others wait for it.
-pub(super) async fn find_or_install(settings: &Settings) -> Result<Claude, InstallError> {
+pub(super) async fn find_or_install(settings: &Settings) -> Result<Identity, InstallError> {
     let package = platform::package()?;
     let folder = settings.data_dir.join("claude");
     if !is_intact(&package, settings).await? {
@@ -45,7 +40,7 @@ pub(super) async fn find_or_install(settings: &Settings) -> Result<Claude, Insta
 }
 
 /// Runs what is installed to see that it works.
-pub(super) async fn identify_installed(settings: &Settings) -> Result<Claude, InstallError> {
+pub(super) async fn identify_installed(settings: &Settings) -> Result<Identity, InstallError> {
     let program = installed_at(&settings.data_dir);
     let program = program.canonicalize().map_err(|source| InstallError::Data { path: program, source })?;
     identify(&program, None, Some(Build::Native), &settings.supervisor).await
@@ -76,7 +71,7 @@ async fn install(package: &str, folder: &Path, settings: &Settings) -> Result<()
     blocking(folder, move || prepare(&module, &owned, &package)).await?;
     verify(&ready.join("claude"), settings).await?;
     let (from, to) = (ready, folder.join(PINNED_NATIVE_VERSION));
-    blocking(folder, move || swap(&from, &to, &staging)).await?;
+    blocking(folder, move || staging.put(&from, &to)).await?;
     tracing::info!("the Claude CLI {PINNED_NATIVE_VERSION} is installed");
     Ok(())
 }
@@ -110,75 +105,6 @@ fn prepare(module: &Path, ready: &Path, package: &str) -> io::Result<()> {
     File::open(sidecar(&program))?.sync_all()
 }
 
-/// Puts the new one in place in one step; a damaged one moves out of the way, still usable by whoever runs it.
-fn swap(ready: &Path, place: &Path, staging: &Staging) -> io::Result<()> {
-    match fs::rename(place, staging.path.join("damaged")) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    fs::rename(ready, place)?;
-    place.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
-
 fn sidecar(program: &Path) -> PathBuf {
     program.with_file_name("install.json")
-}
-
-async fn lock(folder: &Path) -> Result<File, InstallError> {
-    let owned = folder.to_owned();
-    blocking(folder, move || {
-        create(&owned)?;
-        let lock = File::options().create(true).truncate(false).write(true).open(owned.join(".lock"))?;
-        lock.lock()?;
-        remove_leftovers(&owned)?;
-        Ok(lock)
-    })
-    .await
-}
-
-/// Called with the lock held: nobody else is installing, so what is staged was left by somebody who died.
-fn remove_leftovers(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(STAGING) {
-            fs::remove_dir_all(entry.path())?;
-        }
-    }
-    Ok(())
-}
-
-/// A folder that goes away with whatever is left in it.
-struct Staging {
-    path: PathBuf,
-}
-
-impl Staging {
-    fn create(folder: &Path) -> io::Result<Self> {
-        let path = folder.join(format!("{STAGING}{}", uuid::Uuid::new_v4().simple()));
-        create(&path)?;
-        Ok(Self { path })
-    }
-}
-
-impl Drop for Staging {
-    fn drop(&mut self) {
-        // What cannot be removed now is removed by the next installation.
-        let _ = fs::remove_dir_all(&self.path);
-    }
-}
-
-fn create(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().mode(RUNNABLE).recursive(true).create(folder)
-}
-
-fn data(path: &Path, source: io::Error) -> InstallError {
-    InstallError::Data { path: path.to_owned(), source }
-}
-
-async fn blocking<T: Send + 'static>(
-    path: &Path,
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, InstallError> {
-    let worked = task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)));
-    worked.map_err(|source| data(path, source))
 }

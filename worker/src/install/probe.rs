@@ -1,18 +1,18 @@
 //! Asking a program for its version, in a clean environment and under a time limit.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use drover_shared::schema::limits;
 use tokio::time;
 
-use super::{Claude, InstallError};
-use crate::slot::{Launch, LaunchError, LineError, Slot, Supervisor};
+use super::InstallError;
+use crate::slot::{Launch, LaunchError, LineError, Process, Slot, Supervisor};
 use drover_shared::cli::build::{Build, Version, chat_shortfall};
 
 /// How much of an unexpected answer is shown.
-const SHOWN_CHARACTERS: usize = 80;
+pub(super) const SHOWN_CHARACTERS: usize = 80;
 /// What programs may expect to find; nothing of the worker's own environment passes.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -39,20 +39,28 @@ pub enum ProbeError {
     Output(#[from] LineError),
 }
 
+/// What answered.
+pub(super) struct Identity {
+    pub(super) program: PathBuf,
+    pub(super) interpreter: Option<PathBuf>,
+    pub(super) build: Build,
+    pub(super) version: Version,
+}
+
 /// Runs `--version` and tells what was found.
 pub(super) async fn identify(
     program: &Path,
     interpreter: Option<&Path>,
     build: Option<Build>,
     supervisor: &Supervisor,
-) -> Result<Claude, InstallError> {
+) -> Result<Identity, InstallError> {
     let failed = |source| InstallError::Probe { path: program.to_owned(), source };
     let version = version(program, interpreter, supervisor).await.map_err(failed)?;
     let build = build.unwrap_or_else(|| build_of_wrapped(version));
     if let Some(shortfall) = chat_shortfall(build, version) {
         return Err(InstallError::TooOld { path: program.to_owned(), shortfall });
     }
-    Ok(Claude { program: program.to_owned(), interpreter: interpreter.map(Path::to_owned), build, version })
+    Ok(Identity { program: program.to_owned(), interpreter: interpreter.map(Path::to_owned), build, version })
 }
 
 /// What a wrapper script runs cannot be seen from outside, but JavaScript ended with a known version; below
@@ -64,13 +72,14 @@ fn build_of_wrapped(version: Version) -> Build {
     }
 }
 
-async fn version(
+/// What `--version` says.
+pub(super) async fn version(
     program: &Path,
     interpreter: Option<&Path>,
     supervisor: &Supervisor,
 ) -> Result<Version, ProbeError> {
     let home = tempfile::tempdir().map_err(ProbeError::Home)?;
-    let slot = supervisor.launch(&launch(program, interpreter, home.path())).await?;
+    let slot = supervisor.launch(&launch(program, interpreter, &["--version"], home.path())).await?;
     let answer = time::timeout(limits::CLI_VERSION, answer(slot)).await;
     answer.map_err(|_| ProbeError::TimedOut(limits::CLI_VERSION))?
 }
@@ -84,24 +93,26 @@ async fn answer(mut slot: Slot) -> Result<Version, ProbeError> {
     match (version, exit.code, exit.signal) {
         (Some(version), Some(0), _) => Ok(version),
         (None, Some(0), _) => Err(ProbeError::NotClaude(said.chars().take(SHOWN_CHARACTERS).collect())),
-        (_, Some(code), _) => Err(ProbeError::Failed(format!("code {code}{}", reason(&slot)))),
+        (_, Some(code), _) => Err(ProbeError::Failed(format!("code {code}{}", reason(&slot.process)))),
         (_, None, signal) => Err(ProbeError::Failed(format!("signal {}", signal.unwrap_or_default()))),
     }
 }
 
-fn reason(slot: &Slot) -> String {
-    let tail = slot.process.stderr_tail();
+/// The last thing a program that failed had to say, after a colon.
+pub(super) fn reason(process: &Process) -> String {
+    let tail = process.stderr_tail();
     let last = tail.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
     let shown: String = last.trim().chars().take(SHOWN_CHARACTERS).collect();
     if shown.is_empty() { shown } else { format!(": {shown}") }
 }
 
-fn launch(program: &Path, interpreter: Option<&Path>, home: &Path) -> Launch {
+/// Runs a program in a home of its own, with nothing of ours but what it cannot do without.
+pub(super) fn launch(program: &Path, interpreter: Option<&Path>, arguments: &[&str], home: &Path) -> Launch {
     let script = interpreter.map(|_| program.to_string_lossy().into_owned());
     let home_text = home.to_string_lossy().into_owned();
     Launch {
         program: interpreter.unwrap_or(program).to_owned(),
-        arguments: script.into_iter().chain(["--version".to_owned()]).collect(),
+        arguments: script.into_iter().chain(arguments.iter().map(ToString::to_string)).collect(),
         environment: vec![
             ("PATH".into(), PATH.into()),
             ("HOME".into(), home_text.clone()),

@@ -34,6 +34,11 @@ impl Record {
         })
     }
 
+    /// The hash of what was installed, in hexadecimal.
+    pub(super) fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
     /// Reads a sidecar; one that is missing or unreadable is none.
     pub(super) fn read(path: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(path).ok()?).ok()
@@ -56,7 +61,8 @@ impl Record {
     }
 }
 
-fn sha256(path: &Path) -> io::Result<String> {
+/// The hash of a file, in hexadecimal.
+pub(super) fn sha256(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut buffer = vec![0; READ_BYTES];
     let mut hash = Sha256::new();

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use drover_shared::cli::build::{Build, Version};
-use drover_worker::install::{InstallError, check, find_or_install};
+use drover_worker::install::{InstallError, RootPolicy, RootRefusal, check, find_or_install};
 
 use crate::Stage;
 
@@ -106,5 +106,22 @@ async fn a_check_tells_the_state_in_words() {
     let wrapper = stage.program("wrapper", "#!/bin/sh\necho '2.1.330 (Claude Code)'");
     let report = check(&stage.settings(Some(&wrapper))).await;
     assert!(report.is_ready());
-    assert!(report.to_string().starts_with("claude   2.1.330 (Native)\npath     /"), "{report}");
+    let text = report.to_string();
+    assert!(text.starts_with("claude   2.1.330 (Native)\npath     /"), "{text}");
+    assert!(text.contains("\nhas      --input-format stream-json, ") && text.contains("\nlacks    none\n"));
+    assert!(text.contains("\nroot     user: ") && text.contains("(policy auto; root, may change users)"));
+}
+
+#[tokio::test]
+async fn a_worker_that_cannot_run_agents_as_root_says_why_and_starts() {
+    let stage = Stage::new();
+    let wrapper = stage.program("wrapper", "#!/bin/sh\necho '2.1.330 (Claude Code)'");
+    let mut settings = stage.settings(Some(&wrapper));
+    settings.root_policy = RootPolicy::User;
+    settings.standing.may_change_users = false;
+    let claude = find_or_install(&settings).await.expect("found");
+    assert_eq!(claude.root, Err(RootRefusal::NoUsers));
+    let report = check(&settings).await;
+    assert!(report.is_ready());
+    assert!(report.to_string().contains("\nroot     no agent jobs: this worker is root but"), "{report}");
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use drover_worker::install::Settings;
+use drover_worker::install::{RootPolicy, Settings, Standing};
 use drover_worker::slot::Supervisor;
 use tempfile::TempDir;
 
@@ -54,6 +54,8 @@ impl Stage {
             binary_path: binary_path.map(Path::to_owned),
             data_dir: self.path("data"),
             environment,
+            root_policy: RootPolicy::Auto,
+            standing: Standing { is_root: true, may_change_users: true },
             supervisor: Supervisor::at(env!("CARGO_BIN_EXE_drover-worker")),
         }
     }

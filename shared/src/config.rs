@@ -17,7 +17,7 @@ use crate::secret::Address;
 const DEFAULT_FILE: &str = ".env";
 
 /// Every name that the file may hold: those of both binaries, since they share it.
-pub const NAMES: [&str; 24] = [
+pub const NAMES: [&str; 28] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -36,6 +36,10 @@ pub const NAMES: [&str; 24] = [
     "DROVER_READY_FILE",
     "DROVER_RETENTION_HOURS",
     "DROVER_SLOTS",
+    "DROVER_SLOT_CPU",
+    "DROVER_SLOT_DISK",
+    "DROVER_SLOT_MEMORY",
+    "DROVER_SLOT_PROCESSES",
     "HOST",
     "LOG_FORMAT",
     "LOG_LEVEL",

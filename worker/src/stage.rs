@@ -9,6 +9,7 @@ use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
 use crate::relay::{Address, Binding, Bound, Relay};
+use crate::slot::bounds::Watch;
 use crate::slot::{Launch, Slot, SlotDir};
 use crate::workshop::Workshop;
 
@@ -16,6 +17,8 @@ use crate::workshop::Workshop;
 pub struct Stage {
     /// The CLI.
     pub slot: Slot,
+    /// What sees to it that the CLI takes no more than it may.
+    pub watch: Watch,
     /// The job's side of the relay.
     pub binding: Binding,
     relay: Relay,
@@ -37,9 +40,13 @@ impl Stage {
             Bound { job: claim.lease.job, spec: Arc::clone(&claim.spec), placeholder: placeholder.clone() };
         let binding = relay.bind(bound);
         let launch = launch(shop, &dir, &relay);
-        let slot =
-            Slot::launch(&launch).await.map_err(|error| told("the Claude CLI cannot be started", &error))?;
-        let mut stage = Self { slot, binding, relay, dir };
+        let slot = shop
+            .supervisor
+            .launch(&launch)
+            .await
+            .map_err(|error| told("the Claude CLI cannot be started", &error))?;
+        let watch = Watch::start(&slot.process, dir.path(), shop.bounds);
+        let mut stage = Self { slot, watch, binding, relay, dir };
         let frame = invocation::user(&Uuid::new_v4().to_string(), &placeholder);
         // A process that is gone already says so on its other pipes.
         if let Err(error) = stage.slot.stdin.write_all(frame.as_bytes()).await {
@@ -50,8 +57,8 @@ impl Stage {
 
     /// Kills what still runs, waits until nothing is left, and removes the directory.
     pub async fn strike(self) {
-        let Self { slot, binding, relay, dir } = self;
-        drop(binding);
+        let Self { slot, watch, binding, relay, dir } = self;
+        drop((binding, watch));
         slot.kill();
         slot.exited().await;
         drop((slot, relay));

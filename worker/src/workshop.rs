@@ -11,7 +11,8 @@ use crate::install::Claude;
 use crate::publish::Publisher;
 use crate::relay::Upstream;
 use crate::running::Running;
-use crate::slot::{SlotDirs, census};
+use crate::slot::bounds::Bounds;
+use crate::slot::{SlotDirs, Supervisor, census};
 
 /// One per process.
 pub struct Workshop {
@@ -27,6 +28,10 @@ pub struct Workshop {
     pub claude: Claude,
     /// Where slots live.
     pub dirs: SlotDirs,
+    /// What starts processes in them.
+    pub supervisor: Supervisor,
+    /// What each may take of the machine.
+    pub bounds: Bounds,
     /// The provider.
     pub upstream: Arc<Upstream>,
     /// How many jobs run at once.

@@ -17,7 +17,7 @@ use crate::secret::Address;
 const DEFAULT_FILE: &str = ".env";
 
 /// Every name that the file may hold: those of both binaries, since they share it.
-pub const NAMES: [&str; 31] = [
+pub const NAMES: [&str; 35] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -41,6 +41,10 @@ pub const NAMES: [&str; 31] = [
     "DROVER_RETENTION_HOURS",
     "DROVER_ROOT_POLICY",
     "DROVER_SLOTS",
+    "DROVER_SLOT_CPU",
+    "DROVER_SLOT_DISK",
+    "DROVER_SLOT_MEMORY",
+    "DROVER_SLOT_PROCESSES",
     "DROVER_SPARES",
     "DROVER_SPARE_AGE",
     "HOST",

@@ -42,6 +42,11 @@ pub enum Input {
     /// The relay could not get an answer from the provider, or the CLI hung up on it
     /// ([`FailureKind::CliFailed`]).
     ProviderFailed(Failure),
+    /// What the job ran took more than a slot may; `account` says of what.
+    Breached {
+        /// Such as "it used more than 2048 MB of memory".
+        account: String,
+    },
     /// Time has passed.
     Tick,
     /// The job was called off.
@@ -147,6 +152,9 @@ impl Attempt {
             Input::ProviderFailed(failure) => {
                 self.provider_failure.get_or_insert((failure, now));
                 Vec::new()
+            }
+            Input::Breached { account } => {
+                vec![fail(FailureKind::ResourceLimit, format!("the job was stopped: {account}"))]
             }
             Input::Tick => self.tick(now).map(Action::End).into_iter().collect(),
             Input::CalledOff(reason) => vec![Action::End(End::Cancelled(reason))],
@@ -360,6 +368,17 @@ mod tests {
         let mut speaking = attempt();
         speaking.step(Input::Line(text()), 1);
         assert_eq!(failure(speaking.step(Input::Stop, 2)), FailureKind::WorkerLost);
+    }
+
+    #[test]
+    fn a_job_that_took_too_much_is_never_run_again() {
+        let breached = || Input::Breached { account: "it used more than 64 MB of memory".to_owned() };
+        let expected = "the job was stopped: it used more than 64 MB of memory";
+        let failure = Failure::new(FailureKind::ResourceLimit, expected);
+        assert_eq!(end(attempt().step(breached(), 1)), End::Failed(failure));
+        let mut speaking = attempt();
+        speaking.step(Input::Line(text()), 1);
+        assert!(matches!(end(speaking.step(breached(), 2)), End::Failed(_)));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use drover_shared::store;
 
 use crate::install;
 use crate::settings::Settings;
+use crate::slot::bounds;
 
 /// Says which CLI is used, or what is missing, and what is configured; never a key's value.
 pub async fn run(settings: &Settings) -> anyhow::Result<()> {
@@ -19,6 +20,7 @@ pub async fn run(settings: &Settings) -> anyhow::Result<()> {
     // The walls that are in force here, and those that are not, have their lines at this place.
     writeln!(out, "data     {}", settings.common.data_dir().display())?;
     writeln!(out, "provider {}", settings.anthropic_base_url)?;
+    writeln!(out, "bounds   {}", bounds::survey())?;
     writeln!(out, "ANTHROPIC_API_KEY    {}", set(settings.anthropic_api_key.is_some()))?;
     writeln!(out, "ANTHROPIC_AUTH_TOKEN {}", set(settings.anthropic_auth_token.is_some()))?;
     if settings.anthropic_api_key.is_none() && settings.anthropic_auth_token.is_none() {

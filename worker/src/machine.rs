@@ -2,15 +2,14 @@
 
 use std::fs;
 
-/// Memory that this process may use, in bytes: the machine's, or less where a control group says so
+/// Memory that this process may use, in bytes, as far as it can be told: the machine's, or less where a control group says so
 /// (`memory.max` of version 2, `memory.limit_in_bytes` of version 1; proc(5), `MemTotal`).
-pub fn memory_bytes() -> u64 {
-    let total = read("/proc/meminfo").and_then(|text| mem_total(&text)).unwrap_or(u64::MAX);
-    let limit = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+pub fn memory_bytes() -> Option<u64> {
+    let total = read("/proc/meminfo").and_then(|text| mem_total(&text));
+    let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
         .iter()
-        .filter_map(|file| read(file)?.trim().parse().ok())
-        .min();
-    total.min(limit.unwrap_or(u64::MAX))
+        .filter_map(|file| read(file)?.trim().parse().ok());
+    total.into_iter().chain(limits).min()
 }
 
 fn read(file: &str) -> Option<String> {
@@ -31,6 +30,6 @@ mod tests {
     fn the_machines_memory_is_read_from_its_own_figures() {
         assert_eq!(mem_total("MemFree: 1 kB\nMemTotal:       2048 kB\n"), Some(2 << 20));
         assert_eq!(mem_total("MemTotal: lots\n"), None);
-        assert!(memory_bytes() > 64 << 20);
+        assert!(memory_bytes() > Some(64 << 20));
     }
 }

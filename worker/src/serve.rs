@@ -22,7 +22,8 @@ use crate::publish::Publisher;
 use crate::relay::{Credential, Upstream, UpstreamConfig};
 use crate::running::Running;
 use crate::settings::Settings;
-use crate::slot::{self, SlotDirs};
+use crate::slot::bounds::Groups;
+use crate::slot::{self, SlotDirs, Supervisor};
 use crate::stage::Parts;
 use crate::workshop::Workshop;
 use crate::{heartbeat, install, rings, work};
@@ -43,6 +44,7 @@ impl Worker {
         slot::become_subreaper().context("cannot adopt orphans")?;
         let id = mint_id();
         let lock = lock(settings, &id)?;
+        let supervisor = supervisor(settings);
         let claude = install::find_or_install(&settings.install()).await?;
         info!(worker = %id, version = %claude.version, build = ?claude.build, "found the Claude CLI");
         match &claude.root {
@@ -55,7 +57,10 @@ impl Worker {
         let root = settings.slot_root();
         let dirs = SlotDirs::claim(&root)
             .with_context(|| format!("cannot make slot directories in {}", root.display()))?;
-        let pool = Pool::new(Parts { claude, dirs, upstream }, settings.pool());
+        let pool = Pool::new(
+            Parts { claude, dirs, supervisor, bounds: settings.bounds(), upstream },
+            settings.pool(),
+        );
         let shop = Arc::new(Workshop {
             id,
             store,
@@ -141,6 +146,17 @@ fn lock(settings: &Settings, id: &WorkerId) -> anyhow::Result<WorkerLock> {
     let database = database_path(&settings.common.database_url())?;
     let dir = database.parent().context("the database has no directory")?;
     WorkerLock::acquire(dir, id).context("cannot take the worker's lock file")
+}
+
+/// Before any other process is started: setting up control groups may move this one into a group of its own.
+fn supervisor(settings: &Settings) -> Supervisor {
+    let (groups, survey) = Groups::set_up();
+    let bounds = settings.bounds();
+    info!(memory_mb = bounds.memory_bytes >> 20, processes = bounds.processes, "bounds of a slot: {survey}");
+    match groups {
+        Some(groups) => Supervisor::default().within(Arc::new(groups), bounds),
+        None => Supervisor::default(),
+    }
 }
 
 fn attempt_limits(settings: &Settings) -> Limits {

@@ -9,9 +9,10 @@ use drover_shared::schema::limits;
 use drover_shared::secret::{Address, Secret};
 
 use crate::install;
-use crate::machine;
+use crate::machine::memory_bytes;
 use crate::pool::{Isolation, Plan, default_spares};
 use crate::slot::Supervisor;
+use crate::slot::bounds::{Bounds, memory_share};
 
 /// Runs Claude CLI jobs for a Drover api.
 #[derive(Parser, Debug)]
@@ -97,9 +98,36 @@ pub struct Settings {
     /// How long running jobs may take to finish after the first SIGTERM, in seconds
     #[arg(long, value_name = "SECONDS", env = "DROVER_DRAIN_GRACE", default_value_t = limits::DRAIN_GRACE.as_secs())]
     drain_grace: u64,
+    /// Memory that a slot may use, in MB [default: its share of most of the machine's]
+    #[arg(long, value_name = "MB", env = "DROVER_SLOT_MEMORY", value_parser = clap::value_parser!(u64).range(1..1 << 40))]
+    slot_memory: Option<u64>,
+    /// Processes that a slot may run at once
+    #[arg(long, value_name = "N", env = "DROVER_SLOT_PROCESSES", default_value_t = limits::SLOT_PROCESSES,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    slot_processes: u32,
+    /// CPU time that a job may use, in seconds
+    #[arg(long, value_name = "SECONDS", env = "DROVER_SLOT_CPU", default_value_t = limits::SLOT_CPU_SECS,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    slot_cpu: u64,
+    /// Disk that a slot may fill, in MB
+    #[arg(long, value_name = "MB", env = "DROVER_SLOT_DISK", default_value_t = limits::SLOT_DISK_MB,
+          value_parser = clap::value_parser!(u64).range(1..1 << 40))]
+    slot_disk: u64,
 }
 
 impl Settings {
+    /// What a slot may take of the machine.
+    pub fn bounds(&self) -> Bounds {
+        Bounds {
+            memory_bytes: self
+                .slot_memory
+                .map_or_else(|| memory_share(self.slots), |megabytes| megabytes << 20),
+            processes: self.slot_processes,
+            cpu_secs: self.slot_cpu,
+            disk_bytes: self.slot_disk << 20,
+        }
+    }
+
     /// Where to look for the CLI and where to install it.
     pub fn install(&self) -> install::Settings {
         install::Settings {
@@ -119,7 +147,8 @@ impl Settings {
 
     /// Which processes wait, and for how long.
     pub fn pool(&self) -> Plan {
-        let spares = self.spares.unwrap_or_else(|| default_spares(self.slots, machine::memory_bytes()));
+        let spares =
+            self.spares.unwrap_or_else(|| default_spares(self.slots, memory_bytes().unwrap_or_default()));
         Plan {
             spares: spares as usize,
             kept: self.kept.unwrap_or(self.slots) as usize,

@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use crate::install::Claude;
 use crate::relay::{Address, Binding, Bound, Relay, Upstream};
-use crate::slot::{Launch, LineError, Slot, SlotDir, SlotDirs};
+use crate::slot::bounds::{Bounds, Watch};
+use crate::slot::{Launch, LineError, Slot, SlotDir, SlotDirs, Supervisor};
 
 /// What processes are made of.
 pub struct Parts {
@@ -20,6 +21,10 @@ pub struct Parts {
     pub claude: Claude,
     /// Where slots live.
     pub dirs: SlotDirs,
+    /// What starts processes in them.
+    pub supervisor: Supervisor,
+    /// What each may take of the machine.
+    pub bounds: Bounds,
     /// The provider.
     pub upstream: Arc<Upstream>,
 }
@@ -28,6 +33,8 @@ pub struct Parts {
 pub struct Stage {
     /// The CLI.
     pub slot: Slot,
+    /// What sees to it that the CLI takes no more than it may.
+    pub watch: Watch,
     decoder: Decoder,
     turn: Turn,
     served: Served,
@@ -75,10 +82,11 @@ impl Stage {
         let dir = parts.dirs.create().map_err(|error| told("no directory for the slot", &error))?;
         let relay = open_relay(parts, &dir).map_err(|error| told("no relay for the slot", &error))?;
         let launch = launch(&parts.claude, &dir, &relay);
-        let slot =
-            Slot::launch(&launch).await.map_err(|error| told("the Claude CLI cannot be started", &error))?;
+        let started = parts.supervisor.launch(&launch).await;
+        let slot = started.map_err(|error| told("the Claude CLI cannot be started", &error))?;
+        let watch = Watch::start(&slot.process, dir.path(), parts.bounds);
         let served = Served { since: Instant::now(), jobs: 0, output_bytes: 0 };
-        Ok(Self { slot, decoder: Decoder::new(), turn: Turn::Over, served, relay, dir })
+        Ok(Self { slot, watch, decoder: Decoder::new(), turn: Turn::Over, served, relay, dir })
     }
 
     /// Lets the process play a throwaway turn, which the relay answers by itself, so that its first job finds
@@ -191,7 +199,8 @@ impl Stage {
 
     /// Kills what still runs, waits until nothing is left, and removes the directory.
     pub async fn strike(self) {
-        let Self { slot, relay, dir, .. } = self;
+        let Self { slot, watch, relay, dir, .. } = self;
+        drop(watch);
         slot.kill();
         slot.exited().await;
         drop((slot, relay));

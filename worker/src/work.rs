@@ -2,6 +2,7 @@
 //! listens to everything at once and does what they say.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -129,6 +130,7 @@ async fn follow(
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let lost = journal.lost().clone();
+    let mut breach = pin!(stage.watch.breach());
     let mut provider_failed = false;
     loop {
         // In this order, so that the provider's failure is known before the CLI's account of it, and no
@@ -138,6 +140,7 @@ async fn follow(
             () = lost.cancelled() => Input::LeaseLost,
             reason = place.called_off() => Input::CalledOff(reason),
             () = shop.stop.cancelled() => Input::Stop,
+            breach = &mut breach => Input::Breached { account: breach.to_string() },
             _ = ticks.tick() => Input::Tick,
             failure = failed(&mut reports), if !provider_failed => {
                 provider_failed = true;
@@ -145,7 +148,7 @@ async fn follow(
             }
             line = stage.hear() => match line {
                 Ok(Some(line)) => heard(line),
-                Ok(None) => Input::Exited { account: farewell(stage).await },
+                Ok(None) => gone(stage).await,
                 Err(LineError::LineTooLong(_)) => Input::LineTooLong,
                 Err(LineError::Read(error)) => Input::Exited { account: format!("its output broke off: {error}") },
             },
@@ -190,6 +193,16 @@ async fn failed(reports: &mut watch::Receiver<Report>) -> Failure {
     match reports.wait_for(|report| report.failure.is_some()).await.map(|report| report.failure.clone()) {
         Ok(Some(failure)) => failure,
         _ => std::future::pending().await,
+    }
+}
+
+/// The CLI's output has ended: because it took too much, which the kernel punishes without a word, or by
+/// itself.
+async fn gone(stage: &Stage) -> Input {
+    let account = farewell(stage).await;
+    match tokio::time::timeout(limits::CLI_OUTPUT_GRACE, stage.watch.verdict()).await {
+        Ok(Some(breach)) => Input::Breached { account: breach.to_string() },
+        _ => Input::Exited { account },
     }
 }
 

@@ -225,5 +225,31 @@ pub const CLI_VERSION: Duration = Duration::from_secs(30);
 pub const CLI_SMOKE: Duration = Duration::from_mins(1);
 /// How long npm may take to fetch the CLI: an executable of 380 MB, compressed, over a slow line.
 pub const CLI_INSTALL: Duration = Duration::from_mins(15);
+/// How much of the machine's memory slots may use together by default, in percent: the rest is for the worker,
+/// the api and the system.
+pub const SLOTS_MEMORY_PERCENT: u64 = 80;
+/// Least memory of a slot by default, in megabytes: a CLI takes up to 300 MB, and a compiler as much again.
+pub const SLOT_MEMORY_FLOOR_MB: u64 = 1_024;
+/// Processes that a slot may run at once by default; a parallel build needs some dozens.
+pub const SLOT_PROCESSES: u32 = 256;
+/// Threads that a slot may run at once for each process that it may: the CLI itself has about twenty.
+pub const SLOT_THREADS_PER_PROCESS: u64 = 32;
+/// CPU time of a job by default, in seconds: four cores for as long as it may run.
+pub const SLOT_CPU_SECS: u64 = 7_200;
+/// Disk that a slot may fill by default, in megabytes: a few build trees.
+pub const SLOT_DISK_MB: u64 = 10_240;
+/// Files that a slot may hold; a large JavaScript project installs a fifth of this.
+pub const SLOT_FILES: usize = 500_000;
+/// How deep a slot may nest directories: looking into it holds a descriptor for each level.
+pub const SLOT_DEPTH: usize = 128;
+/// Share of the CPU that a slot's control group gets against one of weight 100, such as the worker's own.
+pub const SLOT_CPU_WEIGHT: u32 = 50;
+/// Pause between two looks at a process tree while a job runs programs in it. Something that allocates 5 GB a
+/// second is 1 GB past its bound by then.
+pub const WATCH_BUSY: Duration = Duration::from_millis(200);
+/// Pause between two looks at any other process tree; cheap enough for many spares.
+pub const WATCH_IDLE: Duration = Duration::from_secs(2);
+/// Looks at a slot's disk that free space may talk us out of, one after the other.
+pub const DISK_LOOKS_SKIPPED: u32 = 64;
 /// How often a slot's directory is wiped anew when something still writes into it.
 pub const WIPE_ATTEMPTS: u32 = 5;

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 
 use drover_shared::schema::limits;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -13,6 +14,7 @@ use tokio::net::unix::pipe;
 use tokio::process::Command;
 use tokio::time;
 
+use super::bounds::{Bounds, Group, Groups};
 use super::lines::Lines;
 use super::process::{Leash, Process};
 use super::strays::Registered;
@@ -31,11 +33,6 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Starts a CLI under a supervisor that is this very program.
-    pub async fn launch(launch: &Launch) -> Result<Self, LaunchError> {
-        Supervisor::default().launch(launch).await
-    }
-
     /// Kills the CLI and all it has spawned. May be called at any time and more than once.
     pub fn kill(&self) {
         self.process.kill();
@@ -56,6 +53,7 @@ impl Slot {
 #[derive(Clone, Debug)]
 pub struct Supervisor {
     executable: PathBuf,
+    groups: Option<(Arc<Groups>, Bounds)>,
 }
 
 impl Default for Supervisor {
@@ -68,7 +66,13 @@ impl Default for Supervisor {
 impl Supervisor {
     /// Another program.
     pub fn at(executable: impl Into<PathBuf>) -> Self {
-        Self { executable: executable.into() }
+        Self { executable: executable.into(), groups: None }
+    }
+
+    /// The same, with each process in a control group of its own, so bounded.
+    #[must_use]
+    pub fn within(self, groups: Arc<Groups>, bounds: Bounds) -> Self {
+        Self { groups: Some((groups, bounds)), ..self }
     }
 
     /// Starts a CLI and answers once it runs. Dropping the future kills what it has started.
@@ -86,21 +90,22 @@ impl Supervisor {
         let supervise = |error| (Step::Supervise, error);
         let description = serde_json::to_vec(launch).map_err(|error| supervise(error.into()))?;
         let (ours, theirs) = UnixStream::pair().map_err(supervise)?;
-        let supervisor = self.fork(theirs).map_err(supervise)?;
+        let group = self.groups.as_ref().and_then(|(groups, bounds)| groups.make(bounds)).map(Arc::new);
+        let supervisor = self.fork(theirs, group.as_deref()).map_err(supervise)?;
         let pipes = Pipes::open().map_err(supervise)?;
         wire::send_head(&ours, &description, pipes.theirs()).map_err(supervise)?;
         let (stdin, stdout, stderr) = pipes.into_ours().map_err(supervise)?;
         let leash = Leash::hold(ours).map_err(supervise)?;
         let mut control = leash.socket().map_err(supervise)?;
         control.write_all(&description).await.map_err(supervise)?;
-        let process = Process::started(supervisor, leash, control, stderr).await?;
+        let process = Process::started(supervisor, leash, control, stderr, group).await?;
         let lines = Lines::new(stdout, process.exit_watch()).map_err(supervise)?;
         Ok(Slot { stdin, lines, process })
     }
 
-    fn fork(&self, control: UnixStream) -> io::Result<Registered> {
+    fn fork(&self, control: UnixStream, group: Option<&Group>) -> io::Result<Registered> {
         let mut command = Command::new(&self.executable);
-        command.arg(ARGUMENT).env_clear().current_dir("/");
+        command.arg(ARGUMENT).args(group.map(Group::path)).env_clear().current_dir("/");
         command.stdin(Stdio::from(OwnedFd::from(control))).stdout(Stdio::null()).stderr(Stdio::null());
         Registered::spawn(&mut command)
     }

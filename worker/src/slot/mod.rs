@@ -15,6 +15,7 @@
 //! - What to run reaches the supervisor over the control socket: no secret stands in a process list.
 //! - Wipe a slot's directory only after [`Slot::exited`] has answered.
 
+pub mod bounds;
 mod census;
 mod directory;
 mod launch;

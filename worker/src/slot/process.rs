@@ -3,7 +3,7 @@
 use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use drover_shared::schema::limits;
 use nix::sys::signal::Signal;
@@ -14,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::{task, time};
 use tokio_util::sync::CancellationToken;
 
+use super::bounds::Group;
 use super::census::{Living, count_swept};
 use super::stderr::Stderr;
 use super::strays::{self, Registered};
@@ -23,7 +24,9 @@ use super::wire::{Report, Step};
 /// The handle of a running CLI. Dropping it kills the CLI and all it has spawned.
 pub struct Process {
     pid: i32,
-    leash: Leash,
+    supervisor: i32,
+    leash: Arc<Leash>,
+    group: Option<Arc<Group>>,
     exit: watch::Receiver<Option<Exit>>,
     stderr: Arc<Stderr>,
 }
@@ -35,7 +38,9 @@ impl Process {
         leash: Leash,
         control: UnixStream,
         stderr: pipe::Receiver,
+        group: Option<Arc<Group>>,
     ) -> Result<Self, (Step, io::Error)> {
+        let supervisor_pid = supervisor.pid;
         let (started, start) = oneshot::channel();
         let (ended, exit) = watch::channel(None);
         let tail = Arc::new(Stderr::default());
@@ -44,10 +49,12 @@ impl Process {
             control: BufReader::new(control),
             asked_to_die: leash.asked_to_die.clone(),
             stderr: tail.clone(),
+            _group: group.clone(),
         };
         tokio::spawn(watched.run(stderr, started, ended));
         let pid = start.await.unwrap_or_else(|_| Err(supervisor_lost()))?;
-        Ok(Self { pid, leash, exit, stderr: tail })
+        let leash = Arc::new(leash);
+        Ok(Self { pid, supervisor: supervisor_pid, leash, group, exit, stderr: tail })
     }
 
     /// The CLI's process id.
@@ -81,6 +88,20 @@ impl Process {
         self.stderr.tail()
     }
 
+    /// The parent of the CLI and foster parent of all that it leaves behind.
+    pub(super) const fn supervisor(&self) -> i32 {
+        self.supervisor
+    }
+
+    pub(super) fn group(&self) -> Option<Arc<Group>> {
+        self.group.clone()
+    }
+
+    /// To kill by, for as long as this handle exists.
+    pub(super) fn leash(&self) -> Weak<Leash> {
+        Arc::downgrade(&self.leash)
+    }
+
     pub(super) fn exit_watch(&self) -> watch::Receiver<Option<Exit>> {
         self.exit.clone()
     }
@@ -102,7 +123,7 @@ impl Leash {
         UnixStream::from_std(self.control.try_clone()?)
     }
 
-    fn let_go(&self) {
+    pub(super) fn let_go(&self) {
         // A supervisor that is gone already has nothing left to kill.
         let _ = self.control.shutdown(Shutdown::Write);
         self.asked_to_die.cancel();
@@ -128,6 +149,8 @@ struct Watched {
     control: BufReader<UnixStream>,
     asked_to_die: CancellationToken,
     stderr: Arc<Stderr>,
+    // Removed once everything in it is gone.
+    _group: Option<Arc<Group>>,
 }
 
 impl Watched {

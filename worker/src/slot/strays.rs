@@ -33,7 +33,7 @@ pub fn become_subreaper() -> io::Result<()> {
 /// A running supervisor, registered as the worker's own child.
 pub(super) struct Registered {
     pub(super) child: Child,
-    pid: i32,
+    pub(super) pid: i32,
 }
 
 impl Registered {

@@ -5,6 +5,7 @@ use std::env;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process;
 use std::time::Duration;
 
@@ -17,11 +18,13 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid, setsid};
 
+use super::bounds;
 use super::spawn::spawn;
 use super::sweep::Family;
 use super::wire::{self, Exit, Report, Step};
 
-/// The hidden first argument under which this program is a supervisor.
+/// The hidden first argument under which this program is a supervisor. A second one names the control group
+/// of what it supervises.
 pub(super) const ARGUMENT: &str = "supervise-slot";
 
 /// Becomes a supervisor, never to return, if the first argument says so. Must be called before the process
@@ -36,15 +39,17 @@ pub fn supervise_if_asked() {
 fn supervise() -> io::Result<()> {
     let mut control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let signals = settle()?;
+    let group = env::args_os().nth(2).map(PathBuf::from);
     let (launch, stdio) = wire::receive(&mut control)?;
-    let cli = match spawn(&launch, stdio) {
+    let cli = match spawn(&launch, stdio, group.as_deref()) {
         Ok(pid) => pid,
         Err((step, error)) => return report_failure(&control, step, &error),
     };
     drop(launch);
     // A worker that is gone hears nothing; its end of the socket is closed then, and the watch ends at once.
     let _ = report(&control, &Report::Started { pid: cli.as_raw() });
-    let exit = Watch { cli, ended: None, leftovers: BTreeSet::new(), signals }.run(&mut control);
+    let watch = Watch { cli, ended: None, sweeping: false, leftovers: BTreeSet::new(), signals, group };
+    let exit = watch.run(&mut control);
     report(&control, &Report::Ended(exit))
 }
 
@@ -84,8 +89,10 @@ fn report_failure(control: &UnixStream, step: Step, error: &io::Error) -> io::Re
 struct Watch {
     cli: Pid,
     ended: Option<Exit>,
+    sweeping: bool,
     leftovers: BTreeSet<i32>,
     signals: SignalFd,
+    group: Option<PathBuf>,
 }
 
 impl Watch {
@@ -114,9 +121,12 @@ impl Watch {
         }
     }
 
-    /// Kills round by round until no descendant is left. As the subreaper of all of them, this process has
+    /// Kills the control group in one blow, where there is one, and then round by round until no descendant is
+    /// left. As the subreaper of all of them, this process has
     /// no child exactly when it has no descendant.
     fn sweep(&mut self) {
+        self.sweeping = true;
+        self.group.as_deref().into_iter().for_each(bounds::kill);
         let mut pause = Duration::from_millis(1);
         while self.reap() {
             let me = getpid().as_raw();
@@ -152,7 +162,7 @@ impl Watch {
         };
         if pid == self.cli {
             self.ended = Some(exit);
-        } else if self.ended.is_some() {
+        } else if self.sweeping || self.ended.is_some() {
             self.leftovers.insert(pid.as_raw());
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod attempt;
 pub mod doctor;
+pub mod egress;
 pub mod fleet;
 pub mod heartbeat;
 pub mod install;

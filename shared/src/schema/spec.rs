@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::id::{ProjectId, SessionId};
+use super::network::HostRule;
 
 /// Everything a worker needs to run a job. Kept in the job's row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,7 +63,7 @@ pub struct AgentSpec {
     pub tools: Vec<String>,
     /// The hosts that its tools may reach; empty for none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub network: Vec<String>,
+    pub network: Vec<HostRule>,
     /// Most calls to the model; `None` leaves it to the worker's own limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_turns: Option<u32>,

@@ -9,6 +9,7 @@ mod provider;
 mod real_cli;
 mod session;
 mod streaming;
+mod succession;
 
 use std::sync::Arc;
 use std::time::Duration;

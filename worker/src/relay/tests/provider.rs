@@ -198,3 +198,18 @@ pub(super) fn ended(reason: &str) -> sse::Frame {
 pub(super) fn stop() -> sse::Frame {
     sse::frame("message_stop", &json!({ "type": "message_stop" }))
 }
+
+/// The whole block of a tool call.
+pub(super) fn tool(name: &str) -> Vec<u8> {
+    let block = json!({ "type": "tool_use", "id": "toolu_1", "name": name, "input": {} });
+    let opened = json!({ "type": "content_block_start", "index": 1, "content_block": block });
+    let delta = json!({ "type": "input_json_delta", "partial_json": "{}" });
+    let delta = json!({ "type": "content_block_delta", "index": 1, "delta": delta });
+    let closed = json!({ "type": "content_block_stop", "index": 1 });
+    [
+        sse::frame("content_block_start", &opened),
+        sse::frame("content_block_delta", &delta),
+        sse::frame("content_block_stop", &closed),
+    ]
+    .concat()
+}

@@ -88,6 +88,26 @@ impl Session {
         self.write(&invocation::user(placeholder, placeholder)).await;
     }
 
+    /// Has the turn ended, whatever it is at: waits for the answer to the request, and for the turn's end,
+    /// in whichever order they come.
+    pub(super) async fn interrupt(&mut self) -> TurnEnd {
+        self.write(&invocation::interrupt("stop")).await;
+        let (mut heeded, mut ended) = (false, None);
+        loop {
+            match self.line().await {
+                Line::Control { request_id, error } => {
+                    assert_eq!((request_id.as_str(), error), ("stop", None));
+                    heeded = true;
+                }
+                Line::TurnEnded(end) => assert_eq!(ended.replace(end), None, "one end"),
+                Line::Events(_) | Line::Quiet => {}
+            }
+            if heeded && let Some(end) = ended.take() {
+                return end;
+            }
+        }
+    }
+
     /// Reads to the end of the turn: the text that was said, and how it ended.
     pub(super) async fn turn(&mut self) -> (String, TurnEnd) {
         let mut said = String::new();
@@ -98,6 +118,11 @@ impl Session {
                 Line::Control { .. } | Line::Quiet => {}
             }
         }
+    }
+
+    /// Reads until the CLI has passed on such an event.
+    pub(super) async fn until(&mut self, is_it: impl Fn(&Event) -> bool) {
+        while !matches!(self.line().await, Line::Events(events) if events.iter().any(&is_it)) {}
     }
 
     async fn line(&mut self) -> Line {

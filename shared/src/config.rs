@@ -17,7 +17,7 @@ use crate::secret::Address;
 const DEFAULT_FILE: &str = ".env";
 
 /// Every name that the file may hold: those of both binaries, since they share it.
-pub const NAMES: [&str; 24] = [
+pub const NAMES: [&str; 26] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -30,8 +30,10 @@ pub const NAMES: [&str; 24] = [
     "DROVER_CONFIG",
     "DROVER_DATA_DIR",
     "DROVER_DRAIN_GRACE",
+    "DROVER_JOB_BUDGET",
     "DROVER_JOB_STALL",
     "DROVER_JOB_TIMEOUT",
+    "DROVER_JOB_TURNS",
     "DROVER_MAX_QUEUED",
     "DROVER_READY_FILE",
     "DROVER_RETENTION_HOURS",

@@ -33,8 +33,12 @@ impl Stage {
         let dir = shop.dirs.create().map_err(|error| told("no directory for the slot", &error))?;
         let relay = open_relay(shop, &dir).map_err(|error| told("no relay for the slot", &error))?;
         let placeholder = invocation::placeholder(&Uuid::new_v4().simple().to_string());
-        let bound =
-            Bound { job: claim.lease.job, spec: Arc::clone(&claim.spec), placeholder: placeholder.clone() };
+        let bound = Bound {
+            job: claim.lease.job,
+            spec: Arc::clone(&claim.spec),
+            placeholder: placeholder.clone(),
+            allowance: shop.allowance,
+        };
         let binding = relay.bind(bound);
         let launch = launch(shop, &dir, &relay);
         let slot =

@@ -71,7 +71,8 @@ async fn play(
     mut place: Place,
     stage: &mut Option<Stage>,
 ) -> End {
-    let mut attempt = Attempt::new(shop.limits, claim.lease.attempt, claim.max_attempts, elapsed_ms());
+    let mut attempt =
+        Attempt::new(claim.spec.class(), shop.limits, claim.lease.attempt, claim.max_attempts, elapsed_ms());
     let first = tokio::select! {
         set = Stage::set(shop, claim) => match set {
             Ok(set) => {
@@ -126,9 +127,20 @@ async fn follow(
                 Err(LineError::Read(error)) => Input::Exited { account: format!("its output broke off: {error}") },
             },
         };
+        if let Some(failure) = trouble(&input, stage) {
+            act(&mut attempt, Input::ProviderFailed(failure), journal).await;
+        }
         if let Some(end) = act(&mut attempt, input, journal).await {
             return end;
         }
+    }
+}
+
+/// What explains the error that an agent's turn has ended with: the failure of its last call.
+fn trouble(input: &Input, stage: &Stage) -> Option<Failure> {
+    match input {
+        Input::TurnEnded { error: Some(_) } => stage.binding.report().trouble,
+        _ => None,
     }
 }
 

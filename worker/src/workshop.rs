@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::attempt::Limits;
 use crate::install::Claude;
 use crate::publish::Publisher;
-use crate::relay::Upstream;
+use crate::relay::{Allowance, Upstream};
 use crate::running::Running;
 use crate::slot::{SlotDirs, census};
 
@@ -33,6 +33,8 @@ pub struct Workshop {
     pub slots: u32,
     /// How long each may take.
     pub limits: Limits,
+    /// How much each may use up.
+    pub allowance: Allowance,
     /// Cancelled when nothing new is to be taken.
     pub draining: CancellationToken,
     /// Cancelled when running jobs have to stop at once.

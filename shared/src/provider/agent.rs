@@ -18,6 +18,10 @@ const LEAST_BUDGET: u64 = 1_024;
 /// How the CLI tells the model what it is.
 const NAMED: &str = "You are powered by the model named ";
 
+/// What a round needs of the provider besides the Messages API's stable part: thinking between calls of tools,
+/// for models that are told how much to think. Sent as `anthropic-beta`; those that know none of it, ignore it.
+pub const AGENT_BETA: &str = "interleaved-thinking-2025-05-14";
+
 /// The Messages API body for a round of the agent's. Every round is for the job's model: those of
 /// sub-agents, which the CLI might give to a smaller one, too.
 ///

@@ -13,6 +13,6 @@ pub mod price;
 pub mod priming;
 pub mod sse;
 
-pub use agent::compose_agent;
+pub use agent::{AGENT_BETA, compose_agent};
 pub use catalogue::Offer;
 pub use compose::{NotTheJob, compose};

@@ -76,7 +76,7 @@ pub fn cost(model: &str, usage: &Usage) -> Option<u64> {
 
 /// An amount that is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not an amount of US dollars, such as 2 or 0.25, with six decimals at most")]
+#[error("not an amount of US dollars above nothing, such as 2 or 0.25, with six decimals at most")]
 pub struct NoAmount;
 
 /// Reads an amount of US dollars, in millionths: digits, and up to six more behind a point.

@@ -153,7 +153,7 @@ async fn speak(mut asked: Exchange, reason: &str) {
     asked.begin().await;
     asked.send(&[started(), opened(), delta("Answer"), closed()].concat()).await;
     if reason == "tool_use" {
-        asked.send(&tool("get_weather")).await;
+        asked.send(&tool("get_weather", &json!({}))).await;
     }
     asked.send(&[ended(reason), stop()].concat()).await;
     drop(asked.finish().await);

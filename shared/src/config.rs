@@ -17,7 +17,7 @@ use crate::secret::Address;
 const DEFAULT_FILE: &str = ".env";
 
 /// Every name that the file may hold: those of both binaries, since they share it.
-pub const NAMES: [&str; 35] = [
+pub const NAMES: [&str; 37] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -31,8 +31,10 @@ pub const NAMES: [&str; 35] = [
     "DROVER_DATA_DIR",
     "DROVER_DRAIN_GRACE",
     "DROVER_ISOLATION",
+    "DROVER_JOB_BUDGET",
     "DROVER_JOB_STALL",
     "DROVER_JOB_TIMEOUT",
+    "DROVER_JOB_TURNS",
     "DROVER_KEPT",
     "DROVER_MAX_QUEUED",
     "DROVER_PROCESS_AGE",

@@ -1,7 +1,7 @@
 //! One attempt of a job, as a pure state machine: (state, input) → actions. The shell in `work` does what
 //! they say; no I/O and no clock in here.
 
-use drover_shared::schema::{CancelReason, Event, Failure, FailureKind, StopReason, limits};
+use drover_shared::schema::{CancelReason, Class, Event, Failure, FailureKind, StopReason, limits};
 
 /// Milliseconds since any one moment, by a clock that is never set.
 type Millis = i64;
@@ -105,12 +105,15 @@ impl End {
 /// The state of an attempt.
 #[derive(Debug)]
 pub struct Attempt {
+    class: Class,
     limits: Limits,
     may_retry: bool,
     started_ms: Millis,
     last_life_ms: Millis,
     heard: bool,
     spoken: bool,
+    /// How the message before ended: an agent's turn has many.
+    stopped: Option<(StopReason, Option<String>)>,
     provider_failure: Option<(Failure, Millis)>,
 }
 
@@ -119,14 +122,16 @@ const FAREWELL_MS: i64 = 2_000;
 
 impl Attempt {
     /// An attempt that begins at `now`. `attempt` counts from 1.
-    pub fn new(limits: Limits, attempt: u32, max_attempts: u32, now: Millis) -> Self {
+    pub fn new(class: Class, limits: Limits, attempt: u32, max_attempts: u32, now: Millis) -> Self {
         Self {
+            class,
             limits,
             may_retry: attempt < max_attempts,
             started_ms: now,
             last_life_ms: now,
             heard: false,
             spoken: false,
+            stopped: None,
             provider_failure: None,
         }
     }
@@ -167,26 +172,26 @@ impl Attempt {
         self.heard = true;
         self.last_life_ms = now;
         self.spoken |= events.iter().any(Event::speaks);
-        let end = events.iter().find_map(|event| match event {
-            Event::MessageStopped { stop, stop_sequence } => {
-                Some(self.answered(*stop, stop_sequence.as_ref()))
-            }
+        let stopped = events.iter().rev().find_map(|event| match event {
+            Event::MessageStopped { stop, stop_sequence } => Some((*stop, stop_sequence.clone())),
             _ => None,
         });
+        self.stopped = stopped.or(self.stopped.take());
+        // A chat job is over with its message, an agent's when the CLI says so.
+        let end = (self.class == Class::Chat).then(|| self.answered()).flatten();
         let publish = (!events.is_empty()).then_some(Action::Publish(events));
         publish.into_iter().chain(end.map(Action::End)).collect()
     }
 
-    /// A model may say nothing because a limit, a stop sequence or a classifier cut it off, but not by
-    /// itself.
-    fn answered(&self, stop: StopReason, stop_sequence: Option<&String>) -> End {
+    /// The end that the last message makes, if there was one. A model may say nothing because a limit, a
+    /// stop sequence or a classifier cut it off, but not by itself.
+    fn answered(&mut self) -> Option<End> {
+        let (stop, stop_sequence) = self.stopped.take()?;
         if stop == StopReason::EndTurn && !self.spoken {
-            return End::Failed(Failure::new(
-                FailureKind::EmptyAnswer,
-                "the model finished without an answer",
-            ));
+            let message = "the model finished without an answer";
+            return Some(End::Failed(Failure::new(FailureKind::EmptyAnswer, message)));
         }
-        End::Completed { stop, stop_sequence: stop_sequence.cloned() }
+        Some(End::Completed { stop, stop_sequence })
     }
 
     /// What outranks the CLI's account. A CLI that hung up on its answer has failed by itself: its own
@@ -199,6 +204,11 @@ impl Attempt {
     fn turn_ended(&mut self, error: Option<String>) -> End {
         if let Some(failure) = self.providers_failure() {
             return End::Failed(failure);
+        }
+        if error.is_none()
+            && let Some(end) = self.answered()
+        {
+            return end;
         }
         match error {
             Some(error) => {
@@ -265,7 +275,7 @@ mod tests {
     const LIMITS: Limits = Limits { wall_ms: 60_000, stall_ms: 10_000, ready_ms: 5_000 };
 
     fn attempt() -> Attempt {
-        Attempt::new(LIMITS, 1, 3, 0)
+        Attempt::new(Class::Chat, LIMITS, 1, 3, 0)
     }
 
     fn text() -> Vec<Event> {
@@ -299,6 +309,34 @@ mod tests {
     }
 
     #[test]
+    fn an_agents_job_is_over_when_its_turn_is() {
+        let agent = || Attempt::new(Class::Agent, LIMITS, 1, 3, 0);
+        let used = || vec![Event::ToolFinished { id: "t".to_owned(), failed: false }];
+        let mut done = agent();
+        for events in [text(), stopped(StopReason::ToolUse), used(), stopped(StopReason::EndTurn)] {
+            assert_eq!(done.step(Input::Line(events.clone()), 1), [Action::Publish(events)]);
+        }
+        let ended = Input::TurnEnded { error: None };
+        assert_eq!(
+            end(done.step(ended, 2)),
+            End::Completed { stop: StopReason::EndTurn, stop_sequence: None }
+        );
+
+        let mut bounded = agent();
+        bounded.step(Input::Line(stopped(StopReason::ToolUse)), 1);
+        bounded.step(Input::ProviderFailed(Failure::new(FailureKind::TurnsExceeded, "enough")), 2);
+        assert_eq!(failure(bounded.step(Input::TurnEnded { error: None }, 3)), FailureKind::TurnsExceeded);
+
+        let mut broken = agent();
+        broken.step(Input::Line(used()), 1);
+        let ended = || Input::TurnEnded { error: Some("API Error".to_owned()) };
+        assert_eq!(failure(broken.step(ended(), 2)), FailureKind::CliFailed, "a tool has been used");
+        assert!(matches!(end(agent().step(ended(), 2)), End::Requeue { .. }));
+        let silent = agent().step(Input::TurnEnded { error: None }, 1);
+        assert_eq!(failure(silent), FailureKind::EmptyAnswer);
+    }
+
+    #[test]
     fn silence_is_an_answer_only_where_something_cut_it_off() {
         assert_eq!(
             failure(attempt().step(Input::Line(stopped(StopReason::EndTurn)), 1)),
@@ -314,7 +352,7 @@ mod tests {
     fn a_broken_cli_is_tried_again_until_the_job_has_spoken() {
         let exit = || Input::Exited { account: "it exited with code 1".to_owned() };
         assert!(matches!(end(attempt().step(exit(), 1)), End::Requeue { .. }));
-        let mut last = Attempt::new(LIMITS, 3, 3, 0);
+        let mut last = Attempt::new(Class::Chat, LIMITS, 3, 3, 0);
         assert_eq!(failure(last.step(exit(), 1)), FailureKind::CliFailed);
         let mut speaking = attempt();
         speaking.step(Input::Line(text()), 1);

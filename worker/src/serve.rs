@@ -69,6 +69,7 @@ impl Worker {
             pool,
             slots: settings.slots,
             limits: attempt_limits(settings),
+            allowance: settings.allowance(),
             draining: CancellationToken::new(),
             stop: CancellationToken::new(),
             started_at_ms: now_ms(),

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use drover_shared::config::Common;
+use drover_shared::provider::price::{NoAmount, read_dollars};
 use drover_shared::schema::limits;
 use drover_shared::secret::{Address, Secret};
 
 use crate::install;
 use crate::machine::memory_bytes;
 use crate::pool::{Isolation, Plan, default_spares};
+use crate::relay::Allowance;
 use crate::slot::Supervisor;
 use crate::slot::bounds::{Bounds, memory_share};
 
@@ -95,6 +97,13 @@ pub struct Settings {
     #[arg(long, value_name = "SECONDS", env = "DROVER_JOB_STALL", default_value_t = limits::JOB_STALL.as_secs(),
           value_parser = clap::value_parser!(u64).range(1..))]
     job_stall: u64,
+    /// Most calls to the model that an agent may make for one job
+    #[arg(long, value_name = "N", env = "DROVER_JOB_TURNS", default_value_t = limits::JOB_TURNS,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    job_turns: u32,
+    /// Most that one job may cost, in US dollars; models without a known price are then refused
+    #[arg(long, value_name = "USD", env = "DROVER_JOB_BUDGET", value_parser = dollars)]
+    job_budget: Option<u64>,
     /// How long running jobs may take to finish after the first SIGTERM, in seconds
     #[arg(long, value_name = "SECONDS", env = "DROVER_DRAIN_GRACE", default_value_t = limits::DRAIN_GRACE.as_secs())]
     drain_grace: u64,
@@ -169,10 +178,20 @@ impl Settings {
         Duration::from_secs(self.job_stall)
     }
 
+    /// How much a job may use up.
+    pub fn allowance(&self) -> Allowance {
+        Allowance { turns: self.job_turns, budget_microusd: self.job_budget }
+    }
+
     /// How long running jobs may take to finish once the worker was told to stop.
     pub fn drain_grace(&self) -> Duration {
         Duration::from_secs(self.drain_grace)
     }
+}
+
+/// An amount that a job can be held to: nothing costs nothing.
+fn dollars(text: &str) -> Result<u64, NoAmount> {
+    read_dollars(text).and_then(|amount| if amount == 0 { Err(NoAmount) } else { Ok(amount) })
 }
 
 #[cfg(test)]
@@ -184,5 +203,18 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_budget_is_an_amount_of_dollars() {
+        let budget = |text: &str| {
+            let settings = Arguments::try_parse_from(["drover-worker", "--job-budget", text]);
+            settings.map(|arguments| arguments.settings.allowance().budget_microusd)
+        };
+        assert_eq!(budget("0.25").expect("an amount"), Some(250_000));
+        for text in ["0", "-1", "a lot"] {
+            let told = budget(text).expect_err("no amount").to_string();
+            assert!(told.contains("--job-budget") && told.contains("US dollars"), "{told}");
+        }
     }
 }

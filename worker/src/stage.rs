@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
 use crate::install::Claude;
-use crate::relay::{Address, Binding, Bound, Relay, Upstream};
+use crate::relay::{Address, Allowance, Binding, Bound, Relay, Upstream};
 use crate::slot::bounds::{Bounds, Watch};
 use crate::slot::{Launch, LineError, Slot, SlotDir, SlotDirs, Supervisor};
 
@@ -105,10 +105,14 @@ impl Stage {
 
     /// Gives the process a job: binds it to the relay and hands over the placeholder that the relay puts the
     /// conversation for.
-    pub async fn begin(&mut self, claim: &Claim) -> Binding {
+    pub async fn begin(&mut self, claim: &Claim, allowance: Allowance) -> Binding {
         let placeholder = new_placeholder();
-        let bound =
-            Bound { job: claim.lease.job, spec: Arc::clone(&claim.spec), placeholder: placeholder.clone() };
+        let bound = Bound {
+            job: claim.lease.job,
+            spec: Arc::clone(&claim.spec),
+            placeholder: placeholder.clone(),
+            allowance,
+        };
         let binding = self.relay.bind(bound);
         self.served.jobs += 1;
         self.ask(&placeholder).await;

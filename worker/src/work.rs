@@ -93,12 +93,13 @@ async fn play(
     mut place: Place,
     cast: &mut Option<Cast>,
 ) -> End {
-    let mut attempt = Attempt::new(shop.limits, claim.lease.attempt, claim.max_attempts, elapsed_ms());
+    let mut attempt =
+        Attempt::new(claim.spec.class(), shop.limits, claim.lease.attempt, claim.max_attempts, elapsed_ms());
     let urgent = shop.pool.urgent();
     let first = tokio::select! {
         taken = shop.pool.take(&claim.owner) => match taken {
             Ok(mut stage) => {
-                let binding = stage.begin(claim).await;
+                let binding = stage.begin(claim, shop.allowance).await;
                 *cast = Some(Cast { stage, binding });
                 None
             }
@@ -153,12 +154,23 @@ async fn follow(
                 Err(LineError::Read(error)) => Input::Exited { account: format!("its output broke off: {error}") },
             },
         };
+        if let Some(failure) = trouble(&input, binding) {
+            act(&mut attempt, Input::ProviderFailed(failure), journal).await;
+        }
         if let Some(end) = act(&mut attempt, input, journal).await {
             return end;
         }
         if attempt.has_spoken() {
             drop(urgent.take());
         }
+    }
+}
+
+/// What explains the error that an agent's turn has ended with: the failure of its last call.
+fn trouble(input: &Input, binding: &Binding) -> Option<Failure> {
+    match input {
+        Input::TurnEnded { error: Some(_) } => binding.report().trouble,
+        _ => None,
     }
 }
 

@@ -66,6 +66,15 @@ pub fn resolve(model: &str) -> &str {
     ALIASES.iter().find(|(name, _)| *name == model).map_or(model, |(_, successor)| successor)
 }
 
+/// Those of the catalogue that are told how much to think, as a number of tokens.
+const BUDGETED: [&str; 3] = ["claude-opus-4-5", "claude-sonnet-4-5", "claude-haiku-4-5"];
+
+/// Whether the provider's `model` finds out by itself how much to think; the CLI speaks so with every newer
+/// model of the catalogue. Of models that are not in it, nothing is known but that they take a budget.
+pub fn thinks_by_itself(model: &str) -> bool {
+    ANTHROPIC.contains(&model) && !BUDGETED.contains(&model)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +99,19 @@ mod tests {
             assert_eq!(offer.models.iter().filter(|name| *name == default).count(), 1, "{configured:?}");
             assert!(!offer.has(DEMO) && offer.has("claude-3-5-haiku-20241022"), "{configured:?}");
         }
+    }
+
+    #[test]
+    fn only_newer_models_of_the_catalogue_think_by_themselves() {
+        for (model, expected) in [
+            ("claude-opus-5-5", true),
+            ("claude-sonnet-4-6", true),
+            ("claude-opus-4-5", false),
+            ("kimi-k3", false),
+        ] {
+            assert_eq!(thinks_by_itself(model), expected, "{model}");
+        }
+        assert!(BUDGETED.iter().all(|model| ANTHROPIC.contains(model)));
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! What the providers' Messages API looks like, and what we make of it. Pure: the worker's relay does the
 //! talking.
 //!
-//! Nothing in here can fail but [`compose`], which refuses a body that is not the job's.
+//! Nothing in here can fail but [`compose`] and [`compose_agent`], which refuse a body that is not the job's,
+//! and the reading of an amount.
 
+pub mod agent;
 pub mod catalogue;
 pub mod compose;
 pub mod demo;
 pub mod failure;
+pub mod price;
 pub mod priming;
 pub mod sse;
 
+pub use agent::{AGENT_BETA, compose_agent};
 pub use catalogue::Offer;
 pub use compose::{NotTheJob, compose};

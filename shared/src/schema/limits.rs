@@ -184,6 +184,10 @@ pub const PROVIDER_PING: Duration = Duration::from_secs(20);
 pub const PROVIDER_TAIL: Duration = Duration::from_secs(1);
 /// Connections to one relay at a time; the CLI needs one or two.
 pub const RELAY_CONNECTIONS: usize = 32;
+/// Calls of one job that go to the provider at a time; an agent makes one for each sub-agent at work.
+pub const RELAY_CALLS: usize = 8;
+/// Calls that an agent may make for one job by default: one that goes in circles has made hundreds of them.
+pub const JOB_TURNS: u32 = 100;
 /// Chunks of an answer that may wait for the CLI to read them; past it the provider is not read on.
 pub const RELAY_BACKLOG: usize = 64;
 /// Pause between the demo model's words, so that it streams as a model does.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use drover_shared::provider::{catalogue, compose};
+use drover_shared::provider::{catalogue, compose, compose_agent};
 use drover_shared::schema::{FailureKind, limits};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
@@ -10,7 +10,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::gate::{Admission, Binding, Bound, Call, Gate};
+use super::call::Call;
+use super::gate::{Admission, Binding, Bound, Gate};
 use super::priming::{Primer, Priming};
 use super::pump;
 use super::reply::{self, Body};
@@ -87,14 +88,19 @@ impl Door {
         }
     }
 
-    /// A call of `POST /v1/messages`. Whether it is the job's is known by the placeholder in its body.
+    /// A call of `POST /v1/messages`. Whether it is a chat job's is known by the placeholder in its body;
+    /// an agent has the relay to itself as long as it is bound.
     async fn messages(&self, gate: &Arc<Gate>, body: &Value) -> Answer {
         let Bound { spec, placeholder, .. } = &gate.bound;
         let model = catalogue::resolve(&spec.model);
-        let Ok(body) = compose(body, placeholder, spec, model) else {
+        let composed = match &spec.agent {
+            Some(_) => compose_agent(body, spec, model),
+            None => compose(body, placeholder, spec, model),
+        };
+        let Ok(body) = composed else {
             return Ok(reply::error(StatusCode::FORBIDDEN, "This call does not belong to the bound job."));
         };
-        match gate.admit() {
+        match gate.admit().await {
             Admission::Hold => hold(gate).await,
             Admission::Repeat(status, failure) => Ok(reply::error(status, &failure.message)),
             Admission::Forward(call) => self.forward(call, body).await,

@@ -3,10 +3,17 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use drover_shared::schema::{Failure, FailureKind, JobId, JobSpec, Usage};
+use drover_shared::schema::{Class, Failure, JobId, JobSpec, Usage, limits};
 use hyper::StatusCode;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
+
+use super::account::{Account, Allowance};
+use super::call::Call;
+
+/// What the CLI is told when the job has used up what it may: both builds end their turn with it, and ask
+/// no second time.
+const USED_UP: StatusCode = StatusCode::FORBIDDEN;
 
 /// A job to be let through. Its `Debug` form names the job and shows nothing of the conversation.
 #[derive(Clone)]
@@ -16,8 +23,10 @@ pub struct Bound {
     /// What to ask the provider.
     pub spec: Arc<JobSpec>,
     /// The text of the user's message that the CLI was given in place of the conversation. Its own for
-    /// every job, without white space at its ends.
+    /// every job, without white space at its ends. An agent's calls carry none.
     pub placeholder: String,
+    /// What the worker lets any job use up.
+    pub allowance: Allowance,
 }
 
 impl fmt::Debug for Bound {
@@ -35,13 +44,16 @@ pub struct Report {
     pub upstream_started: bool,
     /// Whether the first bytes of the stream are here.
     pub first_byte: bool,
-    /// Whether the answer is whole.
+    /// Whether the answer is whole. Nobody but the CLI knows that of an agent's.
     pub answered: bool,
     /// How many calls got no answer because the job expects none any more: the CLI wants to go on.
     pub held: u32,
     /// Why there will be no whole answer.
     pub failure: Option<Failure>,
-    /// What the provider has billed, as far as it has told.
+    /// Why the agent's latest call that is over has failed. The agent may get over it, so this explains an
+    /// end that the CLI calls an error, and nothing else.
+    pub trouble: Option<Failure>,
+    /// What the provider has billed for all calls, as far as it has told.
     pub usage: Usage,
 }
 
@@ -75,24 +87,32 @@ impl Drop for Binding {
 #[derive(Debug)]
 pub(super) struct Gate {
     pub(super) bound: Bound,
-    phase: Mutex<Phase>,
-    report: watch::Sender<Report>,
-    ended: CancellationToken,
+    pub(super) report: watch::Sender<Report>,
+    pub(super) ended: CancellationToken,
+    course: Mutex<Course>,
+    room: Arc<Semaphore>,
+}
+
+/// How far the job has come.
+#[derive(Debug)]
+pub(super) struct Course {
+    pub(super) phase: Phase,
+    pub(super) account: Account,
 }
 
 #[derive(Clone, Debug)]
-enum Phase {
-    /// No call has come yet.
+pub(super) enum Phase {
+    /// A call may come: the first of a chat job, or any of an agent's.
     Expecting,
-    /// The job's call is under way.
+    /// The chat job's call is under way.
     Forwarding,
-    /// The answer was whole; the job expects nothing more.
+    /// The answer was whole; the chat job expects nothing more.
     Answered,
-    /// The call failed; the CLI may ask again and is told the same.
+    /// The job has failed; the CLI may ask again and is told the same.
     Failed(StatusCode, Failure),
 }
 
-/// What becomes of a call that carries the placeholder.
+/// What becomes of a call of the job's.
 #[derive(Debug)]
 pub(super) enum Admission {
     /// It goes to the provider.
@@ -106,8 +126,14 @@ pub(super) enum Admission {
 impl Gate {
     pub(super) fn bind(bound: Bound) -> (Arc<Self>, Binding) {
         let (sender, report) = watch::channel(Report::default());
-        let phase = Mutex::new(Phase::Expecting);
-        let gate = Arc::new(Self { bound, phase, report: sender, ended: CancellationToken::new() });
+        let account = Account::open(&bound.spec, bound.allowance);
+        let gate = Arc::new(Self {
+            bound,
+            report: sender,
+            ended: CancellationToken::new(),
+            course: Mutex::new(Course { phase: Phase::Expecting, account }),
+            room: Arc::new(Semaphore::new(limits::RELAY_CALLS)),
+        });
         (Arc::clone(&gate), Binding { gate, report })
     }
 
@@ -132,82 +158,49 @@ impl Gate {
     }
 
     pub(super) fn is_answered(&self) -> bool {
-        matches!(*self.phase(), Phase::Answered)
+        matches!(self.course().phase, Phase::Answered)
     }
 
-    pub(super) fn admit(self: &Arc<Self>) -> Admission {
-        let mut phase = self.phase();
-        match &*phase {
+    pub(super) fn is_agent(&self) -> bool {
+        self.bound.spec.class() == Class::Agent
+    }
+
+    /// What becomes of a call, once the calls beside it leave room.
+    pub(super) async fn admit(self: &Arc<Self>) -> Admission {
+        let room = Arc::clone(&self.room).acquire_owned();
+        match self.ended.run_until_cancelled(room).await {
+            Some(Ok(place)) => self.decide(place),
+            // The job has gone while the call waited.
+            Some(Err(_)) | None => Admission::Hold,
+        }
+    }
+
+    fn decide(self: &Arc<Self>, place: OwnedSemaphorePermit) -> Admission {
+        let mut course = self.course();
+        match &course.phase {
             // The job may have gone while the call's body was read.
             _ if self.has_ended() => Admission::Hold,
-            Phase::Expecting => {
-                *phase = Phase::Forwarding;
-                self.report.send_modify(|report| report.forwarded += 1);
-                Admission::Forward(Call { gate: Arc::clone(self), open: true })
-            }
             Phase::Forwarding | Phase::Answered => Admission::Hold,
             Phase::Failed(status, failure) => Admission::Repeat(*status, failure.clone()),
+            Phase::Expecting => match course.account.call() {
+                Ok(()) => {
+                    if !self.is_agent() {
+                        course.phase = Phase::Forwarding;
+                    }
+                    self.report.send_modify(|report| report.forwarded += 1);
+                    Admission::Forward(Call::new(Arc::clone(self), place))
+                }
+                Err(failure) => {
+                    course.phase = Phase::Failed(USED_UP, failure.clone());
+                    self.report.send_modify(|report| report.failure = Some(failure.clone()));
+                    Admission::Repeat(USED_UP, failure)
+                }
+            },
         }
     }
 
-    fn phase(&self) -> MutexGuard<'_, Phase> {
-        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The call that goes to the provider. Someone owns it until it is answered or has failed; dropped before
-/// that, it has failed because the CLI did not wait for it.
-#[derive(Debug)]
-pub(super) struct Call {
-    gate: Arc<Gate>,
-    open: bool,
-}
-
-impl Call {
-    pub(super) fn gate(&self) -> &Gate {
-        &self.gate
-    }
-
-    /// Is cancelled when the binding is gone.
-    pub(super) fn ended(&self) -> CancellationToken {
-        self.gate.ended.clone()
-    }
-
-    pub(super) fn started(&self) {
-        self.gate.report.send_modify(|report| report.upstream_started = true);
-    }
-
-    pub(super) fn first_byte(&self) {
-        self.gate.report.send_modify(|report| report.first_byte = true);
-    }
-
-    pub(super) fn metered(&self, usage: Usage) {
-        self.gate.report.send_modify(|report| report.usage = usage);
-    }
-
-    pub(super) fn answered(&mut self) {
-        self.close(Phase::Answered);
-        self.gate.report.send_modify(|report| report.answered = true);
-    }
-
-    /// `status` is what the CLI gets, should it ask again.
-    pub(super) fn failed(&mut self, status: StatusCode, failure: Failure) {
-        self.close(Phase::Failed(status, failure.clone()));
-        self.gate.report.send_modify(|report| report.failure = Some(failure));
-    }
-
-    fn close(&mut self, phase: Phase) {
-        self.open = false;
-        *self.gate.phase() = phase;
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        if self.open && !self.gate.has_ended() {
-            let failure = Failure::new(FailureKind::CliFailed, "The Claude CLI did not wait for its answer.");
-            self.failed(StatusCode::BAD_GATEWAY, failure);
-        }
+    pub(super) fn course(&self) -> MutexGuard<'_, Course> {
+        self.course.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -216,10 +209,10 @@ mod tests {
     use super::super::tests::job;
     use super::*;
 
-    #[test]
-    fn a_call_that_comes_after_its_job_is_not_forwarded() {
+    #[tokio::test]
+    async fn a_call_that_comes_after_its_job_is_not_forwarded() {
         let (gate, binding) = Gate::bind(job());
         drop(binding);
-        assert!(matches!(gate.admit(), Admission::Hold));
+        assert!(matches!(gate.admit().await, Admission::Hold));
     }
 }

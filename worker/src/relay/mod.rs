@@ -1,15 +1,20 @@
 //! The CLI's way to a model: a small reverse proxy, one for each CLI process.
 //!
 //! The CLI knows a socket and a token; provider, key, model and the conversation itself are the relay's.
-//! It forwards one call of the job that is bound to it, and nothing else. Before a job is bound it may
-//! answer one by itself, so that a process has done its first-turn work when the job comes.
+//! It forwards one call of the chat job that is bound to it, or the rounds of the agent that is, and nothing
+//! else. Before a job is bound it may answer a call by itself, so that a process has done its first-turn work
+//! when the job comes.
 //!
 //! - `door`: who may come in, and what becomes of a call.
 //! - `gate`: the job that is bound, what it still expects, and what came of it.
+//! - `account`: what the job may use up.
+//! - `call`: one call of the job's, until it is over.
 //! - `priming`: the turn before the first job.
 //! - `upstream`: the provider, or the demo model in its place.
 //! - `pump`: the answer on its way back.
 
+mod account;
+mod call;
 mod door;
 mod gate;
 mod listener;
@@ -36,6 +41,7 @@ use uuid::Uuid;
 use self::door::Door;
 use self::listener::Listener;
 
+pub use self::account::Allowance;
 pub use self::gate::{Binding, Bound, Report};
 pub use self::priming::Priming;
 pub use self::upstream::{Credential, Upstream, UpstreamConfig, UpstreamError};
@@ -121,8 +127,8 @@ impl Relay {
         &self.token
     }
 
-    /// Lets one call of this job through, until the binding is dropped. A binding made earlier ends: a
-    /// process serves one job at a time.
+    /// Lets the calls of this job through, until the binding is dropped: one of a chat job, as many as it is
+    /// allowed of an agent's. A binding made earlier ends: a process serves one job at a time.
     pub fn bind(&self, bound: Bound) -> Binding {
         self.door.bind(bound)
     }

@@ -11,7 +11,7 @@ use hyper::StatusCode;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::gate::Call;
+use super::call::Call;
 use super::upstream::{Stream, Upstream};
 
 /// Sends each piece of the stream on as it comes, until the answer is whole or has failed, the CLI has

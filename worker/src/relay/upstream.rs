@@ -3,8 +3,8 @@
 use std::sync::{Arc, Once};
 
 use bytes::Bytes;
-use drover_shared::provider::{Offer, demo, failure};
-use drover_shared::schema::{Failure, JobId, JobSpec, limits};
+use drover_shared::provider::{AGENT_BETA, Offer, demo, failure};
+use drover_shared::schema::{Class, Failure, JobId, JobSpec, limits};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use hyper::StatusCode;
@@ -104,7 +104,7 @@ impl Upstream {
             return Err(Refusal { status: StatusCode::NOT_FOUND, failure: failure::not_offered(model) });
         }
         let opened = match &self.provider {
-            Some(provider) => provider.open(ask.body).await,
+            Some(provider) => provider.open(&ask).await,
             None => Ok(demonstrate(&ask)),
         };
         opened.map_err(|refusal| Refusal { failure: self.clean(refusal.failure), ..refusal })
@@ -170,9 +170,12 @@ impl Provider {
     }
 
     /// One call. A status other than 200, or an answer of another type, is a failure.
-    async fn open(&self, body: Value) -> Result<Stream, Refusal> {
-        let sent = self.client.post(self.messages.clone()).body(body.to_string()).send().await;
-        let response = sent.map_err(|error| {
+    async fn open(&self, ask: &Ask<'_>) -> Result<Stream, Refusal> {
+        let mut request = self.client.post(self.messages.clone()).body(ask.body.to_string());
+        if ask.spec.class() == Class::Agent {
+            request = request.header("anthropic-beta", AGENT_BETA);
+        }
+        let response = request.send().await.map_err(|error| {
             tracing::warn!(error = %error.without_url(), "the provider cannot be reached");
             Refusal { status: StatusCode::BAD_GATEWAY, failure: failure::unreachable() }
         })?;

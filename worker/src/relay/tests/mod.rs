@@ -1,5 +1,6 @@
 //! The relay between a provider and a CLI that are both the test's.
 
+mod agents;
 mod cli;
 mod failing;
 mod gating;
@@ -9,18 +10,22 @@ mod provider;
 mod real_cli;
 mod session;
 mod streaming;
+mod succession;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use drover_shared::schema::{JobId, JobSpec, Part, Role, Sampling, Turn};
+use drover_shared::schema::{AgentSpec, JobId, JobSpec, Part, ProjectId, Role, Sampling, SessionId, Turn};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{Bound, Relay, Upstream};
+use super::{Allowance, Bound, Relay, Upstream};
 
 /// What the CLI was given in place of the conversation.
 const PLACEHOLDER: &str = "drover-1";
+
+/// What the worker of these tests lets a job use up.
+const ALLOWANCE: Allowance = Allowance { turns: 100, budget_microusd: None };
 
 /// A relay on a socket in a folder of its own.
 fn relay(upstream: Arc<Upstream>) -> (TempDir, Relay) {
@@ -38,12 +43,28 @@ fn bound(model: &str) -> Bound {
         turns: vec![Turn { role: Role::User, parts }],
         sampling: Sampling { temperature: Some(0.5), ..Sampling::default() },
     };
-    Bound { job: JobId::from_uuid(Uuid::now_v7()), spec: Arc::new(spec), placeholder: PLACEHOLDER.to_owned() }
+    Bound {
+        job: JobId::from_uuid(Uuid::now_v7()),
+        spec: Arc::new(spec),
+        placeholder: PLACEHOLDER.to_owned(),
+        allowance: ALLOWANCE,
+    }
 }
 
 /// The job of most tests.
 pub(super) fn job() -> Bound {
     bound("claude-opus-5-5")
+}
+
+/// An agent's job with such limits.
+pub(super) fn agent(max_turns: Option<u32>, budget_microusd: Option<u64>) -> Bound {
+    let mut bound = job();
+    let session = SessionId::from_uuid(Uuid::now_v7());
+    let project = ProjectId::from_uuid(Uuid::now_v7());
+    let (tools, network) = (vec![], vec![]);
+    let agent = AgentSpec { session, project, tools, network, max_turns, budget_microusd };
+    Arc::make_mut(&mut bound.spec).agent = Some(agent);
+    bound
 }
 
 /// What comes of it before the deadline that all waiting here has.

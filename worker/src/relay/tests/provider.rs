@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use super::super::{Credential, Secret, Upstream, UpstreamConfig};
 use super::soon;
@@ -168,7 +169,8 @@ pub(super) fn started() -> sse::Frame {
         "input_tokens": 250_000, "cache_read_input_tokens": 7, "cache_creation_input_tokens": 5,
         "output_tokens": 1,
     });
-    let message = json!({ "id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "claude-opus-5-5", "usage": usage });
+    let id = format!("msg_{}", Uuid::new_v4().simple());
+    let message = json!({ "id": id, "type": "message", "role": "assistant", "content": [], "model": "claude-opus-5-5", "usage": usage });
     sse::frame("message_start", &json!({ "type": "message_start", "message": message }))
 }
 
@@ -197,4 +199,20 @@ pub(super) fn ended(reason: &str) -> sse::Frame {
 
 pub(super) fn stop() -> sse::Frame {
     sse::frame("message_stop", &json!({ "type": "message_stop" }))
+}
+
+/// The whole block of a tool call.
+pub(super) fn tool(name: &str, input: &Value) -> Vec<u8> {
+    let id = format!("toolu_{}", Uuid::new_v4().simple());
+    let block = json!({ "type": "tool_use", "id": id, "name": name, "input": {} });
+    let opened = json!({ "type": "content_block_start", "index": 1, "content_block": block });
+    let delta = json!({ "type": "input_json_delta", "partial_json": input.to_string() });
+    let delta = json!({ "type": "content_block_delta", "index": 1, "delta": delta });
+    let closed = json!({ "type": "content_block_stop", "index": 1 });
+    [
+        sse::frame("content_block_start", &opened),
+        sse::frame("content_block_delta", &delta),
+        sse::frame("content_block_stop", &closed),
+    ]
+    .concat()
 }

@@ -9,6 +9,7 @@ use drover_shared::schema::Event;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use uuid::Uuid;
 
 use super::super::{Address, Relay};
 use super::provider::Provider;
@@ -27,8 +28,19 @@ pub(super) fn relay(provider: &Provider, build: Build) -> (TempDir, Relay) {
     }
 }
 
+/// What an agent with Bash alone is started with.
+pub(super) fn agent_arguments() -> Vec<&'static str> {
+    let mut arguments: Vec<_> = "-p --input-format stream-json --output-format stream-json --verbose \
+        --include-partial-messages --dangerously-skip-permissions --strict-mcp-config \
+        --no-session-persistence --tools Bash --model claude-sonnet-4-5"
+        .split_whitespace()
+        .collect();
+    arguments.extend(["--setting-sources", ""]);
+    arguments
+}
+
 /// Starts the CLI as a worker does.
-pub(super) fn spawn(build: Build, home: &Path, relay: &Relay) -> Child {
+pub(super) fn spawn(build: Build, home: &Path, relay: &Relay, arguments: &[&str]) -> Child {
     let path = std::env::var("PATH").expect("a path");
     let upstream = match relay.address() {
         Address::Unix(path) => cli::Upstream::UnixSocket(path),
@@ -44,7 +56,7 @@ pub(super) fn spawn(build: Build, home: &Path, relay: &Relay) -> Child {
         }
     };
     command
-        .args(invocation::chat_arguments())
+        .args(arguments)
         .env_clear()
         .envs(invocation::environment(build, &slot))
         .current_dir(home)
@@ -76,16 +88,40 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn start(provider: &Provider, build: Build) -> Self {
+        Self::start_with(provider, build, &invocation::chat_arguments())
+    }
+
+    pub(super) fn start_with(provider: &Provider, build: Build, arguments: &[&str]) -> Self {
         let (home, relay) = relay(provider, build);
-        let mut child = spawn(build, home.path(), &relay);
+        let mut child = spawn(build, home.path(), &relay, arguments);
         let stdin = child.stdin.take().expect("its input");
         let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         Self { relay, _home: home, _child: child, stdin, lines, decoder: Decoder::new() }
     }
 
-    /// Begins a turn.
-    pub(super) async fn say(&mut self, placeholder: &str) {
-        self.write(&invocation::user(placeholder, placeholder)).await;
+    /// Begins a turn. A frame with an identifier that it knows already is passed over by the CLI.
+    pub(super) async fn say(&mut self, text: &str) {
+        self.write(&invocation::user(&Uuid::new_v4().to_string(), text)).await;
+    }
+
+    /// Has the turn ended, whatever it is at: waits for the answer to the request, and for the turn's end,
+    /// in whichever order they come.
+    pub(super) async fn interrupt(&mut self) -> TurnEnd {
+        self.write(&invocation::interrupt("stop")).await;
+        let (mut heeded, mut ended) = (false, None);
+        loop {
+            match self.line().await {
+                Line::Control { request_id, error } => {
+                    assert_eq!((request_id.as_str(), error), ("stop", None));
+                    heeded = true;
+                }
+                Line::TurnEnded(end) => assert_eq!(ended.replace(end), None, "one end"),
+                Line::Events(_) | Line::Quiet => {}
+            }
+            if heeded && let Some(end) = ended.take() {
+                return end;
+            }
+        }
     }
 
     /// Reads to the end of the turn: the text that was said, and how it ended.
@@ -98,6 +134,11 @@ impl Session {
                 Line::Control { .. } | Line::TurnBegan | Line::Quiet => {}
             }
         }
+    }
+
+    /// Reads until the CLI has passed on such an event.
+    pub(super) async fn until(&mut self, is_it: impl Fn(&Event) -> bool) {
+        while !matches!(self.line().await, Line::Events(events) if events.iter().any(&is_it)) {}
     }
 
     async fn line(&mut self) -> Line {

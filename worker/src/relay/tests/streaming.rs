@@ -48,6 +48,7 @@ async fn each_piece_arrives_before_the_next_is_sent() {
         answered: true,
         held: 0,
         failure: None,
+        trouble: None,
         usage: BILLED,
     };
     assert_eq!(binding.report(), report);

@@ -31,7 +31,7 @@ pub(in crate::store) enum Tamper {
 }
 
 /// When the cases play.
-pub(super) const NOW: Millis = 1_760_000_000_500;
+pub(in crate::store) const NOW: Millis = 1_760_000_000_500;
 
 /// A job as a client would ask for it.
 pub(super) fn new_job() -> NewJob {
@@ -53,14 +53,14 @@ pub(super) fn new_job() -> NewJob {
 }
 
 /// A worker with a handle of its own.
-pub(super) struct Hand {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) id: WorkerId,
+pub(in crate::store) struct Hand {
+    pub(in crate::store) store: Arc<dyn Store>,
+    pub(in crate::store) id: WorkerId,
 }
 
 impl Hand {
     /// One that has beaten at [`NOW`].
-    pub(super) async fn hire(bench: &dyn Bench, name: &str) -> Self {
+    pub(in crate::store) async fn hire(bench: &dyn Bench, name: &str) -> Self {
         let hand = Self { store: bench.handle().await, id: WorkerId(name.to_owned()) };
         hand.beat(NOW).await;
         hand
@@ -83,16 +83,16 @@ impl Hand {
         }
     }
 
-    pub(super) async fn beat(&self, now: Millis) {
+    pub(in crate::store) async fn beat(&self, now: Millis) {
         self.store.beat(&self.report(), now).await.expect("a beat");
     }
 
-    pub(super) async fn claim(&self, now: Millis) -> Option<Claim> {
+    pub(in crate::store) async fn claim(&self, now: Millis) -> Option<Claim> {
         self.store.claim(&self.id, LeaseToken(Uuid::new_v4()), now).await.expect("a claim")
     }
 
     /// Claims the one job that must be there.
-    pub(super) async fn take(&self, now: Millis) -> Claim {
+    pub(in crate::store) async fn take(&self, now: Millis) -> Claim {
         self.claim(now).await.expect("a job")
     }
 
@@ -101,7 +101,7 @@ impl Hand {
     }
 
     /// The sweep, with everybody dead who has not beaten at `now` or later.
-    pub(super) async fn rescue(&self, now: Millis) -> u64 {
+    pub(in crate::store) async fn rescue(&self, now: Millis) -> u64 {
         self.store.rescue(now, now).await.expect("a rescue")
     }
 }
@@ -140,7 +140,7 @@ pub(super) async fn enqueue(store: &Arc<dyn Store>) -> JobId {
     enqueue_this(store, new_job()).await
 }
 
-pub(super) async fn enqueue_this(store: &Arc<dyn Store>, job: NewJob) -> JobId {
+pub(in crate::store) async fn enqueue_this(store: &Arc<dyn Store>, job: NewJob) -> JobId {
     assert_eq!(store.enqueue(&job, 10_000).await.expect("a store"), Enqueued::Added);
     job.id
 }

@@ -9,14 +9,14 @@ use crate::schema::{AgentSpec, JobSpec, NewJob, Owner, Project, ProjectId, Sessi
 use crate::store::{Appended, Store};
 
 /// A project, and a session in it.
-pub(super) struct Desk {
-    pub(super) project: Project,
-    pub(super) session: Session,
+pub(in crate::store) struct Desk {
+    pub(in crate::store) project: Project,
+    pub(in crate::store) session: Session,
 }
 
 impl Desk {
     /// One that the store knows.
-    pub(super) async fn open(store: &Arc<dyn Store>) -> Self {
+    pub(in crate::store) async fn open(store: &Arc<dyn Store>) -> Self {
         let desk = Self::new();
         assert!(store.create_project(&desk.project).await.expect("a store"));
         assert!(store.create_session(&desk.session).await.expect("a store"));
@@ -24,7 +24,7 @@ impl Desk {
     }
 
     /// One that it does not know.
-    pub(super) fn new() -> Self {
+    pub(in crate::store) fn new() -> Self {
         let project = Project {
             id: ProjectId::from_uuid(Uuid::new_v4()),
             owner: Owner::anonymous(),
@@ -37,19 +37,19 @@ impl Desk {
     }
 
     /// Adds another session to the project.
-    pub(super) async fn second_session(&self, store: &Arc<dyn Store>) -> SessionId {
+    pub(in crate::store) async fn second_session(&self, store: &Arc<dyn Store>) -> SessionId {
         let session = session_in(&self.project);
         assert!(store.create_session(&session).await.expect("a store"));
         session.id
     }
 
     /// A job that continues the session.
-    pub(super) fn job(&self) -> NewJob {
+    pub(in crate::store) fn job(&self) -> NewJob {
         agent_job(self.session.id, self.project.id)
     }
 
     /// Makes the worker the project's holder: it has run a job there.
-    pub(super) async fn hold(&self, hand: &Hand) {
+    pub(in crate::store) async fn hold(&self, hand: &Hand) {
         let id = enqueue_this(&hand.store, self.job()).await;
         let claim = hand.take(NOW).await;
         assert_eq!(claim.lease.job, id);
@@ -68,7 +68,7 @@ fn session_in(project: &Project) -> Session {
 }
 
 /// A job that continues the session in the project, whether or not they belong together.
-pub(super) fn agent_job(session: SessionId, project: ProjectId) -> NewJob {
+pub(in crate::store) fn agent_job(session: SessionId, project: ProjectId) -> NewJob {
     let agent = AgentSpec {
         session,
         project,

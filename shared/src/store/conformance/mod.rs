@@ -15,7 +15,8 @@ pub(super) mod rescue;
 pub(super) mod stray;
 pub(super) mod transcript;
 
-pub(super) use self::bench::{Bench, Tamper};
+pub(super) use self::bench::{Bench, Hand, NOW, Tamper, enqueue_this};
+pub(super) use self::desk::Desk;
 
 /// One test per case, each on a bench of its own.
 macro_rules! conformance {

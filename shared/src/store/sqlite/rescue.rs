@@ -81,7 +81,12 @@ async fn orphans(store: &SqliteStore) -> Result<Vec<(JobId, String)>, StoreError
 }
 
 /// Gives an orphan up, if it still is one.
-async fn take_up(store: &SqliteStore, id: JobId, lease: &str, now: Millis) -> Result<bool, StoreError> {
+pub(super) async fn take_up(
+    store: &SqliteStore,
+    id: JobId,
+    lease: &str,
+    now: Millis,
+) -> Result<bool, StoreError> {
     let mut tx = store.begin().await?;
     let orphaned: bool = sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM job LEFT JOIN worker ON worker.id = job.worker

@@ -6,6 +6,8 @@ use sqlx::{Connection, SqliteConnection};
 
 use super::{File, any_id, report};
 use crate::schema::WorkerId;
+use crate::store::conformance::{Desk, Hand, NOW, enqueue_this};
+use crate::store::sqlite::rescue;
 use crate::store::{Store, StoreError, WorkerLock};
 
 fn assert_unavailable<T: std::fmt::Debug>(result: &Result<T, StoreError>) {
@@ -85,4 +87,37 @@ async fn a_lock_file_that_nobody_holds_tells_a_death_at_once() {
     other.rescue(0, 0).await.expect("a sweep");
     assert!(other.fleet(0, 0).await.expect("a fleet").alive.is_empty());
     assert!(!path.exists());
+}
+
+/// Marks the worker as dead, as a rescuer does that crashes right afterwards.
+async fn mark_gone(file: &File, worker: &WorkerId) {
+    let marked = sqlx::query("UPDATE worker SET gone = 1 WHERE id = ?1").bind(&worker.0);
+    marked.execute(&file.open().await.writer).await.expect("marked");
+}
+
+#[tokio::test]
+async fn a_dead_workers_project_goes_with_its_job_in_one_commit() {
+    let file = File::new();
+    let (victim, other) = (Hand::hire(&file, "victim").await, Hand::hire(&file, "other").await);
+    let desk = Desk::open(&victim.store).await;
+    enqueue_this(&victim.store, desk.job()).await;
+    let lease = victim.take(NOW).await.lease;
+    mark_gone(&file, &victim.id).await;
+    let token = lease.token.to_string();
+    assert!(rescue::take_up(&file.open().await, lease.job, &token, NOW).await.expect("a store"));
+    assert_eq!(other.take(NOW).await.lease.job, lease.job);
+}
+
+#[tokio::test]
+async fn nobody_takes_a_project_from_themselves() {
+    let file = File::new();
+    let (holder, other) = (Hand::hire(&file, "holder").await, Hand::hire(&file, "other").await);
+    let desk = Desk::open(&holder.store).await;
+    desk.hold(&holder).await;
+    mark_gone(&file, &holder.id).await;
+    holder.rescue(NOW).await;
+    holder.beat(NOW).await;
+    enqueue_this(&holder.store, desk.job()).await;
+    assert!(other.claim(NOW).await.is_none());
+    assert!(holder.take(NOW).await.unbroken);
 }

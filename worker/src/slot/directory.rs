@@ -6,6 +6,7 @@
 //!   <worker>/                   one per worker, its name short so that socket paths are
 //!     lock                      held as long as the worker lives; free means: dead, to be wiped
 //!     <slot>/ home/ tmp/ work/  0700, unguessable, wiped when the slot ends
+//!             project/          workspaces while a process works in them; sent home and not wiped
 //! ```
 
 use std::fs::{self, DirBuilder, File, TryLockError};
@@ -19,6 +20,7 @@ use ulid::Ulid;
 use uuid::Uuid;
 
 use super::wipe::wipe;
+use super::workspace::Homes;
 
 /// Letters of a slot's name, five random bits each: not to be guessed by a neighbour.
 const SLOT_NAME: usize = 16;
@@ -27,13 +29,14 @@ const WORKER_NAME: usize = 8;
 /// Longest path of a Unix socket, without the terminating zero byte (unix(7)).
 const SOCKET_PATH_BYTES: usize = 107;
 /// Slots' own folders hold what nobody else may read; those above must only be passed through.
-const PRIVATE: u32 = 0o700;
-const PASSABLE: u32 = 0o711;
+pub(super) const PRIVATE: u32 = 0o700;
+pub(super) const PASSABLE: u32 = 0o711;
 
 /// A worker's place for its slots. Wiped when dropped, or, if the worker dies, by the next one that starts.
 pub struct SlotDirs {
     path: PathBuf,
-    _alive: File,
+    homes: Homes,
+    alive: File,
 }
 
 impl SlotDirs {
@@ -42,6 +45,7 @@ impl SlotDirs {
         create(root, PASSABLE, true)?;
         let root = root.canonicalize()?;
         // Held for the look around only: wiping may take long, and the dead are locked while they are wiped.
+        let homes = Homes::beside(&root);
         let order = lock_file(&root.join(".lock"))?;
         order.lock()?;
         let dead = find_dead(&root)?;
@@ -51,14 +55,15 @@ impl SlotDirs {
         alive.lock()?;
         drop(order);
         for (path, _lock) in dead {
-            wipe_or_warn(&path);
+            wipe_or_warn(&path, &homes);
         }
-        Ok(Self { path, _alive: alive })
+        Ok(Self { path, homes, alive })
     }
 
     /// A fresh directory for one slot.
     pub fn create(&self) -> io::Result<SlotDir> {
-        let directory = SlotDir { path: self.path.join(random_name(SLOT_NAME)) };
+        let path = self.path.join(random_name(SLOT_NAME));
+        let directory = SlotDir { path, homes: self.homes.clone() };
         if directory.socket().as_os_str().as_bytes().len() > SOCKET_PATH_BYTES {
             let path = self.path.display();
             return Err(io::Error::other(format!("{path} is too long a path for Unix sockets below it")));
@@ -67,13 +72,22 @@ impl SlotDirs {
         for part in [directory.home(), directory.tmp(), directory.work()] {
             create(&part, PRIVATE, false)?;
         }
+        // Who works in a workspace passes through, but has no business with its name.
+        create(&directory.project(), PASSABLE, false)?;
         Ok(directory)
+    }
+
+    /// What the death of the process leaves: the files, and nobody who holds the lock.
+    #[cfg(test)]
+    pub(super) fn crash(self) {
+        let left = std::mem::ManuallyDrop::new(self);
+        left.alive.unlock().expect("released");
     }
 }
 
 impl Drop for SlotDirs {
     fn drop(&mut self) {
-        wipe_or_warn(&self.path);
+        wipe_or_warn(&self.path, &self.homes);
     }
 }
 
@@ -81,6 +95,7 @@ impl Drop for SlotDirs {
 #[derive(Debug)]
 pub struct SlotDir {
     path: PathBuf,
+    homes: Homes,
 }
 
 impl SlotDir {
@@ -104,6 +119,13 @@ impl SlotDir {
         self.path.join("work")
     }
 
+    pub(super) const PROJECT: &str = "project";
+
+    /// Where workspaces are while a process works in them; see [`Workspaces`](super::Workspaces).
+    pub fn project(&self) -> PathBuf {
+        self.path.join(Self::PROJECT)
+    }
+
     /// Where the relay listens; short enough for a Unix socket.
     pub fn socket(&self) -> PathBuf {
         self.path.join("relay.sock")
@@ -117,12 +139,12 @@ impl SlotDir {
 
 impl Drop for SlotDir {
     fn drop(&mut self) {
-        wipe_or_warn(&self.path);
+        wipe_or_warn(&self.path, &self.homes);
     }
 }
 
-fn wipe_or_warn(path: &Path) {
-    match wipe(path) {
+fn wipe_or_warn(path: &Path, homes: &Homes) {
+    match wipe(path, homes) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             tracing::warn!(path = %path.display(), %error, "a directory could not be wiped; the next worker tries again");
         }

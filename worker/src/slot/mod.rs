@@ -29,6 +29,7 @@ mod sweep;
 mod walls;
 mod wipe;
 mod wire;
+mod workspace;
 
 pub use census::{Census, census};
 pub use directory::{SlotDir, SlotDirs};
@@ -38,3 +39,4 @@ pub use process::Process;
 pub use strays::become_subreaper;
 pub use supervisor::supervise_if_asked;
 pub use wire::{Exit, Launch, LaunchError, Step};
+pub use workspace::{Workspace, WorkspaceError, Workspaces};

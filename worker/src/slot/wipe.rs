@@ -3,8 +3,10 @@
 //! No symbolic link is followed, directories without permissions are opened up first, and however deep the
 //! tree, no path grows and no descriptor is kept per level: each directory found is moved up to the top
 //! before it is emptied.
+//!
+//! A project's workspace is not removed: where one is met, it is sent home.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -17,15 +19,22 @@ use std::time::Duration;
 use drover_shared::schema::limits;
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat, renameat};
-use nix::sys::stat::Mode;
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::sys::stat::{Mode, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-/// Removes `path` with all in it. Tries again when something is still being written into it.
-pub(super) fn wipe(path: &Path) -> io::Result<()> {
+use super::workspace::{Homes, Record};
+
+/// Removes `path` with all in it, but for workspaces, which move to their `homes` first. Tries again when
+/// something is still being written into it.
+pub(super) fn wipe(path: &Path, homes: &Homes) -> io::Result<()> {
+    homes.bring_back_from(path)?;
+    for slot in homes.slots_below(path)? {
+        wipe(&slot, homes)?;
+    }
     let mut attempt = 1;
     loop {
-        match wipe_once(path) {
+        match wipe_once(path, homes) {
             Err(error)
                 if error.kind() == io::ErrorKind::DirectoryNotEmpty && attempt < limits::WIPE_ATTEMPTS =>
             {
@@ -37,26 +46,28 @@ pub(super) fn wipe(path: &Path) -> io::Result<()> {
     }
 }
 
-fn wipe_once(path: &Path) -> io::Result<()> {
+fn wipe_once(path: &Path, homes: &Homes) -> io::Result<()> {
     let parent = nix::fcntl::open(path.parent().unwrap_or(Path::new("/")), DIRECTORY, Mode::empty())?;
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let top = open_up(&parent, name)?;
     let mut moved_up: Vec<CString> = Vec::new();
-    empty(&top, &top, &mut moved_up)?;
+    let spared = Spared { homes, records: homes.records_of(path)? };
+    empty(&top, &top, &mut moved_up, &spared)?;
     while let Some(name) = moved_up.pop() {
         let name = OsStr::from_bytes(name.as_bytes());
         let directory = open_up(&top, name)?;
-        empty(&directory, &top, &mut moved_up)?;
+        empty(&directory, &top, &mut moved_up, &spared)?;
         unlinkat(&top, name, UnlinkatFlags::RemoveDir)?;
     }
-    Ok(unlinkat(&parent, name, UnlinkatFlags::RemoveDir)?)
+    unlinkat(&parent, name, UnlinkatFlags::RemoveDir)?;
+    spared.forget_destroyed()
 }
 
-const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+pub(super) const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// Opens a directory, having given its owner all permissions. By way of `/proc/self/fd`, because a mode can
 /// be changed neither through a descriptor that lacks permissions nor by name without following links.
-fn open_up(parent: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
+pub(super) fn open_up(parent: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
     let handle = openat(parent, name, DIRECTORY | OFlag::O_PATH, Mode::empty())?;
     let itself = format!("/proc/self/fd/{}", handle.as_raw_fd());
     fs::set_permissions(itself, Permissions::from_mode(0o700))?;
@@ -64,9 +75,17 @@ fn open_up(parent: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
 }
 
 /// Removes every file in `directory` and moves every directory in it to the top, under names of our own.
-fn empty(directory: &OwnedFd, top: &OwnedFd, moved_up: &mut Vec<CString>) -> io::Result<()> {
+fn empty(
+    directory: &OwnedFd,
+    top: &OwnedFd,
+    moved_up: &mut Vec<CString>,
+    spared: &Spared<'_>,
+) -> io::Result<()> {
     for (name, is_directory) in list(directory)? {
         if is_directory {
+            if spared.sent_home(directory, &name)? {
+                continue;
+            }
             moved_up.push(move_up(directory, &name, top)?);
             continue;
         }
@@ -76,6 +95,31 @@ fn empty(directory: &OwnedFd, top: &OwnedFd, moved_up: &mut Vec<CString>) -> io:
         }
     }
     Ok(())
+}
+
+/// The workspaces that may lie somewhere in what is wiped: those that went into this very slot. The inode of one
+/// that was destroyed may be a stranger's directory by now, in any other place.
+struct Spared<'a> {
+    homes: &'a Homes,
+    records: Vec<Record>,
+}
+
+impl Spared<'_> {
+    /// Whether `name` was a workspace, which is at home now.
+    fn sent_home(&self, directory: &OwnedFd, name: &CStr) -> io::Result<bool> {
+        if self.records.is_empty() {
+            return Ok(false);
+        }
+        let stat = fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        let Some(record) = self.records.iter().find(|record| record.is(&stat)) else { return Ok(false) };
+        let _lock = self.homes.lock()?;
+        self.homes.take_home(directory, name, record).map(|()| true)
+    }
+
+    /// What was not met anywhere has been removed by the process that worked in it.
+    fn forget_destroyed(&self) -> io::Result<()> {
+        self.records.iter().try_for_each(|record| self.homes.forget(record))
+    }
 }
 
 fn list(directory: &OwnedFd) -> io::Result<Vec<(CString, bool)>> {
@@ -111,6 +155,10 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    fn wipe(path: &Path) -> io::Result<()> {
+        super::wipe(path, &Homes::beside(path))
+    }
 
     #[test]
     fn links_are_removed_and_not_followed() {

@@ -118,7 +118,7 @@ impl Drop for Group {
             match fs::remove_dir(&self.0) {
                 // What was killed is still leaving.
                 Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
-                    thread::sleep(Duration::from_millis(2))
+                    thread::sleep(Duration::from_millis(2));
                 }
                 _ => return,
             }

@@ -73,7 +73,7 @@ impl Delegation {
     }
 
     fn enabling(&self) -> String {
-        self.controllers.iter().map(|each| format!("+{each} ")).collect()
+        self.controllers.iter().flat_map(|each| ["+", each, " "]).collect()
     }
 }
 

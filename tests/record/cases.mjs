@@ -9,6 +9,9 @@ const redacted = [{ type: 'redacted_thinking', data: 'b3BhcXVl' }, []];
 const call = (id, ...parts) => [{ type: 'tool_use', id, name: 'get_weather', input: {} },
   parts.map((partial_json) => ({ type: 'input_json_delta', partial_json }))];
 
+const use = (id, name, input) => [{ type: 'tool_use', id, name, input: {} },
+  [{ type: 'input_json_delta', partial_json: JSON.stringify(input) }]];
+
 const turn = (answer) => ({ answers: [answer], until: 'result' });
 const message = (answer) => ({ answers: [answer], until: 'message_stop' });
 // The CLI answers some errors with calls of its own; they get the same answer, as a relay would give it.
@@ -40,4 +43,26 @@ export const CASES = {
   interrupt: { answers: [{ ...stream([text('One', ' two')], 'end_turn'), until: 4, then: 'hold' }],
     until: 'result', interruptAt: 'content_block_delta' },
   tool_use_interrupt: { answers: [stream([call('toolu_1', '{}')], 'tool_use')], until: 'result', interruptAt: 'held' },
+};
+
+const run = (id, command) => use(id, 'Bash', { command });
+const worked = [stream([thinking, text('I look.'), run('toolu_1', 'pwd; cat CLAUDE.md')], 'tool_use'),
+  stream([use('toolu_2', 'Write', { file_path: 'PROJECT/note.txt', content: 'kept' }), run('toolu_3', 'exit 3')], 'tool_use'),
+  stream([text('Done.')], 'end_turn')];
+
+// The agent class: `start` is how the process begins, `turns` what the user says, one after another; PROJECT in an
+// answer is the project's directory.
+export const AGENT_CASES = {
+  agent_claim: { builds: ['native'], start: 'spare', turns: ['Look around.', 'And now?'],
+    answers: [...worked, stream([text('Nothing more.')], 'end_turn')] },
+  agent_interrupt: { builds: ['native'], start: 'spare', turns: ['Wait.', 'Go on.'], interruptAt: 'toolu_1',
+    answers: [stream([text('I wait.'), run('toolu_1', 'sleep 60')], 'tool_use'), stream([text('Going on.')], 'end_turn')] },
+  agent_subagent: { builds: ['native'], start: 'cold', tools: 'Bash,Agent', turns: ['Let somebody look.'],
+    answers: [stream([use('toolu_1', 'Agent', { description: 'Look', prompt: 'Look.', subagent_type: 'general-purpose' })], 'tool_use'),
+      stream([text('I look.'), run('toolu_2', 'pwd')], 'tool_use'), stream([text('Seen.')], 'end_turn'),
+      stream([text('It was seen.')], 'end_turn')] },
+  // Goes on from what agent_claim has mirrored.
+  agent_resume: { builds: ['native'], start: 'resume', from: 'native_agent_claim.jsonl', turns: ['Still there?'],
+    answers: [stream([text('Still here.')], 'end_turn')] },
+  agent_cold: { builds: ['js'], start: 'cold', turns: ['Look around.'], answers: worked },
 };

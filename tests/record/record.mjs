@@ -3,11 +3,13 @@
 //   node tests/record/record.mjs --native <claude> --js <cli.js> [--case <name>] [--requests <file>] [--raw]
 //     [--env '{"NAME":"value"}']
 //
-// Each case starts the CLI with an empty environment, a home of its own and a fake key against a scripted
+// Each case of the chat class starts the CLI with an empty environment, a home of its own and a fake key against a scripted
 // upstream on loopback (native: a Unix socket; JavaScript: a port of 127.0.0.1), sends `initialize` and one
 // user frame, and writes the lines of its standard output, scrubbed of everything that differs from run to
 // run, to `golden/<build>_<case>.jsonl`. `--requests` keeps the upstream's requests; `--raw` scrubs nothing
 // and writes to standard output; `--env` adds to the environment, to try something. Then regenerate what the decoder makes of the recordings with
+//
+// Cases of the agent class (`agent.mjs`) have a project, real tools and several turns.
 //
 //   DROVER_GOLDEN=write cargo test -p drover-shared cli::golden
 //
@@ -18,7 +20,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { CASES } from './cases.mjs';
+import { AGENT_CASES, CASES } from './cases.mjs';
+import { converse as converseAsAgent, prepare } from './agent.mjs';
 import { scrub } from './scrub.mjs';
 import { serve } from './upstream.mjs';
 
@@ -33,7 +36,8 @@ const { values: options } = parseArgs({ options: { native: { type: 'string' }, j
 
 const requests = {};
 for (const build of ['native', 'js'].filter((name) => options[name])) {
-  for (const [name, script] of Object.entries(CASES)) {
+  for (const [name, script] of Object.entries({ ...CASES, ...AGENT_CASES })) {
+    if (script.builds && !script.builds.includes(build)) continue;
     if (options.case && !options.case.includes(name)) continue;
     const run = await record(build, options[build], script);
     requests[`${build}_${name}`] = run.requests;
@@ -50,12 +54,18 @@ async function record(build, cli, script) {
   for (const own of ['home', 'tmp']) fs.mkdirSync(path.join(slot, own));
   const socket = path.join(slot, 'relay.sock');
   const upstream = await serve(script.answers, build === 'native' && !script.tcp ? socket : 0);
-  const env = environment(upstream.port ? 'js' : 'native', slot, upstream.port);
-  const [program, ...argv] = build === 'native' ? [cli, ...INVOCATION.arguments]
-    : [process.execPath, cli, ...INVOCATION.arguments];
-  const child = spawn(program, argv, { env, cwd: slot });
+  const kind = upstream.port ? 'js' : 'native';
+  const agent = script.start !== undefined;
+  const env = environment(INVOCATION[kind][agent ? 'agent' : 'chat'].environment, slot, upstream.port);
+  const given = agent ? INVOCATION[build].agent[script.start] : INVOCATION[build].chat.arguments;
+  if (agent && script.tools) given[given.indexOf('--tools') + 1] = script.tools;
+  const cwd = agent ? prepare(script, slot, GOLDEN) : slot;
+  const resumed = given.map((argument) => argument.replace('/slot/session', `${slot}/${script.session}`));
+  const [program, ...argv] = build === 'native' ? [cli, ...resumed] : [process.execPath, cli, ...resumed];
+  const child = spawn(program, argv, { env, cwd });
   try {
-    return { slot, requests: upstream.requests, ...await converse(child, script, upstream) };
+    const said = agent ? converseAsAgent(child, script, slot, CASE_MS) : converse(child, script, upstream);
+    return { slot, requests: upstream.requests, ...await said };
   } finally {
     child.kill('SIGKILL');
     upstream.close();
@@ -63,9 +73,9 @@ async function record(build, cli, script) {
   }
 }
 
-/** The environment of `build`, with this run's directory and port in the place of the written ones. */
-function environment(build, slot, port) {
-  const pairs = INVOCATION[build].map(([name, value]) =>
+/** The environment as it is written, with this run's directory and port in the place of the written ones. */
+function environment(written, slot, port) {
+  const pairs = written.map(([name, value]) =>
     [name, value.replaceAll('/slot', slot).replace('127.0.0.1:9', `127.0.0.1:${port}`)]);
   return { ...Object.fromEntries(pairs), ...(options.env ? JSON.parse(options.env) : {}) };
 }

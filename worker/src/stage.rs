@@ -129,7 +129,7 @@ impl Stage {
             Line::TurnBegan => self.turn = Turn::Running,
             Line::TurnEnded(_) => self.turn = Turn::Over,
             Line::Events(_) if self.turn == Turn::Asked => return Ok(Some(Line::Quiet)),
-            Line::Events(_) | Line::Control { .. } | Line::Quiet => {}
+            Line::Events(_) | Line::Control { .. } | Line::Mirror(_) | Line::Quiet => {}
         }
         Ok(Some(line))
     }
@@ -163,7 +163,7 @@ impl Stage {
         let mut granted = false;
         while !granted || self.turn != Turn::Over {
             match self.hear().await {
-                Ok(Some(Line::Control { request_id, error })) if request_id == id => {
+                Ok(Some(Line::Control { request_id, error, .. })) if request_id == id => {
                     granted = error.is_none();
                     if !granted {
                         return false;

@@ -193,7 +193,7 @@ fn elapsed_ms() -> i64 {
 fn heard(line: Line) -> Input {
     match line {
         Line::Events(events) => Input::Line(events),
-        Line::TurnBegan | Line::Control { .. } | Line::Quiet => Input::Line(Vec::new()),
+        Line::TurnBegan | Line::Control { .. } | Line::Mirror(_) | Line::Quiet => Input::Line(Vec::new()),
         Line::TurnEnded(TurnEnd { is_error, message, subtype, .. }) => {
             Input::TurnEnded { error: is_error.then(|| message.unwrap_or(subtype)) }
         }

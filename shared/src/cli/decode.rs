@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::agent;
 use super::result::TurnEnd;
-use super::stream;
+use super::stream::{self, Message};
+use crate::schema::Event;
 use crate::schema::limits::{CLI_KIND_BYTES, CLI_MESSAGE_BYTES};
-use crate::schema::{Event, StopReason};
 
 /// One line, understood.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,28 +22,25 @@ pub enum Line {
         request_id: String,
         /// Why it was refused, if it was; bounded.
         error: Option<String>,
+        /// The session that a claim has begun.
+        session_id: Option<String>,
     },
     /// The CLI begins with the turn of a user frame.
     TurnBegan,
+    /// What the session's transcript has got (agents only): entries as the CLI wrote them, one JSON text each,
+    /// never empty. See [`transcript`](super::transcript).
+    Mirror(Vec<String>),
     /// The turn that a user frame began is over; the process waits for the next frame.
     TurnEnded(TurnEnd),
     /// Known, and of no interest.
     Quiet,
 }
 
-/// Reads the lines of one process, in order. Holds only what ties a message's end to its stop reason, so a
-/// decoder may serve one turn after another.
+/// Reads the lines of one process, in order. Holds only what ties a message's parts together, so a decoder may
+/// serve one turn after another.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    stop: Option<Stop>,
-}
-
-/// Why the message now streaming has stopped, as its `message_delta` told.
-#[derive(Debug)]
-pub(super) struct Stop {
-    pub(super) reason: Option<StopReason>,
-    pub(super) unknown: Option<String>,
-    pub(super) sequence: Option<String>,
+    message: Message,
 }
 
 /// The outer object of every line. The order of fields is free, and fields of the same name differ between
@@ -59,6 +57,10 @@ struct Envelope<'a> {
     response: Option<&'a RawValue>,
     #[serde(borrow, default)]
     request: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    entries: Option<&'a RawValue>,
     /// Set on what a subagent says.
     #[serde(borrow, default)]
     parent_tool_use_id: Option<Text<'a>>,
@@ -74,6 +76,15 @@ struct ControlResponse<'a> {
     request_id: Text<'a>,
     #[serde(borrow, default)]
     error: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    response: Option<&'a RawValue>,
+}
+
+/// Of an answer, what is of use.
+#[derive(Default, Deserialize)]
+struct Answer {
+    #[serde(default)]
+    session_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -83,9 +94,17 @@ struct ControlRequest<'a> {
 }
 
 impl Decoder {
-    /// A decoder for a process that has said nothing yet.
+    /// A decoder for a chat process that has said nothing yet. The tools that the model calls are the client's.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A decoder for an agent process that has said nothing yet. The tools that the model calls are its own:
+    /// they come out as [`Event::ToolStarted`], once a call is complete, and [`Event::ToolFinished`]. A turn
+    /// is many messages, so [`Event::MessageStopped`] never comes out: the answer is whole when the turn has
+    /// ended, and [`TurnEnd::stop`] tells why its last message stopped. Of subagents nothing is heard.
+    pub fn agent() -> Self {
+        Self { message: Message::of_agent() }
     }
 
     /// What this line means. Without or with its newline.
@@ -104,17 +123,18 @@ impl Decoder {
     fn parse(&mut self, line: &[u8]) -> Option<Line> {
         let envelope: Envelope = serde_json::from_slice(line).ok()?;
         let subtype = envelope.subtype.as_ref().map_or("", |subtype| &subtype.0);
+        let agent = self.message.is_agents();
         match &*envelope.kind.0 {
-            "stream_event" if envelope.parent_tool_use_id.is_some() => Some(Line::Quiet),
-            "stream_event" => stream::read(envelope.event?, &mut self.stop),
-            "result" => {
-                self.stop = None;
-                TurnEnd::read(line).map(Line::TurnEnded)
-            }
+            "stream_event" | "user" if envelope.parent_tool_use_id.is_some() => Some(Line::Quiet),
+            "stream_event" => stream::read(envelope.event?, &mut self.message),
+            "result" => TurnEnd::read(line, self.message.end_turn()).map(Line::TurnEnded),
+            "user" if agent => agent::results(envelope.message?),
+            "transcript_mirror" if agent => agent::mirrored(envelope.entries?),
             "control_response" => control_response(envelope.response?),
             "control_request" => asked(envelope.request?),
             "system" if subtype == "init" => Some(Line::TurnBegan),
             "system" if QUIET_SYSTEM.contains(&subtype) => Some(Line::Quiet),
+            "system" if agent && QUIET_AGENT_SYSTEM.contains(&subtype) => Some(Line::Quiet),
             kind if QUIET.contains(&kind) => Some(Line::Quiet),
             kind if subtype.is_empty() => Some(unrecognised(kind)),
             kind => Some(unrecognised(&format!("{kind}/{subtype}"))),
@@ -163,11 +183,25 @@ const QUIET_SYSTEM: [&str; 21] = [
     "ui_invalidate",
 ];
 
+/// The same, where there are tools and the project's hooks.
+const QUIET_AGENT_SYSTEM: [&str; 8] = [
+    "hook_progress",
+    "hook_response",
+    "hook_started",
+    "mirror_error",
+    "task_notification",
+    "task_progress",
+    "task_started",
+    "task_updated",
+];
+
 fn control_response(response: &RawValue) -> Option<Line> {
     let response: ControlResponse = serde_json::from_str(response.get()).ok()?;
+    let answer: Option<Answer> = response.response.and_then(|answer| serde_json::from_str(answer.get()).ok());
     Some(Line::Control {
         request_id: response.request_id.0.into_owned(),
         error: response.error.map(|error| bounded(&error.0, CLI_MESSAGE_BYTES)),
+        session_id: answer.unwrap_or_default().session_id,
     })
 }
 
@@ -255,7 +289,7 @@ mod tests {
             one(
                 r#"{"type":"control_response","response":{"subtype":"error","request_id":"a","error":"No \"x\""}}"#
             ),
-            Line::Control { request_id: "a".into(), error: Some("No \"x\"".into()) },
+            Line::Control { request_id: "a".into(), error: Some("No \"x\"".into()), session_id: None },
         );
     }
 

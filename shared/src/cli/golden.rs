@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Decoder, Line};
 
-/// Every case, recorded from both builds.
+/// Every case of the chat class, recorded from both builds.
 const CASES: [&str; 22] = [
     "plain",
     "thinking",
@@ -36,6 +36,15 @@ const CASES: [&str; 22] = [
     "tool_use_interrupt",
 ];
 
+/// Every recording of the agent class.
+const AGENT_RECORDINGS: [&str; 5] = [
+    "js_agent_cold",
+    "native_agent_claim",
+    "native_agent_interrupt",
+    "native_agent_resume",
+    "native_agent_subagent",
+];
+
 const BUILDS: [&str; 2] = ["native", "js"];
 
 /// Name and text of every recording.
@@ -44,7 +53,8 @@ pub(super) fn recordings() -> Vec<(String, String)> {
 }
 
 fn names() -> impl Iterator<Item = String> {
-    BUILDS.iter().flat_map(|build| CASES.iter().map(move |case| format!("{build}_{case}")))
+    let chat = BUILDS.iter().flat_map(|build| CASES.iter().map(move |case| format!("{build}_{case}")));
+    chat.chain(AGENT_RECORDINGS.map(str::to_owned))
 }
 
 fn folder() -> PathBuf {
@@ -56,19 +66,33 @@ fn read(file: &str) -> String {
 }
 
 /// What the lines mean, without those that mean nothing.
-fn meaning(recording: &str) -> Vec<Value> {
-    let mut decoder = Decoder::new();
+fn meaning(name: &str, recording: &str) -> Vec<Value> {
+    let mut decoder = decoder(name);
     recording
         .lines()
         .flat_map(|line| match decoder.line(line.as_bytes()) {
             Line::Events(events) => events.iter().map(|event| json!(event)).collect(),
-            Line::Control { request_id, error } => {
-                vec![json!({"control": request_id, "error": error})]
+            Line::Control { request_id, error, session_id } => {
+                vec![json!({"control": request_id, "error": error, "session_id": session_id})]
+            }
+            Line::Mirror(entries) => {
+                vec![json!({"mirror": entries.iter().map(|entry| kind(entry)).collect::<Vec<_>>()})]
             }
             Line::TurnEnded(end) => vec![json!({"turn_ended": end})],
             Line::TurnBegan | Line::Quiet => Vec::new(),
         })
         .collect()
+}
+
+/// The decoder for the class that was recorded.
+fn decoder(name: &str) -> Decoder {
+    if name.contains("_agent_") { Decoder::agent() } else { Decoder::new() }
+}
+
+/// Which kind of entry a mirrored one is.
+fn kind(entry: &str) -> Value {
+    let entry: Value = serde_json::from_str(entry).expect("an entry is JSON");
+    entry["type"].clone()
 }
 
 /// One meaning per line, for readable differences.
@@ -82,7 +106,7 @@ fn recordings_mean_what_is_expected() {
     let write = env::var_os("DROVER_GOLDEN").is_some_and(|value| value == "write");
     for (name, recording) in recordings() {
         let file = format!("{name}.expected.json");
-        let found = printed(&meaning(&recording));
+        let found = printed(&meaning(&name, &recording));
         if write {
             fs::write(folder().join(&file), found).expect("the expectation is written");
         } else {
@@ -104,6 +128,6 @@ fn every_golden_belongs_to_a_case() {
 #[test]
 fn recordings_hold_nothing_the_decoder_does_not_know() {
     for (name, recording) in recordings() {
-        assert!(!printed(&meaning(&recording)).contains("unrecognised"), "{name}");
+        assert!(!printed(&meaning(&name, &recording)).contains("unrecognised"), "{name}");
     }
 }

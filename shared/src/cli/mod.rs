@@ -4,11 +4,13 @@
 //! Everything here was measured with the two pinned builds against a scripted upstream; `golden/` keeps what
 //! they said, and `tests/record/` records it again.
 
+mod agent;
 pub mod build;
 pub mod decode;
 pub mod invocation;
 mod result;
 mod stream;
+pub mod transcript;
 
 #[cfg(test)]
 mod golden;
@@ -19,3 +21,4 @@ pub use build::{Build, Feature, Version};
 pub use decode::{Decoder, Line};
 pub use invocation::{Slot, Upstream};
 pub use result::TurnEnd;
+pub use transcript::Transcript;

@@ -37,6 +37,7 @@ fn check(decoder: &mut Decoder, bytes: &[u8]) {
             }
         }
         Line::Control { error, .. } => assert!(error.is_none_or(|text| text.len() <= CLI_MESSAGE_BYTES)),
+        Line::Mirror(entries) => assert!(!entries.is_empty(), "no entry in {}", bytes.escape_ascii()),
         Line::TurnEnded(end) => assert!(end.message.is_none_or(|text| text.len() <= CLI_MESSAGE_BYTES)),
         Line::TurnBegan | Line::Quiet => {}
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::decode::{Text, bounded};
+use crate::schema::StopReason;
 use crate::schema::limits::{CLI_KIND_BYTES, CLI_MESSAGE_BYTES};
 
 /// How a turn ended. The usage that the CLI tells is not read: it describes the placeholder, the relay knows
@@ -15,6 +16,10 @@ pub struct TurnEnd {
     pub subtype: String,
     /// The upstream's status, if it answered with an error; `None` where the connection broke.
     pub api_error_status: Option<u16>,
+    /// How long the turn was, in the CLI's own counting: messages of either side, more than calls upstream.
+    pub num_turns: u32,
+    /// Why the turn's last whole message stopped; `None` where there was none.
+    pub stop: Option<StopReason>,
     /// `completed`, `api_error`, `prompt_too_long`, `aborted_streaming` and others; bounded. JavaScript says
     /// `completed` after most errors too: ask `is_error` first.
     pub terminal_reason: Option<String>,
@@ -29,6 +34,8 @@ struct Raw<'a> {
     subtype: Option<Text<'a>>,
     #[serde(default)]
     is_error: bool,
+    #[serde(default)]
+    num_turns: u32,
     #[serde(default)]
     api_error_status: Option<u16>,
     #[serde(borrow, default)]
@@ -45,13 +52,16 @@ impl TurnEnd {
         self.terminal_reason.as_deref().is_some_and(|reason| reason.starts_with("aborted"))
     }
 
-    /// Reads a whole `result` line; `None` where it has not the shape of one.
-    pub(super) fn read(line: &[u8]) -> Option<Self> {
+    /// Reads a whole `result` line; `None` where it has not the shape of one. `stop` is what the turn's messages
+    /// told: the line's own reason is the CLI's view, `stop_sequence` after an upstream error.
+    pub(super) fn read(line: &[u8], stop: Option<StopReason>) -> Option<Self> {
         let raw: Raw = serde_json::from_slice(line).ok()?;
         let said = raw.result.as_ref().or(raw.errors.first());
         Some(Self {
             is_error: raw.is_error,
             subtype: bounded(raw.subtype.as_ref().map_or("", |text| &text.0), CLI_KIND_BYTES),
+            num_turns: raw.num_turns,
+            stop,
             api_error_status: raw.api_error_status,
             terminal_reason: raw.terminal_reason.map(|text| bounded(&text.0, CLI_KIND_BYTES)),
             message: said.filter(|_| raw.is_error).map(|text| bounded(&text.0, CLI_MESSAGE_BYTES)),
@@ -71,9 +81,9 @@ mod tests {
                 "x".repeat(9_999)
             )
         };
-        let answered = TurnEnd::read(line(false).as_bytes()).expect("a result");
+        let answered = TurnEnd::read(line(false).as_bytes(), None).expect("a result");
         assert_eq!(answered.message, None);
-        let failed = TurnEnd::read(line(true).as_bytes()).expect("a result");
+        let failed = TurnEnd::read(line(true).as_bytes(), None).expect("a result");
         assert_eq!(failed.message.map(|message| message.len()), Some(CLI_MESSAGE_BYTES));
     }
 }

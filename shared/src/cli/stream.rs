@@ -5,9 +5,53 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::decode::{Line, Stop, Text, bounded, unrecognised};
+use super::decode::{Line, Text, bounded, unrecognised};
 use crate::schema::limits::CLI_KIND_BYTES;
 use crate::schema::{Block, Event, StopReason};
+
+/// What is kept of the message that now streams, and of the turn that it belongs to.
+#[derive(Debug, Default)]
+pub(super) struct Message {
+    /// The model's tools are the agent's own.
+    agents: bool,
+    /// Why this message has stopped, as its `message_delta` told.
+    stop: Option<Stop>,
+    /// The agent's call that now streams. Blocks come one after another, so there is one at most.
+    call: Option<Call>,
+    /// Why the turn's last whole message stopped.
+    last: Option<StopReason>,
+}
+
+#[derive(Debug)]
+struct Stop {
+    reason: Option<StopReason>,
+    unknown: Option<String>,
+    sequence: Option<String>,
+}
+
+#[derive(Debug)]
+struct Call {
+    index: u32,
+    id: String,
+    name: String,
+}
+
+impl Message {
+    pub(super) fn of_agent() -> Self {
+        Self { agents: true, ..Self::default() }
+    }
+
+    pub(super) fn is_agents(&self) -> bool {
+        self.agents
+    }
+
+    /// Forgets the turn; why its last whole message stopped.
+    pub(super) fn end_turn(&mut self) -> Option<StopReason> {
+        let last = self.last;
+        *self = Self { agents: self.agents, ..Self::default() };
+        last
+    }
+}
 
 /// Every streaming event, with all fields that any of them has; which ones count is the kind's say.
 #[derive(Deserialize)]
@@ -51,7 +95,7 @@ struct ContentBlock<'a> {
 }
 
 #[derive(Deserialize)]
-struct Message {
+struct Started {
     #[serde(default)]
     id: String,
     #[serde(default)]
@@ -66,27 +110,37 @@ struct MessageDelta<'a> {
     stop_sequence: Option<String>,
 }
 
-/// What one streaming event means. `stop` is what the message's `message_delta` told, kept for its
-/// `message_stop`. `None` where the event has not the shape of its kind.
-pub(super) fn read(event: &RawValue, stop: &mut Option<Stop>) -> Option<Line> {
+/// What one streaming event means. `None` where the event has not the shape of its kind.
+pub(super) fn read(event: &RawValue, message: &mut Message) -> Option<Line> {
     let raw: Raw = serde_json::from_str(event.get()).ok()?;
     let index = raw.index;
     match &*raw.kind {
-        "content_block_delta" => delta(index, raw.delta?),
-        "content_block_start" => block(index, raw.content_block?),
-        "content_block_stop" => Some(Line::Events(vec![Event::BlockStopped { index }])),
-        "message_start" => {
-            *stop = None;
-            let message: Message = serde_json::from_str(raw.message?.get()).ok()?;
-            Some(Line::Events(vec![Event::MessageStarted { message_id: message.id, model: message.model }]))
-        }
-        "message_delta" => {
-            note(stop, serde_json::from_str(raw.delta?.get()).ok()?);
+        "content_block_delta" if message.call.as_ref().is_some_and(|call| call.index == index) => {
             Some(Line::Quiet)
         }
-        "message_stop" => Some(stopped(stop.take())),
+        "content_block_delta" => delta(index, raw.delta?),
+        "content_block_start" => block(index, raw.content_block?, message),
+        "content_block_stop" => Some(Line::Events(vec![block_stopped(index, message)])),
+        "message_start" => {
+            (message.stop, message.call) = (None, None);
+            let started: Started = serde_json::from_str(raw.message?.get()).ok()?;
+            Some(Line::Events(vec![Event::MessageStarted { message_id: started.id, model: started.model }]))
+        }
+        "message_delta" => {
+            note(&mut message.stop, serde_json::from_str(raw.delta?.get()).ok()?);
+            Some(Line::Quiet)
+        }
+        "message_stop" => Some(stopped(message)),
         "ping" => Some(Line::Quiet),
         kind => Some(unrecognised(&format!("stream_event/{kind}"))),
+    }
+}
+
+/// An agent's call is complete with the end of its block; the CLI then runs it.
+fn block_stopped(index: u32, message: &mut Message) -> Event {
+    match message.call.take_if(|call| call.index == index) {
+        Some(Call { id, name, .. }) => Event::ToolStarted { id, name },
+        None => Event::BlockStopped { index },
     }
 }
 
@@ -104,12 +158,16 @@ fn delta(index: u32, delta: &RawValue) -> Option<Line> {
 
 /// The opening of a block. Text or arguments that it might carry already are left out, as the CLI itself leaves
 /// them out: the Messages API sends them empty, and all content as deltas.
-fn block(index: u32, block: &RawValue) -> Option<Line> {
+fn block(index: u32, block: &RawValue, message: &mut Message) -> Option<Line> {
     let block: ContentBlock = serde_json::from_str(block.get()).ok()?;
     let block = match &*block.kind {
         "text" => Block::Text,
         "thinking" => Block::Thinking,
         "redacted_thinking" => Block::RedactedThinking { data: block.data? },
+        "tool_use" if message.agents => {
+            message.call = Some(Call { index, id: block.id?, name: block.name? });
+            return Some(Line::Quiet);
+        }
         "tool_use" => Block::ToolUse { id: block.id?, name: block.name? },
         kind => return Some(unrecognised(&format!("stream_event/content_block_start/{kind}"))),
     };
@@ -127,15 +185,18 @@ fn note(stop: &mut Option<Stop>, delta: MessageDelta) {
 /// The end of a message. Without a stop reason the message did not end: after an interrupt or an upstream that
 /// broke off, the native CLI closes the block and the message itself, with `stop_reason: null` and
 /// `abandoned_blocks`. A stop reason that nobody knows yet still ends the message.
-fn stopped(stop: Option<Stop>) -> Line {
-    let Some(Stop { reason, unknown, sequence }) = stop else { return Line::Quiet };
+fn stopped(message: &mut Message) -> Line {
+    let Some(Stop { reason, unknown, sequence }) = message.stop.take() else { return Line::Quiet };
+    let stop = reason.unwrap_or(StopReason::EndTurn);
+    message.last = Some(stop);
     let mut events = Vec::with_capacity(2);
     if let Some(name) = unknown {
         events.push(Event::Unrecognised { kind: bounded(&format!("stop_reason/{name}"), CLI_KIND_BYTES) });
     }
-    events
-        .push(Event::MessageStopped { stop: reason.unwrap_or(StopReason::EndTurn), stop_sequence: sequence });
-    Line::Events(events)
+    if !message.agents {
+        events.push(Event::MessageStopped { stop, stop_sequence: sequence });
+    }
+    if events.is_empty() { Line::Quiet } else { Line::Events(events) }
 }
 
 fn stop_reason(name: &str) -> Option<StopReason> {

@@ -157,6 +157,15 @@ pub const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(5);
 pub const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 /// The CLI's own limit for an answer: longer than any job, whose limits are the worker's to watch.
 pub const CLI_UPSTREAM_PATIENCE: Duration = Duration::from_hours(24);
+/// How long an agent's command may run by default; the CLI's own choice.
+pub const AGENT_BASH: Duration = Duration::from_mins(2);
+/// How long an agent may let a command run if it says so; the CLI's own choice.
+pub const AGENT_BASH_LONGEST: Duration = Duration::from_mins(10);
+/// Longest result of an MCP tool that an agent's model is shown, in tokens; the CLI's own choice.
+pub const AGENT_MCP_OUTPUT_TOKENS: u32 = 25_000;
+/// The context window that an agent's conversation is kept within by compacting it, in tokens: fits the models
+/// with 128k that providers offer to agents, and is above the 100k that the CLI takes at least.
+pub const AGENT_COMPACT_WINDOW_TOKENS: u32 = 120_000;
 /// How long a started CLI may take until it answers `initialize`.
 pub const CLI_READY: Duration = Duration::from_secs(30);
 /// How long output that the CLI left behind may be read after it has exited.

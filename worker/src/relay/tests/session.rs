@@ -111,12 +111,12 @@ impl Session {
         let (mut heeded, mut ended) = (false, None);
         loop {
             match self.line().await {
-                Line::Control { request_id, error } => {
+                Line::Control { request_id, error, .. } => {
                     assert_eq!((request_id.as_str(), error), ("stop", None));
                     heeded = true;
                 }
                 Line::TurnEnded(end) => assert_eq!(ended.replace(end), None, "one end"),
-                Line::Events(_) | Line::Quiet => {}
+                Line::Events(_) | Line::TurnBegan | Line::Mirror(_) | Line::Quiet => {}
             }
             if heeded && let Some(end) = ended.take() {
                 return end;
@@ -131,7 +131,7 @@ impl Session {
             match self.line().await {
                 Line::TurnEnded(end) => return (said, end),
                 Line::Events(events) => said.extend(events.iter().filter_map(text)),
-                Line::Control { .. } | Line::TurnBegan | Line::Quiet => {}
+                Line::Control { .. } | Line::TurnBegan | Line::Mirror(_) | Line::Quiet => {}
             }
         }
     }

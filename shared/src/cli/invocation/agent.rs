@@ -1,0 +1,71 @@
+//! The command line of the agent class.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::{FRAMED, PLACEHOLDER_MODEL};
+use crate::cli::Build;
+
+/// The tools that an agent has by default, by the CLI's names. All of them work on files and processes of the
+/// slot and call nobody. Left out are `WebSearch` (a side call that only Anthropic's own servers answer),
+/// `WebFetch` (asks api.anthropic.com about the domain first), `Agent` (subagents: further calls upstream beside
+/// the main one) and what needs a person at a terminal.
+pub const AGENT_TOOLS: [&str; 7] = ["Bash", "Read", "Edit", "Write", "Glob", "Grep", "NotebookEdit"];
+
+/// Set on every agent process: without it each commit would be signed by the placeholder model.
+const SETTINGS: &str = r#"{"attribution":{"commit":"","pr":""}}"#;
+
+/// How an agent process begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgentStart<'a> {
+    /// As a spare in an empty directory, which learns of its project by [`claim`](super::claim). Needs
+    /// [`Feature::AwaitClaim`](crate::cli::Feature); claimed, it says its first word in half the time of a
+    /// cold start.
+    Spare,
+    /// In its project, with a new session.
+    Cold,
+    /// In its project, with the session of this file: absolute, and named `<session id>.jsonl`. Under any
+    /// other name the CLI copies it, and mirrors every old entry again.
+    Resume(&'a Path),
+}
+
+/// The arguments of an agent process (after `cli.js` for JavaScript).
+///
+/// - The working directory is the project, or an empty directory for a spare. `--setting-sources project` is
+///   what makes the CLI send the project's CLAUDE.md; it also runs the project's hooks, inside the slot's walls.
+///   The project's settings can neither choose the model nor lead the CLI away from its relay: with them a
+///   claim is refused (`project_settings_not_claimable`, for `env`, `model`, `agent`, `apiKeyHelper` and
+///   `permissions.disableBypassPermissionsMode`), and a cold start goes on with what stands here.
+///   The answer to a refused claim is therefore a cold start, never a change of the project's files.
+/// - `--session-mirror` says on standard output what the session's file gets, which is how a session moves to
+///   another worker.
+/// - The system prompt is not kept in the session (native; JavaScript never does): a resumed session uses that of
+///   the job at hand, and does not carry 15 kB per change of it.
+/// - As root, permissions can be skipped only with the escape, see
+///   [`agent_environment`](super::agent_environment).
+///
+/// The placeholder is of the 4.5 family here too: newer models, and all names that the CLI does not know, make
+/// it put `role: system` messages between the turns, which only Anthropic accepts. The price is a longer system
+/// prompt (15 kB) and longer descriptions of tools (22 kB).
+pub fn agent_arguments(build: Build, tools: &[&str], start: AgentStart) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = FRAMED.iter().map(Into::into).collect();
+    arguments.extend(["--tools".into(), tools.join(",").into()]);
+    arguments.extend(["--model", PLACEHOLDER_MODEL, "--strict-mcp-config"].map(Into::into));
+    arguments.extend(["--setting-sources", "project", "--settings", SETTINGS].map(Into::into));
+    arguments.extend(["--disable-slash-commands", "--session-mirror"].map(Into::into));
+    if build == Build::Native {
+        arguments.extend(["--system-prompt-snapshot", "off"].map(Into::into));
+    }
+    match start {
+        // The claim then chooses the mode, but may choose only what was allowed here.
+        AgentStart::Spare => {
+            arguments.extend(["--await-claim", "--allow-dangerously-skip-permissions"].map(Into::into));
+        }
+        AgentStart::Cold => arguments.push("--dangerously-skip-permissions".into()),
+        AgentStart::Resume(file) => {
+            arguments.extend(["--dangerously-skip-permissions", "--resume"].map(Into::into));
+            arguments.push(file.into());
+        }
+    }
+    arguments
+}

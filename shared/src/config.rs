@@ -17,7 +17,7 @@ use crate::secret::Address;
 const DEFAULT_FILE: &str = ".env";
 
 /// Every name that the file may hold: those of both binaries, since they share it.
-pub const NAMES: [&str; 37] = [
+pub const NAMES: [&str; 40] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -26,6 +26,7 @@ pub const NAMES: [&str; 37] = [
     "CLAUDE_BINARY_PATH",
     "DATABASE_URL",
     "DEBUG",
+    "DROVER_AGENT_SPARES",
     "DROVER_ALLOW_OPEN",
     "DROVER_CONFIG",
     "DROVER_DATA_DIR",
@@ -40,6 +41,8 @@ pub const NAMES: [&str; 37] = [
     "DROVER_PROCESS_AGE",
     "DROVER_PROCESS_JOBS",
     "DROVER_READY_FILE",
+    "DROVER_RESIDENTS",
+    "DROVER_RESIDENT_AGE",
     "DROVER_RETENTION_HOURS",
     "DROVER_ROOT_POLICY",
     "DROVER_SLOTS",

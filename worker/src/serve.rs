@@ -23,7 +23,7 @@ use crate::relay::{Credential, Upstream, UpstreamConfig};
 use crate::running::Running;
 use crate::settings::Settings;
 use crate::slot::bounds::Groups;
-use crate::slot::{self, SlotDirs, Supervisor};
+use crate::slot::{self, SlotDirs, Supervisor, Workspaces};
 use crate::stage::Parts;
 use crate::workshop::Workshop;
 use crate::{heartbeat, install, rings, work};
@@ -57,9 +57,13 @@ impl Worker {
         let root = settings.slot_root();
         let dirs = SlotDirs::claim(&root)
             .with_context(|| format!("cannot make slot directories in {}", root.display()))?;
+        let workspaces =
+            Workspaces::open(&settings.work_root()).context("cannot use the projects' directory")?;
         let pool = Pool::new(
-            Parts { claude, dirs, supervisor, bounds: settings.bounds(), upstream },
+            Parts { claude, dirs, workspaces, supervisor, bounds: settings.bounds(), upstream },
             settings.pool(),
+            Arc::clone(&store),
+            id.clone(),
         );
         let shop = Arc::new(Workshop {
             id,
@@ -95,6 +99,7 @@ impl Worker {
             tokio::spawn(rings::run(store, shop.id.clone(), self.rings, Arc::clone(&bell), running));
         let kept = tokio::spawn(pool::keep(Arc::clone(&shop.pool), shop.draining.clone()));
         let kept = kept.map(|ended| ended.is_ok()).shared();
+        let making_way = tokio::spawn(make_way(Arc::clone(&shop)));
         tokio::spawn(stages(shutdown, Arc::clone(&shop), self.drain_grace));
 
         let config = FleetConfig { store: Arc::clone(&shop.store), worker: shop.id.clone(), bell };
@@ -113,6 +118,7 @@ impl Worker {
         }
         // What waited went when draining began; this is for what was still on its way.
         kept.await;
+        making_way.abort();
         beat.abort();
         rung.abort();
         shop.store.retire(&shop.id).await.context("cannot leave the fleet")?;
@@ -120,6 +126,16 @@ impl Worker {
         publishing.abort();
         info!(worker = %shop.id, "stopped");
         Ok(())
+    }
+}
+
+/// While every slot works, gives up what idle processes hold and others wait for; else the worker claims it.
+async fn make_way(shop: Arc<Workshop>) {
+    loop {
+        tokio::time::sleep(limits::SWEEP).await;
+        if shop.running.count() >= shop.slots {
+            shop.pool.make_way().await;
+        }
     }
 }
 

@@ -53,6 +53,17 @@ pub struct Settings {
     /// Used chat processes that wait for their API key's next job [default: one per slot]
     #[arg(long, value_name = "N", env = "DROVER_KEPT", value_parser = clap::value_parser!(u32).range(..=1024))]
     kept: Option<u32>,
+    /// Agent processes that wait to be bound to anybody's project
+    #[arg(long, value_name = "N", env = "DROVER_AGENT_SPARES", default_value_t = limits::AGENT_SPARES,
+          value_parser = clap::value_parser!(u32).range(..=1024))]
+    agent_spares: u32,
+    /// Agent processes that wait for their session's next turn [default: one per slot]
+    #[arg(long, value_name = "N", env = "DROVER_RESIDENTS", value_parser = clap::value_parser!(u32).range(..=1024))]
+    residents: Option<u32>,
+    /// How long they wait, in seconds
+    #[arg(long, value_name = "SECONDS", env = "DROVER_RESIDENT_AGE", default_value_t = limits::RESIDENT_AGE.as_secs(),
+          value_parser = clap::value_parser!(u64).range(1..))]
+    resident_age: u64,
     /// What one chat process may serve: the jobs of one API key, or a single job
     #[arg(long, value_name = "WHAT", env = "DROVER_ISOLATION", value_enum, default_value = "key")]
     isolation: Isolation,
@@ -149,9 +160,14 @@ impl Settings {
         }
     }
 
+    /// Where slots and projects live, in a folder each.
+    pub fn work_root(&self) -> PathBuf {
+        self.project_root.clone().unwrap_or_else(|| self.common.data_dir())
+    }
+
     /// Where slot directories are made.
     pub fn slot_root(&self) -> PathBuf {
-        self.project_root.clone().unwrap_or_else(|| self.common.data_dir()).join("slots")
+        self.work_root().join("slots")
     }
 
     /// Which processes wait, and for how long.
@@ -161,6 +177,9 @@ impl Settings {
         Plan {
             spares: spares as usize,
             kept: self.kept.unwrap_or(self.slots) as usize,
+            agent_spares: self.agent_spares as usize,
+            residents: self.residents.unwrap_or(self.slots) as usize,
+            resident_age: Duration::from_secs(self.resident_age),
             isolation: self.isolation,
             process_jobs: self.process_jobs,
             process_age: Duration::from_secs(self.process_age),

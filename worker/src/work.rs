@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use drover_shared::cli::{Line, TurnEnd};
-use drover_shared::schema::{Event, Failure, FailureKind, Usage, limits};
+use drover_shared::schema::{Class, Event, Failure, FailureKind, Usage, limits};
 use drover_shared::store::Claim;
 use futures_util::FutureExt;
 use tokio::sync::watch;
@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{Instrument, error, info, info_span};
 
 use crate::attempt::{Action, Attempt, End, Input};
-use crate::pool::{Aftermath, Urgent};
+use crate::pool::{Aftermath, TakeError, Taken, Urgent};
 use crate::publish::Journal;
 use crate::relay::{Binding, Report};
 use crate::running::Place;
@@ -45,14 +45,29 @@ async fn perform(shop: Arc<Workshop>, claim: Claim) {
     });
     let usage = cast.as_ref().map(|cast| cast.binding.report().usage).unwrap_or_default();
     info!(end = end.name(), output_tokens = usage.output_tokens, "the attempt is over");
-    let after = cast.as_ref().map(|cast| aftermath(&end, &cast.stage));
-    // The process comes to rest while the last events are being stored: neither waits for the other.
     let leave = async {
-        if let Some((Cast { stage, binding }, after)) = cast.zip(after) {
-            shop.pool.put_back(stage, binding, claim.owner.clone(), after).await;
+        match cast {
+            Some(Cast { stage, binding }) => {
+                let after = aftermath(&end, &stage);
+                shop.pool.put_back(stage, binding, &claim, after).await
+            }
+            None => claim.spec.agent.as_ref().map(|agent| agent.project),
         }
     };
-    tokio::join!(close(journal, end, usage), leave);
+    match claim.spec.class() {
+        // The process comes to rest while the last events are being stored: neither waits for the other.
+        Class::Chat => {
+            tokio::join!(close(journal, end.clone(), usage), leave);
+        }
+        // The next job of the session must find its process, its transcript, or its project at home.
+        Class::Agent => {
+            let abandoned = leave.await;
+            close(journal, end.clone(), usage).await;
+            if let Some(project) = abandoned {
+                shop.pool.give_up(project).await;
+            }
+        }
+    }
 }
 
 /// Who plays: a process, and the job's right to its relay.
@@ -97,13 +112,13 @@ async fn play(
         Attempt::new(claim.spec.class(), shop.limits, claim.lease.attempt, claim.max_attempts, elapsed_ms());
     let urgent = shop.pool.urgent();
     let first = tokio::select! {
-        taken = shop.pool.take(&claim.owner) => match taken {
-            Ok(mut stage) => {
-                let binding = stage.begin(claim, shop.allowance).await;
-                *cast = Some(Cast { stage, binding });
+        taken = shop.pool.take(claim) => match taken {
+            Ok(taken) => {
+                *cast = Some(begin(shop, claim, taken).await);
                 None
             }
-            Err(error) => Some(Input::LaunchFailed { account: error.to_string() }),
+            Err(TakeError::Stage(error)) => Some(Input::LaunchFailed { account: error.to_string() }),
+            Err(TakeError::Refused(failure)) => return End::Failed(failure),
         },
         reason = place.called_off() => Some(Input::CalledOff(reason)),
         () = shop.stop.cancelled() => Some(Input::Stop),
@@ -115,6 +130,20 @@ async fn play(
     }
     let Some(cast) = cast.as_mut() else { unreachable!("every other way in ends the attempt") };
     follow(shop, cast, attempt, journal, &mut place, urgent).await
+}
+
+/// Hands the job to the process.
+async fn begin(shop: &Workshop, claim: &Claim, taken: Taken) -> Cast {
+    match taken {
+        Taken::Chat(mut stage) => {
+            let binding = stage.begin(claim, shop.allowance).await;
+            Cast { stage, binding }
+        }
+        Taken::Agent(mut stage) => {
+            let binding = stage.begin_agent(&shop.pool.parts, claim, shop.allowance).await;
+            Cast { stage, binding }
+        }
+    }
 }
 
 /// Listens to everything that may happen until something ends the attempt.

@@ -217,6 +217,10 @@ pub const PROCESS_AGE: Duration = Duration::from_hours(1);
 pub const PROCESS_MEMORY_BYTES: u64 = 160 << 20;
 /// How long a process waits for a job by default.
 pub const SPARE_AGE: Duration = Duration::from_mins(20);
+/// Agent processes that wait to be bound by default: most users chat, and each takes the memory of a process.
+pub const AGENT_SPARES: u32 = 1;
+/// How long an agent process waits for its session's next turn by default.
+pub const RESIDENT_AGE: Duration = Duration::from_mins(10);
 /// Pause after a spare could not be started; doubles up to the second.
 pub const SPARE_RETRY: Duration = Duration::from_secs(1);
 /// Longest pause between attempts to start a spare.

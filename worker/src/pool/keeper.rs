@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use drover_shared::schema::limits;
+use drover_shared::cli::Feature;
+use drover_shared::schema::{Class, limits};
 use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -19,12 +20,16 @@ pub async fn keep(pool: Arc<Pool>, closing: CancellationToken) {
         .run_until_cancelled(async {
             loop {
                 pool.sweep().await;
-                if !pool.lacks_spares() {
+                let Some(class) = pool.lacks() else {
                     let _ = timeout(limits::POOL_ROUND, pool.changed.notified()).await;
                     continue;
-                }
+                };
                 pool.calm().await;
-                match pool.prepare().await {
+                let prepared = match class {
+                    Class::Chat => pool.prepare().await,
+                    Class::Agent => pool.prepare_agent().await,
+                };
+                match prepared {
                     Ok(()) => pause = limits::SPARE_RETRY,
                     Err(error) => {
                         warn!(%error, retry_after_s = pause.as_secs(), "no spare process can be started");
@@ -41,19 +46,50 @@ pub async fn keep(pool: Arc<Pool>, closing: CancellationToken) {
 impl Pool {
     /// Puts away what has waited too long or has died.
     async fn sweep(&self) {
-        let leaving = {
-            let mut state = self.state();
-            let leaving =
-                state.shelf.sweep(Instant::now(), self.plan.ages(), |stage| stage.slot.has_exited());
-            state.tally.recycled += leaving.len() as u64;
-            leaving
+        let crowded = self.crowded_out();
+        let (leaving, agents) = {
+            let (mut state, now) = (self.state(), Instant::now());
+            let leaving = state.shelf.sweep(now, self.plan.ages(), |stage| stage.slot.has_exited());
+            let agents = state.agents.sweep(now, self.plan.spare_age, self.plan.resident_age);
+            state.tally.recycled += (leaving.len() + agents.len() + crowded.len()) as u64;
+            (leaving, agents)
         };
-        join_all(leaving.into_iter().map(Stage::strike)).await;
+        let leaving = join_all(leaving.into_iter().map(Stage::strike));
+        tokio::join!(leaving, self.let_go(agents), self.let_go(crowded));
     }
 
-    fn lacks_spares(&self) -> bool {
+    /// Of which class a spare is missing.
+    fn lacks(&self) -> Option<Class> {
         let state = self.state();
-        state.shelf.spares() + state.preparing < self.plan.spares
+        if state.shelf.spares() + state.preparing < self.plan.spares {
+            return Some(Class::Chat);
+        }
+        (self.agent_spares() > state.agents.spares()).then_some(Class::Agent)
+    }
+
+    /// How many agent spares there are to be: none where the CLI knows none, or where no agent may run.
+    fn agent_spares(&self) -> usize {
+        let claude = &self.parts.claude;
+        let can = Feature::AwaitClaim.in_version(claude.build, claude.version) && claude.root.is_ok();
+        if can { self.plan.agent_spares } else { 0 }
+    }
+
+    async fn prepare_agent(&self) -> Result<(), StageError> {
+        let stage = Stage::open_spare_agent(&self.parts).await?;
+        let unwanted = {
+            let mut state = self.state();
+            match state.draining {
+                true => Some(stage),
+                false => {
+                    state.agents.add_spare(stage);
+                    None
+                }
+            }
+        };
+        if let Some(unwanted) = unwanted {
+            unwanted.strike().await;
+        }
+        Ok(())
     }
 
     /// Waits until no job waits for its first content, though not for ever: starting a process takes half a

@@ -2,9 +2,11 @@
 //!
 //! - *Spares* are chat processes that were started ahead and primed, and have served nobody.
 //! - *Kept* ones have served a key and wait for its next job. A process serves one key, one job at a time.
+//! - Agent spares wait to be bound to a project. A *resident* waits, in its project, for its session's next turn.
 //!
 //! What served its turn, is too old, or gives the slightest reason for doubt is put away.
 
+mod agents;
 mod keeper;
 mod plan;
 mod shelf;
@@ -13,24 +15,37 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use drover_shared::schema::{Owner, PoolReport, limits};
+use drover_shared::schema::{Class, Owner, PoolReport, ProjectId, WorkerId, limits};
+use drover_shared::store::{Claim, Store};
 use futures_util::future::join_all;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use self::agents::Agents;
 use self::shelf::{From, Shelf};
 use crate::relay::Binding;
 use crate::stage::{Parts, Stage, StageError};
 
+pub use self::agents::TakeError;
 pub use self::keeper::keep;
 pub use self::plan::{Isolation, Plan, default_spares};
+
+/// What a job got.
+pub enum Taken {
+    /// A chat process.
+    Chat(Stage),
+    /// An agent process, in the job's project.
+    Agent(Stage),
+}
 
 /// One per worker.
 pub struct Pool {
     /// What processes are made of.
     pub parts: Parts,
     plan: Plan,
+    store: Arc<dyn Store>,
+    worker: WorkerId,
     state: Mutex<State>,
     /// Rung when there may be something for the keeper to do.
     changed: Notify,
@@ -41,6 +56,7 @@ pub struct Pool {
 #[derive(Default)]
 struct State {
     shelf: Shelf<Stage>,
+    agents: Agents,
     /// Spares that are being started.
     preparing: usize,
     /// Jobs that wait for one of those.
@@ -63,6 +79,7 @@ struct Settling {
 struct Tally {
     spare_claims: u64,
     kept_claims: u64,
+    resident_claims: u64,
     cold_starts: u64,
     recycled: u64,
 }
@@ -80,15 +97,43 @@ pub enum Aftermath {
 
 impl Pool {
     /// An empty pool. [`keep`] fills it.
-    pub fn new(parts: Parts, plan: Plan) -> Arc<Self> {
+    pub fn new(parts: Parts, plan: Plan, store: Arc<dyn Store>, worker: WorkerId) -> Arc<Self> {
         let (urgent, _) = watch::channel(0);
         let state = Mutex::default();
-        Arc::new(Self { parts, plan, state, changed: Notify::new(), urgent })
+        Arc::new(Self { parts, plan, store, worker, state, changed: Notify::new(), urgent })
     }
 
-    /// A process for a job of `owner`: one that waits, one that is about to, or a fresh one. Dropping the
-    /// future harms nobody: what was meant for it goes to the next.
-    pub async fn take(self: &Arc<Self>, owner: &Owner) -> Result<Stage, StageError> {
+    /// A process for a job: one that waits, one that is about to, or a fresh one. Dropping the future harms
+    /// nobody: what was meant for it goes to the next, or is put away.
+    pub async fn take(self: &Arc<Self>, claim: &Claim) -> Result<Taken, TakeError> {
+        match &claim.spec.agent {
+            Some(spec) => self.take_agent(claim, spec).await,
+            None => Ok(Taken::Chat(self.take_chat(&claim.owner).await?)),
+        }
+    }
+
+    /// Takes back what a job has played on; the process comes to rest and waits, or is put away. Answers the
+    /// project that is to be given up once the job has ended.
+    pub async fn put_back(
+        &self,
+        stage: Stage,
+        binding: Binding,
+        claim: &Claim,
+        after: Aftermath,
+    ) -> Option<ProjectId> {
+        match claim.spec.class() {
+            Class::Chat => {
+                self.put_back_chat(stage, binding, claim.owner.clone(), after).await;
+                None
+            }
+            Class::Agent => {
+                drop(binding);
+                self.put_back_agent(stage, claim, after).await
+            }
+        }
+    }
+
+    async fn take_chat(self: &Arc<Self>, owner: &Owner) -> Result<Stage, StageError> {
         if let Some(stage) = self.settled_soon(owner).await {
             self.state().tally.kept_claims += 1;
             return Ok(stage);
@@ -106,9 +151,8 @@ impl Pool {
         self.start_cold().await
     }
 
-    /// Takes back what a job has played on. Its turn is ended first, if need be; then it waits for the key's
-    /// next job, or is put away.
-    pub async fn put_back(&self, mut stage: Stage, binding: Binding, owner: Owner, after: Aftermath) {
+    /// The turn is ended first, if need be; then the process waits for the key's next job, or is put away.
+    async fn put_back_chat(&self, mut stage: Stage, binding: Binding, owner: Owner, after: Aftermath) {
         let keep = !self.state().draining && self.plan.may_keep(after, &stage.served());
         // The job's calls are held while the process ends its turn by itself. Otherwise the model stops now.
         let binding = Some(binding).filter(|_| keep && after == Aftermath::Ending);
@@ -136,12 +180,12 @@ impl Pool {
 
     /// Puts away everything that waits, and keeps nothing from now on.
     pub async fn drain(&self) {
-        let stages = {
+        let (stages, agents) = {
             let mut state = self.state();
             state.draining = true;
-            state.shelf.empty()
+            (state.shelf.empty(), state.agents.empty())
         };
-        join_all(stages.into_iter().map(Stage::strike)).await;
+        tokio::join!(join_all(stages.into_iter().map(Stage::strike)), self.let_go(agents));
     }
 
     /// The counts of this moment.
@@ -150,12 +194,14 @@ impl Pool {
         let count = |many| u32::try_from(many).unwrap_or(u32::MAX);
         PoolReport {
             chat_spares: count(state.shelf.spares()),
+            agent_spares: count(state.agents.spares()),
             kept: count(state.shelf.kept()),
+            residents: count(state.agents.residents()),
             spare_claims: state.tally.spare_claims,
             kept_claims: state.tally.kept_claims,
+            resident_claims: state.tally.resident_claims,
             cold_starts: state.tally.cold_starts,
             recycled: state.tally.recycled,
-            ..PoolReport::default()
         }
     }
 
@@ -217,16 +263,10 @@ impl Pool {
         })
     }
 
-    /// In a task of its own, so that a job that is called off meanwhile leaves nothing half-started.
     async fn start_cold(self: &Arc<Self>) -> Result<Stage, StageError> {
-        let (promise, started) = oneshot::channel();
         let pool = Arc::clone(self);
-        tokio::spawn(async move {
-            if let Err(Ok(unwanted)) = promise.send(Stage::open(&pool.parts).await) {
-                unwanted.strike().await;
-            }
-        });
-        started.await.unwrap_or_else(|_| Err(StageError::lost()))
+        let started = in_own_task(async move { Stage::open(&pool.parts).await.map(Some) }).await?;
+        started.ok_or_else(StageError::lost)
     }
 
     fn shelve(&self, used: Stage, owner: Owner) -> Option<Stage> {
@@ -250,4 +290,18 @@ impl Drop for Urgent {
     fn drop(&mut self) {
         self.0.urgent.send_modify(|urgent| *urgent -= 1);
     }
+}
+
+/// Starts something in a task of its own, so that a job that is called off meanwhile leaves nothing half-done:
+/// what nobody waits for any more is put away.
+async fn in_own_task(
+    start: impl Future<Output = Result<Option<Stage>, StageError>> + Send + 'static,
+) -> Result<Option<Stage>, StageError> {
+    let (promise, started) = oneshot::channel();
+    tokio::spawn(async move {
+        if let Err(Ok(Some(unwanted))) = promise.send(start.await) {
+            unwanted.strike().await;
+        }
+    });
+    started.await.unwrap_or_else(|_| Err(StageError::lost()))
 }

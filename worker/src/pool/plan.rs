@@ -15,6 +15,12 @@ pub struct Plan {
     pub spares: usize,
     /// How many used chat processes wait for their key's next job.
     pub kept: usize,
+    /// How many agent processes wait to be bound to anybody's project.
+    pub agent_spares: usize,
+    /// How many agent processes wait for their session's next turn.
+    pub residents: usize,
+    /// How long they do.
+    pub resident_age: Duration,
     /// What one process may serve.
     pub isolation: Isolation,
     /// How many jobs one process serves.
@@ -66,6 +72,9 @@ mod tests {
     const PLAN: Plan = Plan {
         spares: 2,
         kept: 2,
+        agent_spares: 0,
+        residents: 0,
+        resident_age: Duration::ZERO,
         isolation: Isolation::Key,
         process_jobs: 3,
         process_age: Duration::from_mins(1),

@@ -1,19 +1,24 @@
-//! A CLI process and what belongs to it: a directory and a relay, its only way out. A chat process serves
-//! one job after another, each a turn of its own.
+//! A CLI process and what belongs to it: a directory and a relay, its only way out. It serves one job after
+//! another, each a turn of its own.
+
+mod agent;
+mod launch;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use drover_shared::cli::{self, Build, Decoder, Line, invocation};
+use drover_shared::cli::{Decoder, Line, invocation};
 use drover_shared::schema::limits;
-use drover_shared::store::Claim;
+use drover_shared::store::{Claim, StoreError};
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
+use self::agent::Agent;
+use self::launch::{Command, Ground};
 use crate::install::Claude;
-use crate::relay::{Address, Allowance, Binding, Bound, Relay, Upstream};
-use crate::slot::bounds::{Bounds, Watch};
-use crate::slot::{Launch, LineError, Slot, SlotDir, SlotDirs, Supervisor};
+use crate::relay::{Allowance, Binding, Bound, Relay, Upstream};
+use crate::slot::bounds::{Bounds, Pace, Watch};
+use crate::slot::{LineError, Slot, SlotDir, SlotDirs, Supervisor, Workspace, Workspaces};
 
 /// What processes are made of.
 pub struct Parts {
@@ -21,6 +26,8 @@ pub struct Parts {
     pub claude: Claude,
     /// Where slots live.
     pub dirs: SlotDirs,
+    /// Where projects live.
+    pub workspaces: Workspaces,
     /// What starts processes in them.
     pub supervisor: Supervisor,
     /// What each may take of the machine.
@@ -39,6 +46,8 @@ pub struct Stage {
     turn: Turn,
     served: Served,
     relay: Relay,
+    /// What an agent process has besides.
+    agent: Option<Agent>,
     dir: SlotDir,
 }
 
@@ -70,23 +79,50 @@ enum Turn {
 pub struct StageError(String);
 
 impl StageError {
+    fn new(what: &str) -> Self {
+        Self(what.to_owned())
+    }
+
+    /// The store did not tell what the process has to know.
+    pub(crate) fn store(error: &StoreError) -> Self {
+        told("the store cannot be read", error)
+    }
+
     /// Nobody started the process in the end: the worker stops.
     pub(crate) fn lost() -> Self {
-        Self("the worker stopped before the Claude CLI was started".to_owned())
+        Self::new("the worker stopped before the Claude CLI was started")
     }
 }
 
 impl Stage {
-    /// Starts a process.
+    /// Starts a chat process.
     pub async fn open(parts: &Parts) -> Result<Self, StageError> {
-        let dir = parts.dirs.create().map_err(|error| told("no directory for the slot", &error))?;
-        let relay = open_relay(parts, &dir).map_err(|error| told("no relay for the slot", &error))?;
-        let launch = launch(&parts.claude, &dir, &relay);
+        let ground = Ground::prepare(parts)?;
+        let (arguments, environment) = ground.chat(&parts.claude);
+        let directory = ground.dir.work();
+        Self::start(
+            parts,
+            ground,
+            Command { arguments, environment, directory: &directory, proxy: None },
+            None,
+        )
+        .await
+    }
+
+    async fn start(
+        parts: &Parts,
+        ground: Ground,
+        command: Command<'_>,
+        agent: Option<Agent>,
+    ) -> Result<Self, StageError> {
+        let launch = ground.launch(parts, command);
         let started = parts.supervisor.launch(&launch).await;
         let slot = started.map_err(|error| told("the Claude CLI cannot be started", &error))?;
+        let Ground { dir, relay } = ground;
         let watch = Watch::start(&slot.process, dir.path(), parts.bounds);
         let served = Served { since: Instant::now(), jobs: 0, output_bytes: 0 };
-        Ok(Self { slot, watch, decoder: Decoder::new(), turn: Turn::Over, served, relay, dir })
+        let decoder = if agent.is_some() { Decoder::agent() } else { Decoder::new() };
+        Ok(Self { slot, watch, decoder, turn: Turn::Over, served, relay, agent, dir })
     }
 
     /// Lets the process play a throwaway turn, which the relay answers by itself, so that its first job finds
@@ -98,25 +134,30 @@ impl Stage {
         let primed = tokio::time::timeout(limits::CLI_READY, self.turn_end()).await;
         match primed {
             Ok(true) => Ok(()),
-            Ok(false) => Err(StageError("the Claude CLI did not take its first turn".to_owned())),
-            Err(_) => Err(StageError("the Claude CLI did not end its first turn in time".to_owned())),
+            Ok(false) => Err(StageError::new("the Claude CLI did not take its first turn")),
+            Err(_) => Err(StageError::new("the Claude CLI did not end its first turn in time")),
         }
     }
 
-    /// Gives the process a job: binds it to the relay and hands over the placeholder that the relay puts the
+    /// Gives a chat process a job: binds it to the relay and hands over the placeholder that the relay puts the
     /// conversation for.
     pub async fn begin(&mut self, claim: &Claim, allowance: Allowance) -> Binding {
         let placeholder = new_placeholder();
-        let bound = Bound {
-            job: claim.lease.job,
-            spec: Arc::clone(&claim.spec),
-            placeholder: placeholder.clone(),
-            allowance,
-        };
-        let binding = self.relay.bind(bound);
-        self.served.jobs += 1;
+        let binding = self.bind(claim, placeholder.clone(), allowance);
         self.ask(&placeholder).await;
         binding
+    }
+
+    fn bind(&mut self, claim: &Claim, placeholder: String, allowance: Allowance) -> Binding {
+        self.served.jobs += 1;
+        // Its CPU time counts anew for each job, which begins where busy follows idle; but only an agent's
+        // process can run programs and has to be watched closely.
+        self.watch.pace(Pace::Busy);
+        if self.agent.is_none() {
+            self.watch.pace(Pace::Idle);
+        }
+        let spec = Arc::clone(&claim.spec);
+        self.relay.bind(Bound { job: claim.lease.job, spec, placeholder, allowance })
     }
 
     /// The next line, understood; `None` at the end of the output. What a process says between being asked
@@ -129,7 +170,13 @@ impl Stage {
             Line::TurnBegan => self.turn = Turn::Running,
             Line::TurnEnded(_) => self.turn = Turn::Over,
             Line::Events(_) if self.turn == Turn::Asked => return Ok(Some(Line::Quiet)),
-            Line::Events(_) | Line::Control { .. } | Line::Mirror(_) | Line::Quiet => {}
+            Line::Mirror(entries) => {
+                if let Some(agent) = &mut self.agent {
+                    agent.mirror.extend(entries);
+                }
+                return Ok(Some(Line::Quiet));
+            }
+            Line::Events(_) | Line::Control { .. } | Line::Quiet => {}
         }
         Ok(Some(line))
     }
@@ -186,6 +233,11 @@ impl Stage {
         true
     }
 
+    /// Has it watched as what nobody works in is watched.
+    pub fn rest(&self) {
+        self.watch.pace(Pace::Idle);
+    }
+
     /// What it has done so far.
     pub const fn served(&self) -> Served {
         self.served
@@ -201,13 +253,17 @@ impl Stage {
         self.turn == Turn::Over
     }
 
-    /// Kills what still runs, waits until nothing is left, and removes the directory.
+    /// Kills what still runs, waits until nothing is left, moves the project's files back, and removes the
+    /// directory.
     pub async fn strike(self) {
-        let Self { slot, watch, relay, dir, .. } = self;
+        let Self { slot, watch, relay, agent, dir, .. } = self;
         drop(watch);
         slot.kill();
         slot.exited().await;
         drop((slot, relay));
+        let workspace = agent.and_then(|agent| agent.workspace);
+        // Wiping moves back, too, what could not be moved now.
+        let _ = tokio::task::spawn_blocking(move || workspace.map(Workspace::leave)).await;
         dir.wipe().await;
     }
 
@@ -233,36 +289,4 @@ fn told(what: &str, error: &dyn std::error::Error) -> StageError {
     tracing::warn!(%error, "{what}");
     let cause = std::iter::successors(error.source(), |error| error.source()).last();
     StageError(cause.map_or_else(|| what.to_owned(), |cause| format!("{what}: {cause}")))
-}
-
-fn open_relay(parts: &Parts, dir: &SlotDir) -> Result<Relay, crate::relay::RelayError> {
-    match parts.claude.build {
-        Build::Native => Relay::unix(&dir.socket(), Arc::clone(&parts.upstream)),
-        Build::JavaScript => Relay::loopback(Arc::clone(&parts.upstream)),
-    }
-}
-
-fn launch(claude: &Claude, dir: &SlotDir, relay: &Relay) -> Launch {
-    let upstream = match relay.address() {
-        Address::Unix(path) => cli::Upstream::UnixSocket(path),
-        Address::Loopback(address) => cli::Upstream::Port(address.port()),
-    };
-    let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
-    let (home, tmp) = (dir.home(), dir.tmp());
-    let slot = cli::Slot { home: &home, tmp: &tmp, upstream, token: relay.token().expose(), path: &path };
-    let environment = invocation::environment(claude.build, &slot).into_iter();
-    let chat = invocation::chat_arguments().into_iter().map(str::to_owned);
-    // node runs the JavaScript build; the native one runs itself.
-    let (program, script) = match &claude.interpreter {
-        Some(node) => (node, Some(claude.program.display().to_string())),
-        None => (&claude.program, None),
-    };
-    Launch {
-        program: program.clone(),
-        arguments: script.into_iter().chain(chat).collect(),
-        environment: environment
-            .map(|(name, value)| (name.to_owned(), value.to_string_lossy().into_owned()))
-            .collect(),
-        directory: dir.work(),
-    }
 }

@@ -1,0 +1,109 @@
+//! Agent jobs, put straight into a cluster's store: what the api will do for its clients.
+
+use crate::client::{Client, PATIENCE};
+use crate::harness::{Cluster, MODEL, wait_for};
+use drover_shared::clock::now_ms;
+use drover_shared::schema::{
+    AgentSpec, Event, JobId, JobSpec, NewJob, Owner, Part, Project, ProjectId, Role, Sampling, Session,
+    SessionId, Turn,
+};
+use drover_shared::store::{self, Enqueued, Store};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// A cluster's store, from the api's side.
+pub struct Desk {
+    store: Arc<dyn Store>,
+    client: Client,
+}
+
+impl Desk {
+    /// The store of this cluster.
+    pub async fn of(cluster: &Cluster) -> Self {
+        let url = format!("sqlite://{}", cluster.database().display());
+        Self { store: store::open(&url).await.expect("the store opens"), client: cluster.client() }
+    }
+
+    /// A new project.
+    pub async fn project(&self) -> ProjectId {
+        let id = ProjectId::from_uuid(Uuid::now_v7());
+        let project = Project {
+            id,
+            owner: Owner::anonymous(),
+            name: "test".to_owned(),
+            network: Vec::new(),
+            created_at_ms: now_ms(),
+        };
+        assert!(self.store.create_project(&project).await.expect("the store is there"));
+        id
+    }
+
+    /// A new session in a project, as the rest of its jobs' spec.
+    pub async fn session(&self, project: ProjectId) -> AgentSpec {
+        let session = SessionId::from_uuid(Uuid::now_v7());
+        let (owner, now) = (Owner::anonymous(), now_ms());
+        let row = Session { id: session, owner, project, created_at_ms: now, updated_at_ms: now };
+        assert!(self.store.create_session(&row).await.expect("the store is there"));
+        AgentSpec {
+            session,
+            project,
+            tools: Vec::new(),
+            network: Vec::new(),
+            max_turns: None,
+            budget_microusd: None,
+        }
+    }
+
+    /// Asks for a session's next turn.
+    pub async fn ask(&self, agent: &AgentSpec, prompt: &str) -> JobId {
+        let id = JobId::from_uuid(Uuid::now_v7());
+        let now = now_ms();
+        let job = NewJob {
+            id,
+            owner: Owner::anonymous(),
+            spec: JobSpec {
+                model: MODEL.to_owned(),
+                system: String::new(),
+                turns: vec![Turn { role: Role::User, parts: vec![Part::Text { text: prompt.to_owned() }] }],
+                sampling: Sampling::default(),
+                agent: Some(agent.clone()),
+            },
+            created_at_ms: now,
+            deadline_at_ms: now + 600_000,
+            max_attempts: 3,
+        };
+        let added = self.store.enqueue(&job, 1_000).await.expect("the store is there");
+        assert_eq!(added, Enqueued::Added);
+        id
+    }
+
+    /// The events of a job, to its end, read from the api.
+    pub async fn events(&self, job: JobId) -> Vec<Event> {
+        let events = self.client.request(reqwest::Method::GET, &format!("/v1/jobs/{job}/events"));
+        let frames = crate::client::Events::open(events).await.all().await;
+        let event = |frame: &crate::client::Frame| serde_json::from_str(&frame.data).expect("an event");
+        frames.iter().filter(|frame| frame.event.is_some()).map(event).collect()
+    }
+
+    /// The text that a turn says, once it has ended well.
+    pub async fn said(&self, agent: &AgentSpec, prompt: &str) -> String {
+        let events = self.events(self.ask(agent, prompt).await).await;
+        assert!(matches!(events.last(), Some(Event::Completed { .. })), "{prompt}: {events:#?}");
+        text(&events)
+    }
+
+    /// Waits until the session's project is held by nobody, so that any worker may have it.
+    pub async fn wait_until_at_home(&self, cluster: &Cluster, project: ProjectId) {
+        let home = cluster.dir().join("data/projects").join(project.to_string());
+        wait_for("the project is at home", PATIENCE, async || home.is_dir().then_some(())).await;
+    }
+}
+
+/// All the text of some events.
+pub fn text(events: &[Event]) -> String {
+    let piece = |event: &Event| match event {
+        Event::TextDelta { text, .. } => Some(text.clone()),
+        _ => None,
+    };
+    events.iter().filter_map(piece).collect()
+}

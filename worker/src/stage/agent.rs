@@ -1,0 +1,157 @@
+//! Processes of the agent class: spares that learn of their project late, and those that start in it.
+
+use std::sync::Arc;
+
+use drover_shared::cli::invocation::{self, AGENT_TOOLS, AgentStart, Leave};
+use drover_shared::cli::{Line, Transcript};
+use drover_shared::schema::{AgentSpec, Part, limits};
+use drover_shared::store::Claim;
+use tokio::task;
+use uuid::Uuid;
+
+use super::launch::{Command, Ground};
+use super::{Parts, Stage, StageError, told};
+use crate::egress::{Egress, Internet};
+use crate::install::RootMode;
+use crate::relay::{Allowance, Binding};
+use crate::slot::{SlotDir, Workspace};
+
+/// What an agent process has besides.
+#[derive(Default)]
+pub(super) struct Agent {
+    /// The project it works in; none while it is a spare.
+    pub(super) workspace: Option<Workspace>,
+    /// Its way to the network, if it has one.
+    pub(super) _egress: Option<Egress>,
+    /// What it has added to the session's transcript and nobody has taken yet.
+    pub(super) mirror: Vec<String>,
+}
+
+impl Stage {
+    /// Starts an agent process that waits, in an empty directory, to be claimed.
+    pub async fn open_spare_agent(parts: &Parts) -> Result<Self, StageError> {
+        let ground = Ground::prepare(parts)?;
+        let tools: Vec<&str> = AGENT_TOOLS.to_vec();
+        let arguments = invocation::agent_arguments(parts.claude.build, &tools, AgentStart::Spare);
+        let environment = ground
+            .with_slot(|slot| invocation::agent_environment(parts.claude.build, slot, leave(parts, None)));
+        let directory = ground.dir.work();
+        let command = Command { arguments, environment, directory: &directory, proxy: None };
+        let mut stage = Self::start(parts, ground, command, Some(Agent::default())).await?;
+        let id = Uuid::new_v4().to_string();
+        stage.write(&invocation::initialize(&id)).await;
+        let ready = tokio::time::timeout(limits::CLI_READY, stage.granted(&id)).await;
+        if matches!(ready, Ok(Ok(()))) {
+            return Ok(stage);
+        }
+        stage.strike().await;
+        Err(StageError::new("the Claude CLI did not get ready"))
+    }
+
+    /// Starts an agent process in the project, with what `transcript` tells of the session.
+    pub async fn open_agent(parts: &Parts, claim: &Claim, transcript: &[String]) -> Result<Self, StageError> {
+        let spec = agent(claim)?;
+        let ground = Ground::prepare(parts)?;
+        let workspace = enter(parts, spec, &ground.dir)?;
+        let egress = match spec.network.is_empty() {
+            true => None,
+            false => Some(
+                Egress::open(spec.network.clone(), Arc::new(Internet))
+                    .map_err(|error| told("no proxy for the slot", &error))?,
+            ),
+        };
+        let file = Transcript::resumable(transcript, workspace.path())
+            .map(|transcript| write_transcript(&ground.dir, &transcript))
+            .transpose()
+            .map_err(|error| told("the session's transcript cannot be written", &error))?;
+        let start = file.as_deref().map_or(AgentStart::Cold, AgentStart::Resume);
+        let arguments = invocation::agent_arguments(parts.claude.build, &tools(spec), start);
+        let proxy = egress.as_ref().map(Egress::proxy_url);
+        let leave = leave(parts, proxy.as_ref().map(drover_shared::secret::Secret::expose));
+        let environment =
+            ground.with_slot(|slot| invocation::agent_environment(parts.claude.build, slot, leave));
+        let directory = workspace.path().to_owned();
+        let proxy = egress.as_ref().map(Egress::port);
+        let command = Command { arguments, environment, directory: &directory, proxy };
+        let agent = Agent { workspace: Some(workspace), _egress: egress, mirror: Vec::new() };
+        let mut stage = Self::start(parts, ground, command, Some(agent)).await?;
+        stage.write(&invocation::initialize_agent(&Uuid::new_v4().to_string(), &claim.spec.system)).await;
+        Ok(stage)
+    }
+
+    /// Binds a spare to the job's project. `false` where the CLI refuses: the process is of no use then.
+    pub async fn claim(&mut self, parts: &Parts, claim: &Claim) -> Result<bool, StageError> {
+        let spec = agent(claim)?;
+        let workspace = enter(parts, spec, &self.dir)?;
+        let id = Uuid::new_v4().to_string();
+        let told = invocation::Claim { cwd: workspace.path(), system: &claim.spec.system };
+        let frame = invocation::claim(&id, &told);
+        self.agent.get_or_insert_default().workspace = Some(workspace);
+        self.write(&frame).await;
+        match tokio::time::timeout(limits::CLI_READY, self.granted(&id)).await {
+            Ok(Ok(())) => Ok(true),
+            Ok(Err(refusal)) => {
+                tracing::debug!(?refusal, "a spare was not to be claimed");
+                Ok(false)
+            }
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Gives an agent process its session's next turn.
+    pub async fn begin_agent(&mut self, parts: &Parts, claim: &Claim, allowance: Allowance) -> Binding {
+        let binding = self.bind(claim, String::new(), allowance);
+        let last = claim.spec.turns.last();
+        let texts = last.into_iter().flat_map(|turn| &turn.parts).map(|Part::Text { text }| text.as_str());
+        let texts: Vec<&str> = texts.collect();
+        self.turn = super::Turn::Asked;
+        self.write(&invocation::turn(parts.claude.build, &Uuid::new_v4().to_string(), &texts)).await;
+        binding
+    }
+
+    /// What the process has added to the session's transcript since this was last asked.
+    pub fn take_mirror(&mut self) -> Vec<String> {
+        self.agent.as_mut().map(|agent| std::mem::take(&mut agent.mirror)).unwrap_or_default()
+    }
+
+    /// Waits for the answer to a control request; the refusal, or nothing at the end of the output, is an error.
+    async fn granted(&mut self, id: &str) -> Result<(), Option<String>> {
+        loop {
+            match self.hear().await {
+                Ok(Some(Line::Control { request_id, error, .. })) if request_id == id => {
+                    return error.map_or(Ok(()), |error| Err(Some(error)));
+                }
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return Err(None),
+            }
+        }
+    }
+}
+
+fn agent(claim: &Claim) -> Result<&AgentSpec, StageError> {
+    claim.spec.agent.as_ref().ok_or_else(|| StageError::new("the job is none of an agent's"))
+}
+
+fn tools(spec: &AgentSpec) -> Vec<&str> {
+    if spec.tools.is_empty() {
+        return AGENT_TOOLS.to_vec();
+    }
+    spec.tools.iter().map(String::as_str).collect()
+}
+
+fn leave<'a>(parts: &Parts, proxy: Option<&'a str>) -> Leave<'a> {
+    Leave { escape: parts.claude.root == Ok(RootMode::Env), proxy }
+}
+
+/// Moves the project's files into the slot. A rename and, where slots have users of their own, a walk.
+fn enter(parts: &Parts, spec: &AgentSpec, dir: &SlotDir) -> Result<Workspace, StageError> {
+    task::block_in_place(|| parts.workspaces.enter(spec.project, dir, None))
+        .map_err(|error| told("the project's files cannot be had", &error))
+}
+
+/// The file that the CLI resumes from, in the slot's own directory for temporary files.
+fn write_transcript(dir: &SlotDir, transcript: &Transcript) -> std::io::Result<std::path::PathBuf> {
+    let file = dir.tmp().join(format!("{}.jsonl", transcript.session_id));
+    std::fs::write(&file, &transcript.bytes)?;
+    Ok(file)
+}

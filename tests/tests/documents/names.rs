@@ -6,11 +6,13 @@ use std::path::Path;
 
 const READMES: [&str; 2] = ["README.md", "README.zh-CN.md"];
 /// Settings that the README leaves to `--help`.
-const LEFT_TO_HELP: [&str; 7] = [
+const LEFT_TO_HELP: [&str; 9] = [
     "DROVER_CONFIG",
     "DROVER_DRAIN_GRACE",
+    "DROVER_JOB_BUDGET",
     "DROVER_JOB_STALL",
     "DROVER_JOB_TIMEOUT",
+    "DROVER_JOB_TURNS",
     "DROVER_MAX_QUEUED",
     "DROVER_READY_FILE",
     "DROVER_RETENTION_HOURS",

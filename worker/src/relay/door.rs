@@ -76,11 +76,11 @@ impl Door {
             Some(Guest::Primer(primer)) if is_messages(&request) => return Ok(prime(&primer, request).await),
             Some(Guest::Primer(_)) | None => return Ok(unbound()),
         };
-        if gate.is_answered() {
-            return hold(&gate).await;
-        }
         if !is_messages(&request) {
             return Ok(reply::error(StatusCode::NOT_FOUND, "The relay answers POST /v1/messages only."));
+        }
+        if gate.is_answered() {
+            return hold(&gate).await;
         }
         match read(request).await {
             Ok(body) => self.messages(&gate, &body).await,

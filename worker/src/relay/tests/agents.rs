@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::{Allowance, Bound, Relay};
 use super::cli::{Cli, body};
 use super::provider::{Exchange, Provider, closed, delta, ended, opened, started, stop, tool};
-use super::session::{Session, agent_arguments};
+use super::session::{BUILDS, Session, agent_arguments};
 use super::{ALLOWANCE, agent, job, relay, soon};
 
 const MESSAGES: &str = "POST /v1/messages?beta=true";
@@ -205,8 +205,14 @@ async fn use_bash(mut asked: Exchange, command: &str) {
 
 #[tokio::test]
 async fn a_real_agent_works_in_rounds_and_ends_with_its_limits() {
+    for build in BUILDS {
+        work(build).await;
+    }
+}
+
+async fn work(build: Build) {
     let mut provider = Provider::start().await;
-    let mut session = Session::start_with(&provider, Build::Native, &agent_arguments());
+    let mut session = Session::start_with(&provider, build, &agent_arguments());
     // Two rounds, and an answer.
     let binding = session.relay.bind(agent(Some(3), None));
     session.say("Look around").await;

@@ -124,6 +124,21 @@ impl Session {
         }
     }
 
+    /// Orders a turn to end where there is none. The order is answered, and no turn ends.
+    pub(super) async fn interrupt_idle(&mut self) {
+        self.write(&invocation::interrupt("stop")).await;
+        loop {
+            match self.line().await {
+                Line::Control { request_id, error } => {
+                    assert_eq!((request_id.as_str(), error), ("stop", None));
+                    return;
+                }
+                Line::TurnEnded(end) => panic!("a turn ended: {end:?}"),
+                Line::Events(_) | Line::Quiet => {}
+            }
+        }
+    }
+
     /// Reads to the end of the turn: the text that was said, and how it ended.
     pub(super) async fn turn(&mut self) -> (String, TurnEnd) {
         let mut said = String::new();

@@ -173,3 +173,16 @@ async fn a_process_serves_the_next_job_whatever_became_of_the_one_before() {
         }
     }
 }
+
+/// A turn may end by itself while the order to end it is on its way.
+#[tokio::test]
+async fn an_interrupt_between_two_jobs_changes_nothing() {
+    for build in BUILDS {
+        let mut shop = Shop::open(build).await;
+        for _ in 0..2 {
+            shop.run(Answered).await;
+            shop.session.interrupt_idle().await;
+        }
+        shop.run(Answered).await;
+    }
+}

@@ -17,7 +17,7 @@ use crate::secret::Address;
 const DEFAULT_FILE: &str = ".env";
 
 /// Every name that the file may hold: those of both binaries, since they share it.
-pub const NAMES: [&str; 24] = [
+pub const NAMES: [&str; 25] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -33,6 +33,7 @@ pub const NAMES: [&str; 24] = [
     "DROVER_JOB_STALL",
     "DROVER_JOB_TIMEOUT",
     "DROVER_MAX_QUEUED",
+    "DROVER_METRICS_ADDRESS",
     "DROVER_READY_FILE",
     "DROVER_RETENTION_HOURS",
     "DROVER_SLOTS",

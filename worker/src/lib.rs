@@ -1,11 +1,13 @@
 //! The worker: owns Claude CLI slots, runs jobs and publishes their events. Read `work` first.
 
+mod accept;
 pub mod attempt;
 pub mod doctor;
 pub mod egress;
 pub mod fleet;
 pub mod heartbeat;
 pub mod install;
+pub mod metrics;
 pub mod publish;
 pub mod relay;
 pub mod rings;

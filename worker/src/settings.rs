@@ -71,6 +71,10 @@ pub struct Settings {
     /// How long running jobs may take to finish after the first SIGTERM, in seconds
     #[arg(long, value_name = "SECONDS", env = "DROVER_DRAIN_GRACE", default_value_t = limits::DRAIN_GRACE.as_secs())]
     drain_grace: u64,
+    /// Where to serve metrics for Prometheus, at /metrics; they ask for no key, so choose a loopback or an
+    /// internal address [default: nowhere]
+    #[arg(long, value_name = "HOST:PORT", env = "DROVER_METRICS_ADDRESS")]
+    pub metrics_address: Option<String>,
 }
 
 impl Settings {

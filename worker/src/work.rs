@@ -42,6 +42,7 @@ async fn perform(shop: Arc<Workshop>, claim: Claim) {
         End::Failed(Failure::new(FailureKind::Internal, "the worker failed while it ran the job"))
     });
     let usage = stage.as_ref().map(|stage| stage.binding.report().usage).unwrap_or_default();
+    crate::metrics::attempt_ended(claim.spec.class(), &end, journal.pace());
     info!(end = end.name(), output_tokens = usage.output_tokens, "the attempt is over");
     // The process goes while the last events are being stored: neither waits for the other.
     let strike = async {

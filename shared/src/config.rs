@@ -17,7 +17,7 @@ use crate::secret::Address;
 const DEFAULT_FILE: &str = ".env";
 
 /// Every name that the file may hold: those of both binaries, since they share it.
-pub const NAMES: [&str; 40] = [
+pub const NAMES: [&str; 41] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -38,6 +38,7 @@ pub const NAMES: [&str; 40] = [
     "DROVER_JOB_TURNS",
     "DROVER_KEPT",
     "DROVER_MAX_QUEUED",
+    "DROVER_METRICS_ADDRESS",
     "DROVER_PROCESS_AGE",
     "DROVER_PROCESS_JOBS",
     "DROVER_READY_FILE",

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod dialect;
 pub mod lifecycle;
+pub mod metrics;
 pub mod provider;
 pub mod schema;
 pub mod secret;

@@ -1,5 +1,6 @@
 //! The worker: owns Claude CLI slots, runs jobs and publishes their events. Read `work` first.
 
+mod accept;
 pub mod attempt;
 pub mod doctor;
 pub mod egress;
@@ -7,6 +8,7 @@ pub mod fleet;
 pub mod heartbeat;
 pub mod install;
 pub mod machine;
+pub mod metrics;
 pub mod pool;
 pub mod publish;
 pub mod relay;

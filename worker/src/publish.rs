@@ -3,6 +3,7 @@
 
 use std::slice;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use drover_shared::clock::now_ms;
 use drover_shared::schema::{Event, Failure, FailureKind, Seq, Usage, limits};
@@ -24,6 +25,22 @@ pub struct Journal {
     lease: Lease,
     next_seq: Seq,
     lost: CancellationToken,
+    pace: Pace,
+}
+
+/// How fast an attempt goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    start: Instant,
+    /// How long it took until there was something of an answer.
+    pub first_content: Option<Duration>,
+}
+
+impl Pace {
+    /// How long it has gone on.
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
 }
 
 struct Entry {
@@ -51,6 +68,7 @@ impl Publisher {
             lease,
             next_seq: last_seq + 1,
             lost: CancellationToken::new(),
+            pace: Pace { start: Instant::now(), first_content: None },
         }
     }
 }
@@ -59,6 +77,11 @@ impl Journal {
     /// Cancelled once the store has said that somebody else holds the job.
     pub fn lost(&self) -> &CancellationToken {
         &self.lost
+    }
+
+    /// How fast the attempt has gone so far.
+    pub fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// Queues events for the next commit. Waits only while the backlog is full, so that a slow store
@@ -82,6 +105,9 @@ impl Journal {
         requeue_after_ms: Option<u64>,
         stored: Option<oneshot::Sender<()>>,
     ) {
+        if self.pace.first_content.is_none() && events.iter().any(Event::speaks) {
+            self.pace.first_content = Some(self.pace.elapsed());
+        }
         let first_seq = self.next_seq;
         self.next_seq += events.len() as Seq;
         let append = Append { lease: self.lease.clone(), first_seq, events, requeue_after_ms };

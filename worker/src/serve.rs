@@ -11,7 +11,7 @@ use drover_shared::store::{Ring, RingRole, Store, WorkerLock, database_path, mil
 use futures_util::FutureExt;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ use crate::slot::bounds::Groups;
 use crate::slot::{self, SlotDirs, Supervisor, Workspaces};
 use crate::stage::Parts;
 use crate::workshop::Workshop;
-use crate::{heartbeat, install, rings, work};
+use crate::{heartbeat, install, metrics, rings, work};
 
 /// A worker that has registered and waits to be run.
 pub struct Worker {
@@ -36,6 +36,7 @@ pub struct Worker {
     drain_grace: Duration,
     // Held for as long as the process lives: its release tells the others that it died.
     lock: WorkerLock,
+    _metrics: Option<DropGuard>,
 }
 
 impl Worker {
@@ -79,7 +80,11 @@ impl Worker {
             started_at_ms: now_ms(),
         });
         shop.store.beat(&shop.report(), now_ms()).await.context("cannot register the worker")?;
-        Ok(Self { shop, rings, publishing, drain_grace: settings.drain_grace(), lock })
+        let metrics = match &settings.metrics_address {
+            Some(address) => Some(metrics::serve(address, Arc::clone(&shop)).await?),
+            None => None,
+        };
+        Ok(Self { shop, rings, publishing, drain_grace: settings.drain_grace(), lock, _metrics: metrics })
     }
 
     /// Which worker.

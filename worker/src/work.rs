@@ -44,6 +44,7 @@ async fn perform(shop: Arc<Workshop>, claim: Claim) {
         End::Failed(Failure::new(FailureKind::Internal, "the worker failed while it ran the job"))
     });
     let usage = cast.as_ref().map(|cast| cast.binding.report().usage).unwrap_or_default();
+    crate::metrics::attempt_ended(claim.spec.class(), &end, journal.pace());
     info!(end = end.name(), output_tokens = usage.output_tokens, "the attempt is over");
     let leave = async {
         match cast {

@@ -270,6 +270,12 @@ pub const WATCH_IDLE: Duration = Duration::from_secs(2);
 pub const DISK_LOOKS_SKIPPED: u32 = 64;
 /// How often a slot's directory is wiped anew when something still writes into it.
 pub const WIPE_ATTEMPTS: u32 = 5;
+/// Connections to a worker's metrics at a time; one or two scrapers, and somebody who looks.
+pub const METRICS_CONNECTIONS: usize = 16;
+/// Longest time one of them may take, from its first byte to its last.
+pub const METRICS_ANSWER: Duration = Duration::from_secs(30);
+/// Pause between two times that observations are counted, whether or not somebody asks for them.
+pub const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
 // --- A slot's way to the network -----------------------------------------------------------------------
 

@@ -28,7 +28,6 @@ impl Usage {
 
     /// What has been billed since it was `earlier`.
     #[must_use]
-    #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
             input_tokens: self.input_tokens.saturating_sub(earlier.input_tokens),

@@ -1,24 +1,29 @@
-//! The table of parameters in the README is the one the parser obeys.
+//! The tables in the README that tell what the code says are what it says.
 
 use drover_shared::dialect::openai_chat::parameters;
+use drover_shared::metrics;
 use drover_tests::harness::workspace;
 
-const BEGIN: &str = "<!-- parameters: begin -->\n";
-const END: &str = "<!-- parameters: end -->";
-/// Set to anything, it makes the test write the table instead of comparing it.
+/// Set to anything, it makes the tests write their tables instead of comparing them.
 const REWRITE: &str = "DROVER_REWRITE_DOCUMENTS";
 
 #[test]
-fn the_readme_lists_the_parameters_as_they_are_treated() {
+fn the_readme_lists_parameters_as_they_are_treated_and_metrics_as_they_are_told() {
+    // In one test, since both write the same file.
+    check("parameters", &parameters::markdown());
+    check("metrics", &metrics::markdown());
+}
+
+fn check(name: &str, expected: &str) {
     let path = workspace().join("README.md");
     let readme = std::fs::read_to_string(&path).expect("a README");
-    let (before, rest) = readme.split_once(BEGIN).expect("a mark where the table begins");
-    let (table, after) = rest.split_once(END).expect("a mark where the table ends");
-    let expected = parameters::markdown();
+    let (begin, end) = (format!("<!-- {name}: begin -->\n"), format!("<!-- {name}: end -->"));
+    let (before, rest) = readme.split_once(&begin).expect("a mark where the table begins");
+    let (table, after) = rest.split_once(&end).expect("a mark where the table ends");
     if std::env::var_os(REWRITE).is_some() {
-        std::fs::write(&path, format!("{before}{BEGIN}{expected}{END}{after}"))
+        std::fs::write(&path, format!("{before}{begin}{expected}{end}{after}"))
             .expect("the README is written");
         return;
     }
-    assert_eq!(table, expected, "the table is out of date; run this test once with {REWRITE}=1");
+    assert_eq!(table, expected, "{name}: the table is out of date; run this test once with {REWRITE}=1");
 }

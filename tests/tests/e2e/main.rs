@@ -5,6 +5,7 @@ mod access;
 mod answers;
 mod failures;
 mod jobs;
+mod metrics;
 mod refusals;
 mod road;
 mod sdks;

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use drover_shared::schema::limits;
 use hyper::server::conn::http1;
@@ -10,50 +9,25 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::copy_bidirectional_with_sizes;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::door::{Door, Tunnel};
 use super::lively::Lively;
-
-/// Pause after a connection could not be accepted, as when the process has no file descriptor left.
-const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+use crate::accept;
 
 /// Serves until the guard is dropped; connections end with it.
 pub(super) fn serve(listener: TcpListener, door: Arc<Door>) -> DropGuard {
-    let open = CancellationToken::new();
-    let serving = open.clone();
-    tokio::spawn(async move { serving.run_until_cancelled(accept_all(listener, door, &serving)).await });
-    open.drop_guard()
-}
-
-async fn accept_all(listener: TcpListener, door: Arc<Door>, open: &CancellationToken) {
-    let room = Arc::new(Semaphore::new(limits::EGRESS_CONNECTIONS));
-    while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
-        match listener.accept().await {
-            Ok((client, _)) => {
-                let (door, open) = (Arc::clone(&door), open.child_token());
-                tokio::spawn(async move {
-                    open.run_until_cancelled(converse(client, door, &open)).await;
-                    // What was begun for this connection elsewhere ends with it.
-                    open.cancel();
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a slot's proxy cannot accept a connection");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-            }
-        }
-    }
+    accept::serve(listener, limits::EGRESS_CONNECTIONS, move |client, open| {
+        converse(client, Arc::clone(&door), open)
+    })
 }
 
 /// Serves one connection until it ends or nothing moves on it any more.
-async fn converse(client: TcpStream, door: Arc<Door>, open: &CancellationToken) {
+async fn converse(client: TcpStream, door: Arc<Door>, open: CancellationToken) {
     let _ = client.set_nodelay(true);
     let (client, pulse) = Lively::new(client);
     tokio::select! {
-        () = serve_one(client, door, open) => {}
+        () = serve_one(client, door, &open) => {}
         () = pulse.stopped(limits::EGRESS_IDLE) => tracing::debug!("a slot's connection has been idle for too long"),
     }
 }

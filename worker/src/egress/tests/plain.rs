@@ -71,6 +71,21 @@ async fn two_lengths_become_one_and_what_follows_a_request_goes_nowhere() {
 }
 
 #[tokio::test]
+async fn a_connection_serves_one_request() {
+    let (listener, port) = server(PUBLIC).await;
+    let egress = egress(port);
+    let request = format!("GET http://{HOST}:{port}/ HTTP/1.1\r\n{}\r\n", credentials(&egress));
+    let mut client = send(&egress, &request.repeat(2)).await;
+    let mut server = soon(listener.accept()).await.expect("a connection").0;
+    soon(head(&mut server)).await;
+    server.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").await.expect("it is sent");
+    let answer = rest(&mut client).await;
+    assert!(answer.to_lowercase().contains("connection: close") && answer.ends_with("hi"), "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+    assert_eq!(rest(&mut server).await, "");
+}
+
+#[tokio::test]
 async fn an_answer_without_a_body_keeps_the_length_it_tells_of() {
     for (line, status) in [("HEAD", "200 OK"), ("GET", "304 Not Modified")] {
         let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 123\r\nETag: \"x\"\r\n\r\n");
@@ -142,7 +157,10 @@ async fn a_usual_client_finds_its_way_by_the_environment() {
     let environment = egress.environment();
     let variable =
         |name: &str| environment.iter().find(|(key, _)| *key == name).expect("a variable").1.clone();
-    assert_eq!(variable("NO_PROXY"), "");
+    assert_eq!(
+        (variable("NO_PROXY"), variable("no_proxy")),
+        ("127.0.0.1".to_owned(), "127.0.0.1".to_owned())
+    );
     assert_eq!(variable("HTTPS_PROXY"), variable("http_proxy"));
     let _ = rustls::crypto::ring::default_provider().install_default();
     let proxy = reqwest::Proxy::http(variable("HTTP_PROXY")).expect("a proxy's address");

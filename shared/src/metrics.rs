@@ -1,0 +1,222 @@
+//! The metrics that a worker tells: one list of names, units and meanings.
+
+/// One metric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Metric {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// How it behaves.
+    pub kind: Kind,
+    /// What its number counts.
+    pub unit: &'static str,
+    /// What it tells.
+    pub meaning: &'static str,
+    /// What it is told apart by. Every combination of their values is a series of its own.
+    pub labels: &'static [Label],
+}
+
+/// How a metric behaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// Only rises, from 0 when the worker starts.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// Observations, counted by size.
+    Histogram {
+        /// The sizes that they are counted up to.
+        buckets: &'static [f64],
+    },
+}
+
+impl Kind {
+    /// The name in documents and on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram { .. } => "histogram",
+        }
+    }
+}
+
+/// What series of one metric are told apart by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Label {
+    /// Its name.
+    pub name: &'static str,
+    /// All the values that it may have.
+    pub values: &'static [&'static str],
+}
+
+/// Every metric, in the order of the documents.
+pub const ALL: [Metric; 12] = [
+    SLOTS,
+    ACTIVE_JOBS,
+    CLAUDE_PROCESSES,
+    SPARES,
+    KEPT,
+    RESIDENTS,
+    CLAIMS,
+    RECYCLED,
+    PROCESSES_SWEPT,
+    JOBS_ENDED,
+    FIRST_CONTENT,
+    JOB,
+];
+
+/// Most jobs at once.
+pub const SLOTS: Metric =
+    gauge("drover_worker_slots", "jobs", "How many jobs the worker runs at once at most.", &[]);
+/// Jobs that run.
+pub const ACTIVE_JOBS: Metric = gauge("drover_worker_active_jobs", "jobs", "Jobs that run.", &[]);
+/// CLI processes.
+pub const CLAUDE_PROCESSES: Metric =
+    gauge("drover_worker_claude_processes", "processes", "Claude CLI processes that the worker owns.", &[]);
+/// Processes that wait for their first job.
+pub const SPARES: Metric =
+    gauge("drover_worker_spares", "processes", "Processes that wait for their first job.", &[CLASS]);
+/// Processes that wait for their key's next job.
+pub const KEPT: Metric =
+    gauge("drover_worker_kept", "processes", "Chat processes that wait for their key's next job.", &[]);
+/// Processes that wait for their session's next job.
+pub const RESIDENTS: Metric = gauge(
+    "drover_worker_residents",
+    "processes",
+    "Agent processes that wait for their session's next job.",
+    &[],
+);
+/// Jobs by where their process came from.
+pub const CLAIMS: Metric = counter(
+    "drover_worker_claims_total",
+    "jobs",
+    "Jobs, by where they got their process: a spare, one that had served their key, their session's own, or a \
+     new one.",
+    &[Label { name: "from", values: &["spare", "kept", "resident", "cold"] }],
+);
+/// Processes put away.
+pub const RECYCLED: Metric = counter(
+    "drover_worker_recycled_total",
+    "processes",
+    "Processes put away for their age, what they had served, or a doubt.",
+    &[],
+);
+/// Processes that had to be cleaned up.
+pub const PROCESSES_SWEPT: Metric = counter(
+    "drover_worker_processes_swept_total",
+    "processes",
+    "Processes killed or reaped after their CLI had ended.",
+    &[],
+);
+/// Attempts by how they ended.
+pub const JOBS_ENDED: Metric = counter(
+    "drover_worker_jobs_ended_total",
+    "jobs",
+    "Attempts of jobs that are over, by how they ended; failed ones by the failure's code.",
+    &[Label { name: "end", values: &ENDS }],
+);
+/// How long the answer's first piece took.
+pub const FIRST_CONTENT: Metric = Metric {
+    name: "drover_worker_first_content_seconds",
+    kind: Kind::Histogram {
+        buckets: &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0],
+    },
+    unit: "seconds",
+    meaning: "From the start of an attempt to the first piece of its answer, thinking included.",
+    labels: &[CLASS],
+};
+/// How long attempts took.
+pub const JOB: Metric = Metric {
+    name: "drover_worker_job_seconds",
+    kind: Kind::Histogram { buckets: &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0] },
+    unit: "seconds",
+    meaning: "From the start of an attempt to its end, however it ended.",
+    labels: &[CLASS],
+};
+
+const CLASS: Label = Label { name: "class", values: &["chat", "agent"] };
+
+/// How an attempt may end; what follows the first four are the codes of failures.
+const ENDS: [&str; 29] = [
+    "completed",
+    "cancelled",
+    "requeued",
+    "abandoned",
+    "invalid_request",
+    "context_length_exceeded",
+    "request_too_large",
+    "model_not_found",
+    "provider_auth_failed",
+    "provider_billing_failed",
+    "provider_rate_limited",
+    "provider_overloaded",
+    "provider_error",
+    "provider_unreachable",
+    "stream_interrupted",
+    "job_timeout",
+    "job_stalled",
+    "turns_exceeded",
+    "budget_exceeded",
+    "resource_limit",
+    "sandbox_unavailable",
+    "cli_failed",
+    "cli_unavailable",
+    "output_too_large",
+    "empty_answer",
+    "worker_lost",
+    "attempts_exhausted",
+    "bad_payload",
+    "internal",
+];
+
+const fn gauge(
+    name: &'static str,
+    unit: &'static str,
+    meaning: &'static str,
+    labels: &'static [Label],
+) -> Metric {
+    Metric { name, kind: Kind::Gauge, unit, meaning, labels }
+}
+
+const fn counter(
+    name: &'static str,
+    unit: &'static str,
+    meaning: &'static str,
+    labels: &'static [Label],
+) -> Metric {
+    Metric { name, kind: Kind::Counter, unit, meaning, labels }
+}
+
+/// The list as a Markdown table.
+pub fn markdown() -> String {
+    let rows = ALL.iter().map(|metric| {
+        let Metric { name, kind, unit, meaning, labels } = metric;
+        let labels: Vec<String> = labels.iter().map(|label| format!("`{}`", label.name)).collect();
+        format!("| `{name}` | {} | {unit} | {} | {meaning} |\n", kind.as_str(), labels.join(", "))
+    });
+    format!("| name | kind | unit | labels | meaning |\n|---|---|---|---|---|\n{}", rows.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::schema::FailureKind;
+
+    use super::*;
+
+    #[test]
+    fn every_failure_is_an_end() {
+        // What serde says to a name that it does not know is the list of those that it does.
+        let error = serde_json::from_str::<FailureKind>("\"\"").expect_err("no such kind").to_string();
+        let kinds: Vec<&str> = error.split('`').skip(1).step_by(2).filter(|name| !name.is_empty()).collect();
+        assert_eq!(ENDS[4..], kinds);
+    }
+
+    #[test]
+    fn names_tell_what_they_name() {
+        for metric in ALL {
+            assert!(metric.name.starts_with("drover_worker_"), "{}", metric.name);
+            assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
+            assert_eq!(metric.name.ends_with("_seconds"), metric.unit == "seconds", "{}", metric.name);
+        }
+    }
+}

@@ -37,6 +37,8 @@ pub enum AgentStart<'a> {
 ///   `permissions.disableBypassPermissionsMode`) make a claim fail with `project_settings_not_claimable`. The
 ///   answer is a cold start, never a change of the project's files: it keeps the model that stands here, and
 ///   [`agent_environment`](super::agent_environment) keeps it to its relay.
+/// - Nothing is asked of anybody. Rules of the project's settings hold all the same: what they deny, or would
+///   have asked about, fails with a result that says so, as does an `rm` of a system directory.
 /// - `--session-mirror` says on standard output what the session's file gets, which is how a session moves to
 ///   another worker.
 /// - The system prompt is not kept in the session (native; JavaScript never does): a resumed session uses that of

@@ -1,6 +1,8 @@
 //! Decoding is total: whatever bytes come, a line means something.
 
-use super::{Decoder, Line, golden};
+use std::path::Path;
+
+use super::{Decoder, Line, Transcript, golden};
 use crate::schema::Event;
 use crate::schema::limits::{CLI_KIND_BYTES, CLI_MESSAGE_BYTES};
 
@@ -37,7 +39,13 @@ fn check(decoder: &mut Decoder, bytes: &[u8]) {
             }
         }
         Line::Control { error, .. } => assert!(error.is_none_or(|text| text.len() <= CLI_MESSAGE_BYTES)),
-        Line::Mirror(entries) => assert!(!entries.is_empty(), "no entry in {}", bytes.escape_ascii()),
+        Line::Mirror(entries) => {
+            assert!(!entries.is_empty(), "no entry in {}", bytes.escape_ascii());
+            if let Some(transcript) = Transcript::resumable(&entries, Path::new("/elsewhere")) {
+                assert_eq!(transcript.bytes.last(), Some(&b'\n'));
+                assert!(!transcript.session_id.contains(['/', '.']), "{}", transcript.session_id);
+            }
+        }
         Line::TurnEnded(end) => assert!(end.message.is_none_or(|text| text.len() <= CLI_MESSAGE_BYTES)),
         Line::TurnBegan | Line::Quiet => {}
     }
@@ -45,7 +53,7 @@ fn check(decoder: &mut Decoder, bytes: &[u8]) {
 
 #[test]
 fn random_bytes_are_decoded() {
-    let (mut random, mut decoder) = (Random(0x5eed), Decoder::new());
+    let (mut random, mut decoder) = (Random(0x5eed), Decoder::agent());
     for _ in 0..20_000 {
         let bytes: Vec<u8> = (0..random.below(80)).map(|_| random.byte()).collect();
         check(&mut decoder, &bytes);
@@ -59,14 +67,16 @@ fn mutated_lines_are_decoded() {
         .flat_map(|(_, text)| text.lines())
         .map(|line| line.as_bytes().to_vec())
         .collect();
-    let (mut random, mut decoder) = (Random(0xd20), Decoder::new());
+    let (mut random, mut decoders) = (Random(0xd20), [Decoder::new(), Decoder::agent()]);
     for round in 0..30 {
         for line in &lines {
             let mut bytes = line.clone();
             for _ in 0..=round / 5 {
                 mutate(&mut bytes, &mut random, &lines);
             }
-            check(&mut decoder, &bytes);
+            for decoder in &mut decoders {
+                check(decoder, &bytes);
+            }
         }
     }
 }
@@ -89,8 +99,10 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random, lines: &[Vec<u8>]) {
 
 #[test]
 fn deep_nesting_is_decoded() {
-    let mut decoder = Decoder::new();
-    for open in ["[", "{\"type\":", "{\"type\":\"stream_event\",\"event\":"] {
+    let mut decoder = Decoder::agent();
+    let deep = ["stream_event\",\"event", "user\",\"message", "transcript_mirror\",\"entries"];
+    let deep = deep.map(|field| format!("{{\"type\":\"{field}\":"));
+    for open in ["[", "{\"type\":"].into_iter().chain(deep.iter().map(String::as_str)) {
         check(&mut decoder, open.repeat(100_000).as_bytes());
     }
 }

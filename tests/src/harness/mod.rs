@@ -1,5 +1,6 @@
 //! Real processes for tests: the api and the workers of one cluster, or a CLI on its own.
 
+mod agent;
 mod cluster;
 mod direct;
 mod kin;
@@ -7,6 +8,7 @@ mod parts;
 mod process;
 mod wait;
 
+pub use agent::{Agent, AgentSlot};
 pub use cluster::{Builder, Cluster, MODEL, PROVIDER_KEY};
 pub use direct::DirectCli;
 pub use kin::{Kin, read as read_process};

@@ -33,10 +33,12 @@ pub enum AgentStart<'a> {
 ///
 /// - The working directory is the project, or an empty directory for a spare. `--setting-sources project` is
 ///   what makes the CLI send the project's CLAUDE.md; it also runs the project's hooks, inside the slot's walls.
-///   The project's settings can neither choose the model nor lead the CLI away from its relay: with them a
-///   claim is refused (`project_settings_not_claimable`, for `env`, `model`, `agent`, `apiKeyHelper` and
-///   `permissions.disableBypassPermissionsMode`), and a cold start goes on with what stands here.
-///   The answer to a refused claim is therefore a cold start, never a change of the project's files.
+///   Settings that a spare cannot take up late (`env`, `model`, `agent`, `apiKeyHelper`,
+///   `permissions.disableBypassPermissionsMode`) make a claim fail with `project_settings_not_claimable`. The
+///   answer is a cold start, never a change of the project's files: it keeps the model that stands here, and
+///   [`agent_environment`](super::agent_environment) keeps it to its relay.
+/// - Nothing is asked of anybody. Rules of the project's settings hold all the same: what they deny, or would
+///   have asked about, fails with a result that says so, as does an `rm` of a system directory.
 /// - `--session-mirror` says on standard output what the session's file gets, which is how a session moves to
 ///   another worker.
 /// - The system prompt is not kept in the session (native; JavaScript never does): a resumed session uses that of

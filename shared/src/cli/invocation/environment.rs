@@ -74,6 +74,8 @@ pub fn agent_environment(build: Build, slot: &Slot, leave: Leave) -> Vec<(&'stat
         ("BASH_MAX_TIMEOUT_MS", AGENT_BASH_LONGEST.as_millis().to_string().into()),
         ("MAX_MCP_OUTPUT_TOKENS", AGENT_MCP_OUTPUT_TOKENS.to_string().into()),
         ("CLAUDE_CODE_AUTO_COMPACT_WINDOW", AGENT_COMPACT_WINDOW_TOKENS.to_string().into()),
+        // A project's settings may set variables too: with this none of them moves the upstream or its key.
+        ("CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST", "1".into()),
         // Notes for later sessions would be kept in the home, which does not outlive the slot.
         ("CLAUDE_CODE_DISABLE_AUTO_MEMORY", "1".into()),
         // Nobody is there to type a password.

@@ -401,10 +401,10 @@ fn odd_files_closed_directories_and_any_depth_are_no_trouble() {
         here = openat(&here, "d", DIRECTORY, Mode::empty()).expect("opened");
     }
     mkdirat(&here, "bottom", Mode::S_IRWXU).expect("created");
-    for (closed, mode) in [("closed/file", 0), ("closed", 0), ("", 0o500)] {
+    for (closed, mode) in [("closed/file", 0o000), ("closed", 0o000), ("", 0o500)] {
         fs::set_permissions(path.join(closed), Permissions::from_mode(mode)).expect("set");
     }
-    fs::set_permissions(slot.project(), Permissions::from_mode(0)).expect("set");
+    fs::set_permissions(slot.project(), Permissions::from_mode(0o000)).expect("set");
     workspace.leave().expect("moved back");
 
     let user = USER.filter(|_| geteuid().is_root());
@@ -412,7 +412,7 @@ fn odd_files_closed_directories_and_any_depth_are_no_trouble() {
     let bottom = (0..3_000).fold(open_directory(workspace.path()), |here, _| {
         openat(&here, "d", DIRECTORY, Mode::empty()).expect("opened")
     });
-    renameat(&bottom, "bottom", &open_directory(workspace.path()), "up").expect("it was kept");
+    renameat(&bottom, "bottom", open_directory(workspace.path()), "up").expect("it was kept");
     if user.is_some() {
         for name in ["socket", "fifo", "closed", "closed/file", "up"] {
             assert_eq!(Some(owner(&workspace.path().join(name))), user, "{name}");

@@ -114,6 +114,24 @@ async fn a_cli_that_crashes_in_the_midst_of_an_answer_ends_it_with_one_error() {
     cluster.wait_until_no_descendants().await;
 }
 
+#[tokio::test]
+async fn a_cli_that_takes_more_than_it_may_ends_its_job_with_the_bound_that_it_broke() {
+    let upstream = Upstream::start();
+    let cluster = Cluster::builder().claude(ClaudeKind::Native).upstream(&upstream);
+    let cluster = cluster.env("DROVER_SLOT_MEMORY", "32").start().await;
+    let client = cluster.client();
+    let chat = Chat::open(&client, "say 1000 words every 50ms").await;
+    let job = chat.job.clone();
+    let heard = chat.rest().await;
+    assert_eq!((heard.errors, heard.finishes), (vec!["resource_limit".to_owned()], Vec::new()));
+    let shown = ended(&client, &job).await;
+    assert_eq!((&shown["status"], &shown["attempts"]), (&"failed".into(), &1.into()));
+    let told = shown["error"]["message"].as_str().unwrap_or_default();
+    assert!(told.ends_with("it used more than 32 MB of memory"), "{told}");
+    assert_one_story(&events(&client, &job, 0).await);
+    cluster.wait_until_no_descendants().await;
+}
+
 /// Starts a worker with this CLI and answers with what it says before it gives up.
 fn refusal(claude: &std::path::Path) -> String {
     let dir = tempfile::tempdir().expect("a data directory");

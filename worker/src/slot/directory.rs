@@ -36,7 +36,7 @@ pub(super) const PASSABLE: u32 = 0o711;
 pub struct SlotDirs {
     path: PathBuf,
     homes: Homes,
-    alive: File,
+    _alive: File,
 }
 
 impl SlotDirs {
@@ -57,7 +57,7 @@ impl SlotDirs {
         for (path, _lock) in dead {
             wipe_or_warn(&path, &homes);
         }
-        Ok(Self { path, homes, alive })
+        Ok(Self { path, homes, _alive: alive })
     }
 
     /// A fresh directory for one slot.
@@ -79,9 +79,10 @@ impl SlotDirs {
 
     /// What the death of the process leaves: the files, and nobody who holds the lock.
     #[cfg(test)]
+    #[expect(clippy::used_underscore_binding, reason = "it is held, and used by nobody else")]
     pub(super) fn crash(self) {
         let left = std::mem::ManuallyDrop::new(self);
-        left.alive.unlock().expect("released");
+        left._alive.unlock().expect("released");
     }
 }
 

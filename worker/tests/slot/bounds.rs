@@ -14,7 +14,7 @@ use crate::stage::{everybody, gone, launch, line, pid, python, see, shell, super
 /// Nothing that a test does by accident goes past these.
 const AMPLE: Bounds = Bounds { memory_bytes: 1 << 30, processes: 2_000, cpu_secs: 600, disk_bytes: 10 << 30 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A slot, watched as closely as can be, with a directory to work in.
 struct Watched {

@@ -8,11 +8,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use drover_shared::schema::limits;
+use uuid::Uuid;
 
 use super::Bounds;
 use super::delegation::{Delegation, SLOT, Survey, WORKER};
@@ -26,7 +26,6 @@ pub fn survey() -> Survey {
 #[derive(Debug)]
 pub struct Groups {
     place: Delegation,
-    made: AtomicU64,
 }
 
 impl Groups {
@@ -48,7 +47,7 @@ impl Groups {
         if let Err(error) = place.take_controllers() {
             tracing::warn!(error, "the memory, pids and cpu controllers cannot be used for slots");
         }
-        let groups = Self { place, made: AtomicU64::new(0) };
+        let groups = Self { place };
         let tried = groups.mint().map_err(|error| error.to_string())?;
         if tried.0.join("cgroup.kill").exists() {
             Ok(groups)
@@ -69,8 +68,8 @@ impl Groups {
     }
 
     fn mint(&self) -> io::Result<Group> {
-        let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let path = self.place.path.join(format!("{SLOT}{}-{number}", process::id()));
+        let random = Uuid::new_v4().simple();
+        let path = self.place.path.join(format!("{SLOT}{}-{random}", process::id()));
         fs::create_dir(&path)?;
         Ok(Group(path))
     }
@@ -142,14 +141,16 @@ fn number(file: &str, name: &str) -> Option<u64> {
     file.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
 
-/// Groups whose worker is gone are empty, or become so at once, since its supervisors end with it.
+/// Groups whose worker is gone are empty, or become so at once, since its supervisors end with it. Those of this
+/// process id are of an earlier process: a container hands out the same ids at each start.
 fn remove_those_of_the_dead(place: &Path) {
     for entry in fs::read_dir(place).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let owner =
             name.to_str().and_then(|name| name.strip_prefix(SLOT).or_else(|| name.strip_prefix(WORKER)));
         let pid = owner.and_then(|owner| owner.split('-').next()?.parse::<u32>().ok());
-        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+        let is_gone = |pid| pid == process::id() || !Path::new(&format!("/proc/{pid}")).exists();
+        if pid.is_some_and(is_gone) {
             // One that is not empty yet is left to the next worker.
             let _ = fs::remove_dir(entry.path());
         }
@@ -182,9 +183,11 @@ mod tests {
     #[test]
     fn what_a_dead_worker_left_is_removed_and_nothing_else() {
         let place = tempfile::tempdir().expect("a directory");
-        let mine = format!("{SLOT}{}-0", process::id());
+        let alive = format!("{SLOT}{}-0", nix::unistd::getppid());
+        let earlier = format!("{SLOT}{}-0", process::id());
         for name in [
-            mine.as_str(),
+            alive.as_str(),
+            earlier.as_str(),
             "drover-slot-4194999-7",
             "drover-worker-4194999",
             "somebody-else",
@@ -197,6 +200,6 @@ mod tests {
         left.sort_by_key(fs::DirEntry::file_name);
         let left: Vec<_> =
             left.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-        assert_eq!(left, [mine.as_str(), "drover-slot-x", "somebody-else"]);
+        assert_eq!(left, [alive.as_str(), "drover-slot-x", "somebody-else"]);
     }
 }

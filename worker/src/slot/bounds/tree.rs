@@ -35,9 +35,13 @@ pub(super) struct Member {
 impl Tree {
     /// Reads the descendants of `root`, no more than one beyond `most`.
     pub(super) fn read(root: i32, most: usize) -> Self {
+        Self::descend(root, most, *CHILDREN_ARE_LISTED)
+    }
+
+    fn descend(root: i32, most: usize, children_are_listed: bool) -> Self {
         let Some(Ticks { reaped, started, .. }) = ticks(root) else { return Self::default() };
         let mut tree = Self { members: Vec::new(), reaped_ticks: reaped, root_started: started };
-        if !*CHILDREN_ARE_LISTED {
+        if !children_are_listed {
             let family = Family::read();
             let everybody = family.with_descendants(family.children_of(root));
             tree.members.extend(everybody.into_iter().take(most + 1).filter_map(Member::read));
@@ -155,12 +159,15 @@ mod tests {
     }
 
     #[test]
-    fn a_child_of_this_process_is_found_and_measured() {
+    fn a_child_of_this_process_is_found_and_measured_on_every_kernel() {
         let mut child = std::process::Command::new("/bin/sleep").arg("1000").spawn().expect("a child");
-        let tree = Tree::read(std::process::id().cast_signed(), 10_000);
+        let me = std::process::id().cast_signed();
+        let trees = [*CHILDREN_ARE_LISTED, false].map(|listed| Tree::descend(me, 10_000, listed));
         child.kill().expect("killed");
         child.wait().expect("reaped");
-        let found = tree.members.iter().find(|member| member.pid == child.id().cast_signed());
-        assert!(found.is_some_and(|member| member.threads == 1 && member.started > 0), "{tree:?}");
+        for tree in trees {
+            let found = tree.members.iter().find(|member| member.pid == child.id().cast_signed());
+            assert!(found.is_some_and(|member| member.threads == 1 && member.started > 0), "{tree:?}");
+        }
     }
 }

@@ -169,12 +169,14 @@ impl Workspace {
         }
         let homes = &self.home.homes;
         let _lock = homes.lock()?;
-        let back = homes.is_back(&self.record).and_then(|is_back| match is_back {
-            true => homes.forget(&self.record).map(|()| true),
-            false => homes.bring_back(&self.record),
-        });
         self.home.occupied().remove(&self.record.project);
-        if back? { Ok(()) } else { Err(io::Error::other("it was moved within its slot")) }
+        if homes.is_back(&self.record)? {
+            homes.forget(&self.record)
+        } else if homes.bring_back(&self.record)? {
+            Ok(())
+        } else {
+            Err(io::Error::other("it is not where it was"))
+        }
     }
 }
 

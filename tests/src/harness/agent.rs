@@ -167,7 +167,7 @@ impl Agent {
         match &line {
             Line::Events(events) => self.events.extend(events.iter().cloned()),
             Line::Mirror(entries) => self.mirrored.extend(entries.iter().cloned()),
-            Line::Control { .. } | Line::TurnEnded(_) | Line::Quiet => {}
+            Line::Control { .. } | Line::TurnBegan | Line::TurnEnded(_) | Line::Quiet => {}
         }
         line
     }

@@ -129,7 +129,7 @@ impl Session {
         self.write(&invocation::interrupt("stop")).await;
         loop {
             match self.line().await {
-                Line::Control { request_id, error } => {
+                Line::Control { request_id, error, .. } => {
                     assert_eq!((request_id.as_str(), error), ("stop", None));
                     return;
                 }

@@ -1,0 +1,4 @@
+//! Agent jobs on the real CLI: sessions that stay resident, move, and are resumed; projects that outlive it all.
+
+mod sessions;
+mod workers;

@@ -17,7 +17,7 @@ use crate::secret::Address;
 const DEFAULT_FILE: &str = ".env";
 
 /// Every name that the file may hold: those of both binaries, since they share it.
-pub const NAMES: [&str; 24] = [
+pub const NAMES: [&str; 27] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -27,6 +27,7 @@ pub const NAMES: [&str; 24] = [
     "DATABASE_URL",
     "DEBUG",
     "DROVER_ALLOW_OPEN",
+    "DROVER_ALLOW_WEAK_WALLS",
     "DROVER_CONFIG",
     "DROVER_DATA_DIR",
     "DROVER_DRAIN_GRACE",
@@ -36,6 +37,8 @@ pub const NAMES: [&str; 24] = [
     "DROVER_READY_FILE",
     "DROVER_RETENTION_HOURS",
     "DROVER_SLOTS",
+    "DROVER_SLOT_READ",
+    "DROVER_SLOT_USERS",
     "HOST",
     "LOG_FORMAT",
     "LOG_LEVEL",

@@ -20,7 +20,7 @@ use crate::publish::Publisher;
 use crate::relay::{Credential, Upstream, UpstreamConfig};
 use crate::running::Running;
 use crate::settings::Settings;
-use crate::slot::{self, SlotDirs};
+use crate::slot::{self, SlotDirs, walls};
 use crate::workshop::Workshop;
 use crate::{heartbeat, install, rings, work};
 
@@ -46,10 +46,14 @@ impl Worker {
         let rings = store.listen(RingRole::Worker, &id.0).await.context("cannot listen")?;
         let upstream = provider(settings)?;
         let root = settings.slot_root();
-        let dirs = SlotDirs::claim(&root)
+        let (survey, wishes) = (walls::survey(), settings.walls());
+        let users = walls::users(&survey, &wishes, &root, &claude.files())?;
+        let plan = walls::Plan::make(&survey, &wishes, claude.files());
+        let dirs = SlotDirs::claim(&root, users)
             .with_context(|| format!("cannot make slot directories in {}", root.display()))?;
         let shop = Arc::new(Workshop {
             dirs,
+            walls: plan,
             id,
             store,
             publisher,

@@ -9,7 +9,7 @@ use drover_shared::schema::limits;
 use drover_shared::secret::{Address, Secret};
 
 use crate::install;
-use crate::slot::Supervisor;
+use crate::slot::{Supervisor, UserRange, walls};
 
 /// Runs Claude CLI jobs for a Drover api.
 #[derive(Parser, Debug)]
@@ -48,6 +48,15 @@ pub struct Settings {
     /// Where the working directories of jobs are made [default: in the data directory]
     #[arg(long, value_name = "DIR", env = "PROJECT_ROOT")]
     project_root: Option<PathBuf>,
+    /// User ids for slots, one for each, if the worker is root
+    #[arg(long, value_name = "FIRST-LAST", env = "DROVER_SLOT_USERS", default_value = limits::SLOT_USERS)]
+    slot_users: UserRange,
+    /// Files and directories that slots may read besides the system's own, as toolchains, separated by commas
+    #[arg(long, value_name = "PATH", env = "DROVER_SLOT_READ", value_delimiter = ',')]
+    slot_read: Vec<PathBuf>,
+    /// Run agents also where the kernel lacks some of the walls around slots
+    #[arg(long, env = "DROVER_ALLOW_WEAK_WALLS", value_parser = clap::builder::BoolishValueParser::new())]
+    allow_weak_walls: bool,
     /// Key of the Anthropic API or of a compatible provider; without one only the demo model is offered
     #[arg(long, value_name = "KEY", env = "ANTHROPIC_API_KEY")]
     pub anthropic_api_key: Option<Secret>,
@@ -87,6 +96,15 @@ impl Settings {
     /// Where slot directories are made.
     pub fn slot_root(&self) -> PathBuf {
         self.project_root.clone().unwrap_or_else(|| self.common.data_dir()).join("slots")
+    }
+
+    /// What the operator says about the walls of slots.
+    pub fn walls(&self) -> walls::Wishes {
+        walls::Wishes {
+            users: self.slot_users,
+            read: self.slot_read.clone(),
+            allow_weak: self.allow_weak_walls,
+        }
     }
 
     /// Longest time a job may run.

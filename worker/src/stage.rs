@@ -39,6 +39,7 @@ impl Stage {
         let launch = launch(shop, &dir, &relay);
         let slot =
             Slot::launch(&launch).await.map_err(|error| told("the Claude CLI cannot be started", &error))?;
+        relay.admit(slot.process.supervisor());
         let mut stage = Self { slot, binding, relay, dir };
         let frame = invocation::user(&Uuid::new_v4().to_string(), &placeholder);
         // A process that is gone already says so on its other pipes.
@@ -68,15 +69,15 @@ fn told(what: &str, error: &dyn std::error::Error) -> StageError {
 
 fn open_relay(shop: &Workshop, dir: &SlotDir) -> Result<Relay, crate::relay::RelayError> {
     match shop.claude.build {
-        Build::Native => Relay::unix(&dir.socket(), Arc::clone(&shop.upstream)),
+        Build::Native => Relay::unix(&dir.socket(), dir.user(), Arc::clone(&shop.upstream)),
         Build::JavaScript => Relay::loopback(Arc::clone(&shop.upstream)),
     }
 }
 
 fn launch(shop: &Workshop, dir: &SlotDir, relay: &Relay) -> Launch {
-    let upstream = match relay.address() {
-        Address::Unix(path) => cli::Upstream::UnixSocket(path),
-        Address::Loopback(address) => cli::Upstream::Port(address.port()),
+    let (upstream, port) = match relay.address() {
+        Address::Unix(path) => (cli::Upstream::UnixSocket(path), None),
+        Address::Loopback(address) => (cli::Upstream::Port(address.port()), Some(address.port())),
     };
     let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
     let (home, tmp) = (dir.home(), dir.tmp());
@@ -96,5 +97,6 @@ fn launch(shop: &Workshop, dir: &SlotDir, relay: &Relay) -> Launch {
             .map(|(name, value)| (name.to_owned(), value.to_string_lossy().into_owned()))
             .collect(),
         directory: dir.work(),
+        walls: Some(shop.walls.walls(dir, port)),
     }
 }

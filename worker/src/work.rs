@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use drover_shared::cli::{Decoder, Line, TurnEnd};
-use drover_shared::schema::{Event, Failure, FailureKind, Usage, limits};
+use drover_shared::schema::{Class, Event, Failure, FailureKind, Usage, limits};
 use drover_shared::store::Claim;
 use futures_util::FutureExt;
 use tokio::sync::watch;
@@ -71,6 +71,9 @@ async fn play(
     mut place: Place,
     stage: &mut Option<Stage>,
 ) -> End {
+    if let Some(failure) = refusal(shop, claim) {
+        return End::Failed(failure);
+    }
     let mut attempt = Attempt::new(shop.limits, claim.lease.attempt, claim.max_attempts, elapsed_ms());
     let first = tokio::select! {
         set = Stage::set(shop, claim) => match set {
@@ -90,6 +93,17 @@ async fn play(
     }
     let Some(stage) = stage.as_mut() else { unreachable!("every other way in ends the attempt") };
     follow(shop, stage, attempt, journal, &mut place).await
+}
+
+/// Why a job is not run here at all: its model would act on the machine.
+fn refusal(shop: &Workshop, claim: &Claim) -> Option<Failure> {
+    if claim.spec.class() != Class::Agent {
+        return None;
+    }
+    Some(match &shop.walls.agents {
+        Err(reason) => Failure::new(FailureKind::SandboxUnavailable, reason),
+        Ok(()) => Failure::new(FailureKind::CliUnavailable, "this worker runs no agents"),
+    })
 }
 
 /// Listens to everything that may happen until something ends the attempt.

@@ -11,6 +11,7 @@ use crate::install::Claude;
 use crate::publish::Publisher;
 use crate::relay::Upstream;
 use crate::running::Running;
+use crate::slot::walls::Plan;
 use crate::slot::{SlotDirs, census};
 
 /// One per process.
@@ -27,6 +28,8 @@ pub struct Workshop {
     pub claude: Claude,
     /// Where slots live.
     pub dirs: SlotDirs,
+    /// What stands around slots, and whether agents may run behind it.
+    pub walls: Plan,
     /// The provider.
     pub upstream: Arc<Upstream>,
     /// How many jobs run at once.

@@ -110,5 +110,6 @@ fn launch(program: &Path, interpreter: Option<&Path>, home: &Path) -> Launch {
             ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC".into(), "1".into()),
         ],
         directory: home.to_owned(),
+        walls: None,
     }
 }

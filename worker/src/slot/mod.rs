@@ -25,7 +25,8 @@ mod stderr;
 mod strays;
 mod supervisor;
 mod sweep;
-mod walls;
+mod users;
+pub mod walls;
 mod wipe;
 mod wire;
 
@@ -36,4 +37,6 @@ pub use lines::{LineError, Lines};
 pub use process::Process;
 pub use strays::become_subreaper;
 pub use supervisor::supervise_if_asked;
+pub use sweep::lineage;
+pub use users::{UserRange, Users};
 pub use wire::{Exit, Launch, LaunchError, Step};

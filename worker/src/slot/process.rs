@@ -23,6 +23,7 @@ use super::wire::{Report, Step};
 /// The handle of a running CLI. Dropping it kills the CLI and all it has spawned.
 pub struct Process {
     pid: i32,
+    supervisor: i32,
     leash: Leash,
     exit: watch::Receiver<Option<Exit>>,
     stderr: Arc<Stderr>,
@@ -38,6 +39,7 @@ impl Process {
     ) -> Result<Self, (Step, io::Error)> {
         let (started, start) = oneshot::channel();
         let (ended, exit) = watch::channel(None);
+        let supervisor_pid = supervisor.pid();
         let tail = Arc::new(Stderr::default());
         let watched = Watched {
             supervisor,
@@ -47,12 +49,17 @@ impl Process {
         };
         tokio::spawn(watched.run(stderr, started, ended));
         let pid = start.await.unwrap_or_else(|_| Err(supervisor_lost()))?;
-        Ok(Self { pid, leash, exit, stderr: tail })
+        Ok(Self { pid, supervisor: supervisor_pid, leash, exit, stderr: tail })
     }
 
     /// The CLI's process id.
     pub const fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// The process id of its supervisor, from which the CLI and all that it spawns descend.
+    pub const fn supervisor(&self) -> i32 {
+        self.supervisor
     }
 
     /// Kills the CLI and all it has spawned. May be called at any time and more than once.

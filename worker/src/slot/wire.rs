@@ -12,6 +12,8 @@ use drover_shared::schema::limits;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use serde::{Deserialize, Serialize};
 
+use super::walls::{Wall, Walls};
+
 /// What to run. The process gets exactly this and nothing of the worker's own.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Launch {
@@ -23,6 +25,9 @@ pub struct Launch {
     pub environment: Vec<(String, String)>,
     /// Its working directory.
     pub directory: PathBuf,
+    /// What it is kept from. `None` for the worker's own tools, which no client and no model drives: npm
+    /// needs the network, and a CLI that is asked for its version is not yet known to run behind walls.
+    pub walls: Option<Walls>,
 }
 
 /// How a CLI ended.
@@ -44,6 +49,8 @@ pub enum Step {
     Supervise,
     /// Entering the working directory.
     Directory,
+    /// Putting up this wall.
+    Walls(Wall),
     /// Executing the program.
     Program,
     /// Executing the interpreter that the program's first line names.
@@ -73,6 +80,13 @@ impl Step {
         match self {
             Self::Supervise => "its supervisor",
             Self::Directory => "its working directory",
+            Self::Walls(Wall::Basics) => "its walls: session and descriptors",
+            Self::Walls(Wall::Rlimits) => "its walls: resource limits",
+            Self::Walls(Wall::User) => "its walls: user",
+            Self::Walls(Wall::Capabilities) => "its walls: capabilities",
+            Self::Walls(Wall::NoNewPrivileges) => "its walls: no new privileges",
+            Self::Walls(Wall::Landlock) => "its walls: Landlock",
+            Self::Walls(Wall::Seccomp) => "its walls: seccomp",
             Self::Program => "the program",
             Self::Interpreter => "the interpreter named in its first line",
         }

@@ -148,6 +148,9 @@ pub const SLOT_FILE_BYTES: u64 = 4 << 30;
 pub const SLOT_USERS: &str = "60578-61183";
 /// Processes and threads of a slot that has a user of its own; the CLI has about 30, a build a few hundred.
 pub const SLOT_PROCESSES: u64 = 1_024;
+/// How long a supervisor waits for a connection to 127.0.0.1 on behalf of its slot, whose other calls wait
+/// with it: such a connection is made at once or not at all.
+pub const LOOPBACK_CONNECT: Duration = Duration::from_secs(1);
 /// Most ancestors of a process that are looked at; a real one has about ten.
 pub const LINEAGE: usize = 10_000;
 /// Buffer asked for in the pipes to and from a CLI, in bytes: four times Linux's own default, so that a long

@@ -29,6 +29,15 @@ pub(crate) fn allowed() -> Vec<Attempt> {
         attempt("signal a child", "sleep 100 & kill $!"),
         attempt("talk through pairs of sockets", perl("socketpair(A,B,AF_UNIX,SOCK_STREAM,0) or exit 1")),
         attempt("reach its relay", connect_unix("$ENV{RELAY}")),
+        attempt("reach its relay by a short name", connect_unix("../relay.sock")),
+        attempt(
+            "speak through a socket of its own",
+            perl(
+                "socket(L,AF_UNIX,SOCK_STREAM,0) && bind(L, pack_sockaddr_un(qq(own))) && listen(L,1) or exit 1; \
+                 socket(S,AF_UNIX,SOCK_STREAM,0) && connect(S, pack_sockaddr_un(qq(own))) or exit 1; \
+                 accept(C,L) or exit 1; syswrite(S, qq(x)); sysread(C, $x, 1) == 1 && $x eq qq(x) or exit 1",
+            ),
+        ),
     ]
 }
 
@@ -43,9 +52,8 @@ pub(crate) fn forbidden(world: &World) -> Vec<Attempt> {
 
 /// What must not work in a slot that has a user of its own either; with one user for all it does.
 pub(crate) fn forbidden_to_strangers(world: &World) -> Vec<Attempt> {
-    let (data, service) = (world.data().display().to_string(), world.service().display().to_string());
+    let data = world.data().display().to_string();
     vec![
-        attempt("connect to another service's socket", connect_unix(&service)),
         attempt("change a mode of the worker's files", format!("chmod 666 {data}")),
         attempt("change a time of the worker's files", format!("touch -c -t 200001010000 {data}")),
     ]
@@ -133,6 +141,7 @@ fn sockets(world: &World) -> Vec<Attempt> {
     };
     let (tcp, udp) = (world.tcp_port(), world.udp_port());
     let loopback = "inet_aton('127.0.0.1')";
+    let service = world.service().display().to_string();
     vec![
         attempt(
             "connect by TCP",
@@ -179,6 +188,11 @@ fn sockets(world: &World) -> Vec<Attempt> {
         kind("open a netlink socket", libc::AF_NETLINK, libc::SOCK_RAW),
         kind("open a socket to the hypervisor", libc::AF_VSOCK, libc::SOCK_STREAM),
         kind("open a socket to the kernel's ciphers", libc::AF_ALG, libc::SOCK_SEQPACKET),
+        attempt("connect to another service's socket", connect_unix(&service)),
+        attempt(
+            "connect to another service's socket by way of a link",
+            format!("ln -s {service} ./link && {}", connect_unix("$ENV{PWD}/link")),
+        ),
         attempt(
             "connect to another service's abstract socket",
             connect_unix(&format!("\\0{}", world.abstract_name())),

@@ -87,6 +87,7 @@ impl Step {
             Self::Walls(Wall::NoNewPrivileges) => "its walls: no new privileges",
             Self::Walls(Wall::Landlock) => "its walls: Landlock",
             Self::Walls(Wall::Seccomp) => "its walls: seccomp",
+            Self::Walls(Wall::Connections) => "its walls: connections",
             Self::Program => "the program",
             Self::Interpreter => "the interpreter named in its first line",
         }
@@ -150,6 +151,43 @@ fn receive_head(control: &UnixStream) -> io::Result<(usize, [OwnedFd; 3])> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok((u32::from_be_bytes(head) as usize, stdio))
+}
+
+/// What a forked child has to tell before it becomes the CLI.
+pub(super) enum Word {
+    /// This wall could not be put up.
+    Fallen(Wall),
+    /// Its connections are asked for here.
+    Listener(OwnedFd),
+}
+
+/// The byte that comes with a listener; walls have low numbers.
+const LISTENER: u8 = u8::MAX;
+
+/// Tells the supervisor a word.
+pub(super) fn send_word(to: &UnixStream, word: &Word) -> io::Result<()> {
+    let (byte, descriptors) = match word {
+        Word::Fallen(wall) => (wall.number(), Vec::new()),
+        Word::Listener(listener) => (LISTENER, vec![listener.as_raw_fd()]),
+    };
+    let rights = [ControlMessage::ScmRights(&descriptors)];
+    let rights = if descriptors.is_empty() { &[][..] } else { &rights };
+    sendmsg::<()>(to.as_raw_fd(), &[IoSlice::new(&[byte])], rights, MsgFlags::MSG_NOSIGNAL, None)?;
+    Ok(())
+}
+
+/// Hears the word of a child that has become the CLI or has ended; `None` when it had nothing to tell.
+pub(super) fn hear_word(from: &UnixStream) -> io::Result<Option<Word>> {
+    let mut byte = [0];
+    let mut space = nix::cmsg_space!([RawFd; 1]);
+    let mut parts = [IoSliceMut::new(&mut byte)];
+    let message = recvmsg::<()>(from.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
+    let (received, listener) = (message.bytes, message.cmsgs()?.flat_map(descriptors).next());
+    Ok(match (received, byte[0], listener) {
+        (1, LISTENER, Some(listener)) => Some(Word::Listener(listener)),
+        (1, number, _) => Wall::numbered(number).map(Word::Fallen),
+        _ => None,
+    })
 }
 
 #[expect(unsafe_code, reason = "the standard library cannot receive file descriptors yet")]

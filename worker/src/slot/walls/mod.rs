@@ -12,12 +12,14 @@
 //! 8. the parent-death signal, which the kernel clears when the user changes;
 //! 9. no new privileges, which 10 and 11 need;
 //! 10. Landlock: files, TCP ports, abstract sockets and signals to others;
-//! 11. seccomp: sockets, namespaces, tracing and the rest of the kernel that no tool of an agent needs.
+//! 11. seccomp: sockets, namespaces, tracing and the rest of the kernel that no tool of an agent needs;
+//! 12. every connection is made by the supervisor: see `connections`.
 //!
 //! 1, 2, 3, 8 and an end to core dumps are for every process; the others for those with [`Walls`].
 
 mod basics;
 mod calls;
+mod connections;
 mod files;
 mod identity;
 mod plan;
@@ -26,6 +28,7 @@ mod seccomp;
 mod survey;
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use landlock::RulesetCreated;
@@ -35,6 +38,7 @@ use serde::{Deserialize, Serialize};
 
 use super::directory::SlotDir;
 
+pub(super) use connections::Connections;
 pub use plan::{Plan, PlanError, Wishes, users};
 pub use rlimits::Rlimits;
 pub use survey::{Strength, Survey, survey};
@@ -52,7 +56,7 @@ pub struct Walls {
     pub port: Option<u16>,
     /// Its resource limits.
     pub limits: Rlimits,
-    /// Walls that are left out. Empty but for tests that prove what each wall is for.
+    /// Walls that are left out: what the kernel lacks, and in tests whatever proves what a wall is for.
     pub without: Vec<Wall>,
 }
 
@@ -83,10 +87,12 @@ pub enum Wall {
     Landlock,
     /// Seccomp.
     Seccomp,
+    /// Connections made by the supervisor.
+    Connections,
 }
 
 impl Wall {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Basics,
         Self::Rlimits,
         Self::User,
@@ -94,6 +100,7 @@ impl Wall {
         Self::NoNewPrivileges,
         Self::Landlock,
         Self::Seccomp,
+        Self::Connections,
     ];
 
     /// Its number, which fits through the pipe that a failing child has.
@@ -136,6 +143,13 @@ impl Walls {
         self
     }
 
+    /// Leaves a wall out.
+    #[must_use]
+    pub fn lacking(mut self, wall: Option<Wall>) -> Self {
+        self.without.extend(wall);
+        self
+    }
+
     fn has(&self, wall: Wall) -> bool {
         !self.without.contains(&wall)
     }
@@ -165,7 +179,8 @@ impl Prepared {
 
     /// Puts up every wall, in the order at the top of this module. Called in the forked child of a process
     /// with one thread, which may allocate: nobody else held a lock at the fork.
-    pub(super) fn put_up(&mut self, supervisor: Pid) -> Result<(), Fallen> {
+    /// Answers with the listener at which the process' connections are asked for, if they are.
+    pub(super) fn put_up(&mut self, supervisor: Pid) -> Result<Option<OwnedFd>, Fallen> {
         let at = |wall: Wall| move |error: io::Error| (wall, error);
         basics::put_up().map_err(at(Wall::Basics))?;
         if let Some(walls) = &self.walls {
@@ -189,6 +204,8 @@ impl Prepared {
         if let Some(files) = self.files.take() {
             files::enforce(files).map_err(at(Wall::Landlock))?;
         }
-        seccomp::apply(&self.programs).map_err(at(Wall::Seccomp))
+        seccomp::apply(&self.programs).map_err(at(Wall::Seccomp))?;
+        let supervised = self.walls.as_ref().is_some_and(|walls| walls.has(Wall::Connections));
+        supervised.then(connections::install).transpose().map_err(at(Wall::Connections))
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::directory::SlotDir;
 use super::super::users::{UserRange, Users};
-use super::{Strength, Survey, User, Walls};
+use super::{Strength, Survey, User, Wall, Walls};
 
 /// What an operator says about walls.
 #[derive(Clone, Debug)]
@@ -25,6 +25,7 @@ pub struct Plan {
     /// Whether jobs whose model acts on the machine may run; if not, why.
     pub agents: Result<(), String>,
     read: Vec<PathBuf>,
+    missing: Option<Wall>,
 }
 
 /// What slots cannot be given, in a sentence that says what to do.
@@ -64,12 +65,14 @@ impl Plan {
             }
         }
         let agents = strength.agents(wishes.allow_weak);
-        Self { agents, read: cli.into_iter().chain(wishes.read.iter().cloned()).collect() }
+        let read = cli.into_iter().chain(wishes.read.iter().cloned()).collect();
+        Self { agents, read, missing: survey.missing() }
     }
 
     /// The walls of one slot, which may connect to `port` if it needs one.
     pub fn walls(&self, dir: &SlotDir, port: Option<u16>) -> Walls {
-        Walls::around(dir).reading(self.read.iter().cloned()).connecting_to(port)
+        let walls = Walls::around(dir).reading(self.read.iter().cloned());
+        walls.connecting_to(port).lacking(self.missing)
     }
 }
 

@@ -48,6 +48,15 @@ pub(super) fn apply(programs: &[BpfProgram]) -> io::Result<()> {
     programs.iter().try_for_each(|program| apply_filter(program).map_err(io::Error::other))
 }
 
+/// Whether this kernel knows an action of filters.
+#[expect(unsafe_code, reason = "seccomp has no safe wrapper")]
+pub(super) fn knows(action: u32) -> bool {
+    // SAFETY: reads one word, which lives until the call returns.
+    let known =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) };
+    known == 0
+}
+
 fn compile(rules: Rules, errno: c_int) -> io::Result<BpfProgram> {
     let here = std::env::consts::ARCH.try_into().map_err(io::Error::other)?;
     let deny = SeccompAction::Errno(errno.unsigned_abs());

@@ -5,12 +5,18 @@ use std::fs;
 
 use nix::unistd::geteuid;
 
+use super::{Wall, connections, seccomp};
+
 /// Capabilities without which slots have no users of their own: `CHOWN`, `DAC_OVERRIDE` and `FOWNER` to give
 /// them directories and to wipe those, `KILL` to sweep, `SETGID` and `SETUID` (capabilities(7)).
 const TO_CHANGE_USERS: [u32; 6] = [0, 1, 3, 5, 6, 7];
 /// Landlock's ABI since which truncating files is judged, abstract sockets are out of reach, and others
 /// cannot be signalled.
 const WHOLE_LANDLOCK: i32 = 6;
+
+/// What it means that supervisors cannot make connections.
+const UNSUPERVISED: &str = "NOT in force: sockets of the slot's user can be reached (needs Linux 5.9, and \
+    kernel.yama.ptrace_scope below 2)";
 
 /// What can be had here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +25,8 @@ pub struct Survey {
     pub landlock: i32,
     /// Whether system calls can be filtered.
     pub seccomp: bool,
+    /// Whether supervisors can make their slots' connections.
+    pub connections: bool,
     /// Whether slots can have users of their own.
     pub own_users: bool,
     /// Whether this is root, be it with or without root's capabilities.
@@ -39,18 +47,28 @@ pub fn survey() -> Survey {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     Survey {
         landlock: landlock_abi(),
-        seccomp: seccomp_filters(),
+        seccomp: seccomp::knows(libc::SECCOMP_RET_ERRNO),
+        connections: connections::is_possible(),
         own_users: may_change_users(&status),
         root: geteuid().is_root(),
     }
 }
 
 impl Survey {
-    /// What is missing for agents; users of their own are not, unless the one user is root.
+    /// The wall that cannot be put up here at all; the others give what the kernel has.
+    pub(super) fn missing(&self) -> Option<Wall> {
+        (!self.connections).then_some(Wall::Connections)
+    }
+
+    /// What is missing for agents. One wall may do for another: strangers can neither be signalled nor have
+    /// their files cut off, and connections that the supervisor makes reach no abstract socket.
     pub fn strength(&self) -> Strength {
         let mut reasons = Vec::new();
-        if self.landlock < WHOLE_LANDLOCK {
+        if self.landlock == 0 || (self.landlock < WHOLE_LANDLOCK && !self.own_users) {
             reasons.push(format!("Landlock: {}", self.landlock_shortfall()));
+        }
+        if !self.connections && (self.landlock < WHOLE_LANDLOCK || !self.own_users) {
+            reasons.push(format!("connections: {UNSUPERVISED}"));
         }
         if !self.seccomp {
             reasons.push("seccomp: this kernel does not filter system calls".to_owned());
@@ -87,7 +105,13 @@ impl fmt::Display for Survey {
             abi if abi >= WHOLE_LANDLOCK => writeln!(f, "landlock in force: ABI {abi}")?,
             abi => writeln!(f, "landlock NOT in full force: ABI {abi}; {}", self.landlock_shortfall())?,
         }
-        write!(f, "seccomp  {}", if self.seccomp { "in force" } else { "NOT in force: not in this kernel" })
+        writeln!(
+            f,
+            "seccomp  {}",
+            if self.seccomp { "in force" } else { "NOT in force: not in this kernel" }
+        )?;
+        let connections = if self.connections { "in force: made by supervisors only" } else { UNSUPERVISED };
+        write!(f, "connect  {connections}")
     }
 }
 
@@ -112,15 +136,6 @@ fn landlock_abi() -> i32 {
     i32::try_from(abi).unwrap_or(0).max(0)
 }
 
-#[expect(unsafe_code, reason = "seccomp has no safe wrapper")]
-fn seccomp_filters() -> bool {
-    let action = libc::SECCOMP_RET_ERRNO;
-    // SAFETY: reads one word, which lives until the call returns.
-    let known =
-        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) };
-    known == 0
-}
-
 /// By the capabilities that are in effect: root may have been left without them, as in some containers.
 fn may_change_users(status: &str) -> bool {
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
@@ -132,7 +147,7 @@ fn may_change_users(status: &str) -> bool {
 mod tests {
     use super::*;
 
-    const ALL: Survey = Survey { landlock: 7, seccomp: true, own_users: true, root: true };
+    const ALL: Survey = Survey { landlock: 7, seccomp: true, connections: true, own_users: true, root: true };
 
     fn reasons(survey: Survey) -> usize {
         match survey.strength() {
@@ -146,8 +161,20 @@ mod tests {
         assert_eq!(reasons(ALL), 0);
         assert_eq!(reasons(Survey { root: false, own_users: false, ..ALL }), 0);
         assert_eq!(reasons(Survey { own_users: false, ..ALL }), 1, "a root that may not change users");
-        assert_eq!(reasons(Survey { landlock: 5, ..ALL }), 1);
-        assert_eq!(reasons(Survey { landlock: 0, seccomp: false, own_users: false, root: true }), 3);
+        assert_eq!(reasons(Survey { landlock: 0, ..ALL }), 1);
+        assert_eq!(reasons(Survey { seccomp: false, ..ALL }), 1);
+        let none = Survey { landlock: 0, seccomp: false, connections: false, own_users: false, root: true };
+        assert_eq!(reasons(none), 4);
+    }
+
+    #[test]
+    fn strangers_need_less_to_be_kept_apart() {
+        let shared = Survey { root: false, own_users: false, ..ALL };
+        assert_eq!(reasons(Survey { landlock: 1, ..ALL }), 0);
+        assert_eq!(reasons(Survey { landlock: 5, ..shared }), 1);
+        assert_eq!(reasons(Survey { connections: false, ..ALL }), 0);
+        assert_eq!(reasons(Survey { connections: false, ..shared }), 1);
+        assert_eq!(reasons(Survey { connections: false, landlock: 5, ..ALL }), 1, "abstract sockets");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::secret::Address;
 const DEFAULT_FILE: &str = ".env";
 
 /// Every name that the file may hold: those of both binaries, since they share it.
-pub const NAMES: [&str; 41] = [
+pub const NAMES: [&str; 44] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -28,6 +28,7 @@ pub const NAMES: [&str; 41] = [
     "DEBUG",
     "DROVER_AGENT_SPARES",
     "DROVER_ALLOW_OPEN",
+    "DROVER_ALLOW_WEAK_WALLS",
     "DROVER_CONFIG",
     "DROVER_DATA_DIR",
     "DROVER_DRAIN_GRACE",
@@ -51,6 +52,8 @@ pub const NAMES: [&str; 41] = [
     "DROVER_SLOT_DISK",
     "DROVER_SLOT_MEMORY",
     "DROVER_SLOT_PROCESSES",
+    "DROVER_SLOT_READ",
+    "DROVER_SLOT_USERS",
     "DROVER_SPARES",
     "DROVER_SPARE_AGE",
     "HOST",

@@ -9,7 +9,7 @@ use drover_shared::store;
 
 use crate::install;
 use crate::settings::Settings;
-use crate::slot::bounds;
+use crate::slot::{bounds, walls};
 
 /// Says which CLI is used, or what is missing, and what is configured; never a key's value.
 pub async fn run(settings: &Settings) -> anyhow::Result<()> {
@@ -17,7 +17,7 @@ pub async fn run(settings: &Settings) -> anyhow::Result<()> {
     let set = |value: bool| if value { "set" } else { "not set" };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{report}")?;
-    // The walls that are in force here, and those that are not, have their lines at this place.
+    writeln!(out, "{}", walls::survey())?;
     writeln!(out, "data     {}", settings.common.data_dir().display())?;
     writeln!(out, "provider {}", settings.anthropic_base_url)?;
     writeln!(out, "bounds   {}", bounds::survey())?;

@@ -23,7 +23,7 @@ use crate::relay::{Credential, Upstream, UpstreamConfig};
 use crate::running::Running;
 use crate::settings::Settings;
 use crate::slot::bounds::Groups;
-use crate::slot::{self, SlotDirs, Supervisor, Workspaces};
+use crate::slot::{self, SlotDirs, Supervisor, Workspaces, walls};
 use crate::stage::Parts;
 use crate::workshop::Workshop;
 use crate::{heartbeat, install, metrics, rings, work};
@@ -56,12 +56,15 @@ impl Worker {
         let rings = store.listen(RingRole::Worker, &id.0).await.context("cannot listen")?;
         let upstream = provider(settings)?;
         let root = settings.slot_root();
-        let dirs = SlotDirs::claim(&root)
+        let (survey, wishes) = (walls::survey(), settings.walls());
+        let users = walls::users(&survey, &wishes, &root, &claude.files())?;
+        let plan = walls::Plan::make(&survey, &wishes, claude.files());
+        let dirs = SlotDirs::claim(&root, users)
             .with_context(|| format!("cannot make slot directories in {}", root.display()))?;
         let workspaces =
             Workspaces::open(&settings.work_root()).context("cannot use the projects' directory")?;
         let pool = Pool::new(
-            Parts { claude, dirs, workspaces, supervisor, bounds: settings.bounds(), upstream },
+            Parts { claude, dirs, walls: plan, workspaces, supervisor, bounds: settings.bounds(), upstream },
             settings.pool(),
             Arc::clone(&store),
             id.clone(),

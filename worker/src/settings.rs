@@ -13,8 +13,8 @@ use crate::install;
 use crate::machine::memory_bytes;
 use crate::pool::{Isolation, Plan, default_spares};
 use crate::relay::Allowance;
-use crate::slot::Supervisor;
 use crate::slot::bounds::{Bounds, memory_share};
+use crate::slot::{Supervisor, UserRange, walls};
 
 /// Runs Claude CLI jobs for a Drover api.
 #[derive(Parser, Debug)]
@@ -88,6 +88,15 @@ pub struct Settings {
     /// Where the working directories of jobs are made [default: in the data directory]
     #[arg(long, value_name = "DIR", env = "PROJECT_ROOT")]
     project_root: Option<PathBuf>,
+    /// User ids for slots, one for each, if the worker is root
+    #[arg(long, value_name = "FIRST-LAST", env = "DROVER_SLOT_USERS", default_value = limits::SLOT_USERS)]
+    slot_users: UserRange,
+    /// Files and directories that slots may read besides the system's own, as toolchains, separated by commas
+    #[arg(long, value_name = "PATH", env = "DROVER_SLOT_READ", value_delimiter = ',')]
+    slot_read: Vec<PathBuf>,
+    /// Run agents also where the kernel lacks some of the walls around slots
+    #[arg(long, env = "DROVER_ALLOW_WEAK_WALLS", value_parser = clap::builder::BoolishValueParser::new())]
+    allow_weak_walls: bool,
     /// Key of the Anthropic API or of a compatible provider; without one only the demo model is offered
     #[arg(long, value_name = "KEY", env = "ANTHROPIC_API_KEY")]
     pub anthropic_api_key: Option<Secret>,
@@ -188,6 +197,15 @@ impl Settings {
             process_jobs: self.process_jobs,
             process_age: Duration::from_secs(self.process_age),
             spare_age: Duration::from_secs(self.spare_age),
+        }
+    }
+
+    /// What the operator says about the walls of slots.
+    pub fn walls(&self) -> walls::Wishes {
+        walls::Wishes {
+            users: self.slot_users,
+            read: self.slot_read.clone(),
+            allow_weak: self.allow_weak_walls,
         }
     }
 

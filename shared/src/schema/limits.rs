@@ -146,6 +146,21 @@ pub const CLI_STDERR_BYTES: usize = 8 << 10;
 pub const CLI_KIND_BYTES: usize = 64;
 /// Longest error message that is kept from a line of the CLI, in bytes.
 pub const CLI_MESSAGE_BYTES: usize = 1 << 10;
+/// Files that a process of a slot may have open; the CLI opens some dozens, bundlers and watchers more.
+pub const SLOT_OPEN_FILES: u64 = 4_096;
+/// Largest file that a process of a slot may write, in bytes: a package, an image, a build's output fit.
+pub const SLOT_FILE_BYTES: u64 = 4 << 30;
+/// User ids of slots, where each has its own: a block that distributions leave free, and systemd's overview of
+/// user ids lists as unused.
+pub const SLOT_USERS: &str = "60578-61183";
+/// Processes and threads of a slot that has a user of its own: the kernel's own stop behind the watchdog's, which
+/// counts processes. The CLI has about 30 threads, a build a few hundred.
+pub const SLOT_TASKS: u64 = 1_024;
+/// How long a supervisor waits for a connection to 127.0.0.1 on behalf of its slot, whose other calls wait
+/// with it: such a connection is made at once or not at all.
+pub const LOOPBACK_CONNECT: Duration = Duration::from_secs(1);
+/// Most ancestors of a process that are looked at; a real one has about ten.
+pub const LINEAGE: usize = 10_000;
 /// Buffer asked for in the pipes to and from a CLI, in bytes: four times Linux's own default, so that a long
 /// line takes fewer wake-ups; an unprivileged user may hold 256 of them before the kernel hands out less.
 pub const CLI_PIPE_BYTES: usize = 256 << 10;

@@ -8,6 +8,8 @@ use crate::client::{Client, PATIENCE};
 use crate::upstream::Upstream;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use tempfile::TempDir;
@@ -78,7 +80,10 @@ impl Builder {
             self = self.cold();
         }
         let dir = tempfile::Builder::new().prefix("drover-").tempdir().expect("a directory for the cluster");
+        // Slots may have users of their own, who have to get to their directories.
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).expect("its mode can be set");
         let claude = self.claude.binary(dir.path());
+        let read = self.claude.read_besides(dir.path());
         let data = dir.path().join("data");
         std::fs::create_dir(&data).expect("a data directory");
         let mut env = BTreeMap::from([
@@ -90,6 +95,8 @@ impl Builder {
             ("DATABASE_URL".to_owned(), format!("sqlite://{}", data.join("drover.db").display())),
             ("CLAUDE_BINARY_PATH".to_owned(), claude.display().to_string()),
         ]);
+        let read: Vec<String> = read.iter().map(|path| path.display().to_string()).collect();
+        env.insert("DROVER_SLOT_READ".to_owned(), read.join(","));
         env.extend(self.env);
         let mut cluster =
             Cluster { dir, env, api: None, address: String::new(), workers: Vec::new(), started_workers: 0 };

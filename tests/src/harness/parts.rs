@@ -35,6 +35,14 @@ impl ClaudeKind {
             Self::Scripted(Some(fault)) => wrapper(fault, dir),
         }
     }
+
+    /// What slots have to be allowed to read besides the binary itself, when it is a wrapper in `dir`.
+    pub(super) fn read_besides(self, dir: &Path) -> Vec<PathBuf> {
+        match self {
+            Self::Scripted(Some(_)) => vec![binary("drover-scripted-claude"), marker(dir)],
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// A binary of this workspace, from the directory that the test's own executable was built into.
@@ -70,14 +78,33 @@ fn real(variable: &str, build: &str, file: &str) -> PathBuf {
     installed(variable, &format!("{build}/node_modules/@anthropic-ai/claude-code/{file}"))
 }
 
+/// Lets the one who reads it first know that it is the first.
+fn marker(dir: &Path) -> PathBuf {
+    dir.join("not-failed-yet")
+}
+
+/// A pipe with one byte in it: a slot may write nowhere else, but what it reads from a pipe is gone.
+fn lay_marker(dir: &Path) {
+    use std::io::Write as _;
+    let path = marker(dir);
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o644)).expect("a pipe");
+    let mut pipe = std::fs::File::options().read(true).write(true).open(path).expect("both of its ends");
+    pipe.write_all(b"!").expect("room for a byte");
+    // The byte stays as long as somebody holds the pipe open.
+    std::mem::forget(pipe);
+}
+
 /// A script that starts the scripted CLI with its fault.
 fn wrapper(fault: Fault, dir: &Path) -> PathBuf {
     use std::os::unix::fs::PermissionsExt as _;
+    if fault == Fault::Exit1Once {
+        lay_marker(dir);
+    }
     let path = dir.join("claude");
     let script = format!(
         "#!/bin/sh\nexec '{}' --fault {fault} --marker '{}' \"$@\"\n",
         binary("drover-scripted-claude").display(),
-        dir.join("failed-once").display()
+        marker(dir).display()
     );
     std::fs::write(&path, script).expect("the wrapper can be written");
     let mode = std::fs::Permissions::from_mode(0o755);

@@ -94,6 +94,14 @@ impl Arguments {
     }
 }
 
+/// Whether this process is the first to read the pipe with one byte in it.
+fn is_first(marker: &str) -> bool {
+    use std::io::Read as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let pipe = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(marker);
+    pipe.expect("the marker can be read").read_exact(&mut [0]).is_ok()
+}
+
 /// What happens before the protocol starts; a code ends the process.
 fn at_start(arguments: &Arguments) -> Option<ExitCode> {
     if arguments.version {
@@ -104,8 +112,7 @@ fn at_start(arguments: &Arguments) -> Option<ExitCode> {
     match arguments.fault {
         Some(Fault::Exit1) => return Some(fail()),
         Some(Fault::Exit1Once) => {
-            let marker = arguments.marker.as_deref().expect("exit-1-once needs --marker");
-            if std::fs::File::create_new(marker).is_ok() {
+            if is_first(arguments.marker.as_deref().expect("exit-1-once needs --marker")) {
                 return Some(fail());
             }
         }

@@ -44,6 +44,8 @@ async fn address(child: &mut Child, ready: &Path) -> String {
 async fn any_number_of_processes_may_start_at_once_on_nothing() {
     let upstream = Upstream::start();
     let dir = tempfile::tempdir().expect("a directory");
+    // Slots may have users of their own, who have to get to their directories.
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).expect("set");
     let mut apis: Vec<_> = (0..APIS).map(|n| start("drover-api", n, dir.path(), &upstream)).collect();
     let mut workers: Vec<_> =
         (0..WORKERS).map(|n| start("drover-worker", n, dir.path(), &upstream)).collect();

@@ -16,7 +16,7 @@ mod root;
 mod staging;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use check::{CheckReport, check};
 pub use npm::NpmError;
@@ -41,6 +41,28 @@ pub struct Claude {
     pub version: Version,
     /// What lets it run agent jobs, or why it cannot. Chat jobs run in any case.
     pub root: Result<RootMode, RootRefusal>,
+}
+
+impl Claude {
+    /// Which files and folders a process needs in order to run it, besides the system's own. Single files
+    /// wherever that is enough: what lies beside them is the operator's.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let program = match self.program.parent() {
+            Some(folder) if self.interpreter.is_some() && is_package(folder) => folder.to_owned(),
+            _ => self.program.clone(),
+        };
+        // A link is followed: walls judge where a file really is.
+        let interpreter =
+            self.interpreter.as_ref().map(|node| node.canonicalize().unwrap_or_else(|_| node.clone()));
+        interpreter.into_iter().chain([program]).collect()
+    }
+}
+
+/// Whether it is the CLI's own npm package, whose other files the script loads.
+fn is_package(folder: &Path) -> bool {
+    let manifest = std::fs::read(folder.join("package.json")).unwrap_or_default();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap_or_default();
+    manifest["name"] == "@anthropic-ai/claude-code"
 }
 
 /// Where to look and where to install. Not to be printed: the environment may hold secrets.

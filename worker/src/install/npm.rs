@@ -54,6 +54,7 @@ pub(super) async fn install(package: &str, folder: &Path, settings: &Settings) -
         arguments: arguments(package, folder, settings),
         environment: environment(&settings.environment),
         directory: folder.to_owned(),
+        walls: None,
     };
     let slot = settings.supervisor.launch(&launch).await?;
     let finished = time::timeout(limits::CLI_INSTALL, finish(slot, package)).await;

@@ -121,5 +121,6 @@ pub(super) fn launch(program: &Path, interpreter: Option<&Path>, arguments: &[&s
             ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC".into(), "1".into()),
         ],
         directory: home.to_owned(),
+        walls: None,
     }
 }

@@ -211,6 +211,9 @@ impl Pool {
 
     fn may_run(&self, spec: &AgentSpec) -> Result<(), Failure> {
         let refused = |reason: String| Failure::new(FailureKind::SandboxUnavailable, reason);
+        if let Err(reason) = &self.parts.walls.agents {
+            return Err(refused(reason.clone()));
+        }
         if let Err(refusal) = &self.parts.claude.root {
             return Err(refused(refusal.to_string()));
         }

@@ -70,7 +70,9 @@ impl Pool {
     /// How many agent spares there are to be: none where the CLI knows none, or where no agent may run.
     fn agent_spares(&self) -> usize {
         let claude = &self.parts.claude;
-        let can = Feature::AwaitClaim.in_version(claude.build, claude.version) && claude.root.is_ok();
+        let can = Feature::AwaitClaim.in_version(claude.build, claude.version)
+            && claude.root.is_ok()
+            && self.parts.walls.agents.is_ok();
         if can { self.plan.agent_spares } else { 0 }
     }
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drover_shared::schema::limits;
+use futures_util::FutureExt;
+use futures_util::future::{self, BoxFuture};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -14,13 +16,14 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::door::Door;
+use super::peers::Peers;
 
 /// Pause after a connection could not be accepted, as when the process has no file descriptor left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// A socket that waits for the CLI.
 pub(super) enum Listener {
-    Unix(UnixListener),
+    Unix(UnixListener, Peers),
     Loopback(TcpListener),
 }
 
@@ -40,10 +43,15 @@ impl Listener {
         let room = Arc::new(Semaphore::new(limits::RELAY_CONNECTIONS));
         while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
             match self.accept().await {
-                Ok(pipe) => {
+                Ok((pipe, admitted)) => {
                     let (door, open) = (Arc::clone(&door), open.clone());
                     tokio::spawn(async move {
-                        open.run_until_cancelled(converse(pipe, door)).await;
+                        let conversation = async {
+                            if admitted.await {
+                                converse(pipe, door).await;
+                            }
+                        };
+                        open.run_until_cancelled(conversation).await;
                         drop(permit);
                     });
                 }
@@ -55,13 +63,18 @@ impl Listener {
         }
     }
 
-    async fn accept(&self) -> io::Result<Box<dyn Pipe>> {
+    /// A connection, and whether it is heard.
+    async fn accept(&self) -> io::Result<(Box<dyn Pipe>, BoxFuture<'static, bool>)> {
         match self {
-            Self::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
+            Self::Unix(listener, peers) => {
+                let stream = listener.accept().await?.0;
+                let admitted = peers.admit(stream.peer_cred()?);
+                Ok((Box::new(stream), admitted.boxed()))
+            }
             Self::Loopback(listener) => {
                 let stream = listener.accept().await?.0;
                 stream.set_nodelay(true)?;
-                Ok(Box::new(stream))
+                Ok((Box::new(stream), future::ready(true).boxed()))
             }
         }
     }

@@ -5,6 +5,7 @@
 //! else. Before a job is bound it may answer a call by itself, so that a process has done its first-turn work
 //! when the job comes.
 //!
+//! - `peers`: whose connections are heard at all.
 //! - `door`: who may come in, and what becomes of a call.
 //! - `gate`: the job that is bound, what it still expects, and what came of it.
 //! - `account`: what the job may use up.
@@ -18,6 +19,7 @@ mod call;
 mod door;
 mod gate;
 mod listener;
+mod peers;
 mod priming;
 mod pump;
 mod reply;
@@ -29,7 +31,7 @@ use std::fs::Permissions;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,6 +42,8 @@ use uuid::Uuid;
 
 use self::door::Door;
 use self::listener::Listener;
+use self::peers::Supervisor;
+use crate::slot::walls::User;
 
 pub use self::account::Allowance;
 pub use self::gate::{Binding, Bound, Report};
@@ -56,6 +60,7 @@ pub struct Relay {
     address: Address,
     token: Secret,
     door: Arc<Door>,
+    supervisor: Supervisor,
     _serving: DropGuard,
 }
 
@@ -86,35 +91,49 @@ pub enum RelayError {
 }
 
 impl Relay {
-    /// Listens on a new Unix socket at `path`, mode 0600. The folder should be the slot's own: the socket
-    /// is made before its mode is set. To be called within a Tokio runtime.
-    pub fn unix(path: &Path, upstream: Arc<Upstream>) -> Result<Self, RelayError> {
+    /// Listens on a new Unix socket at `path`, mode 0600 and the slot's user's, if it has one. The folder
+    /// should be the slot's own: the socket is made before its mode is set. Connections wait until
+    /// [`Relay::admit`] has told whose they may be. To be called within a Tokio runtime.
+    pub fn unix(path: &Path, user: Option<User>, upstream: Arc<Upstream>) -> Result<Self, RelayError> {
         if path.as_os_str().as_bytes().len() > SOCKET_PATH_BYTES {
             return Err(RelayError::PathTooLong(path.to_owned()));
         }
         let failed = |source| RelayError::Listen { place: path.display().to_string(), source };
         let listener = UnixListener::bind(path).map_err(failed)?;
         // From here on the socket is removed when the relay goes, also if this fails.
-        let relay = Self::start(Address::Unix(path.to_owned()), Listener::Unix(listener), upstream);
+        let (supervisor, peers) = peers::of(user);
+        let listener = Listener::Unix(listener, peers);
+        let relay = Self::start(Address::Unix(path.to_owned()), listener, supervisor, upstream);
         std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
+        if let Some(user) = user {
+            chown(path, Some(user.uid), Some(user.gid)).map_err(failed)?;
+        }
         Ok(relay)
     }
 
-    /// Listens on a free port of 127.0.0.1. To be called within a Tokio runtime.
+    /// Listens on a free port of 127.0.0.1. Who connects cannot be seen there, so the token alone decides.
+    /// To be called within a Tokio runtime.
     pub fn loopback(upstream: Arc<Upstream>) -> Result<Self, RelayError> {
         let failed = |source| RelayError::Listen { place: "127.0.0.1".to_owned(), source };
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let listener = TcpListener::from_std(listener).map_err(failed)?;
-        Ok(Self::start(Address::Loopback(address), Listener::Loopback(listener), upstream))
+        let (supervisor, _) = peers::of(None);
+        Ok(Self::start(Address::Loopback(address), Listener::Loopback(listener), supervisor, upstream))
     }
 
-    fn start(address: Address, listener: Listener, upstream: Arc<Upstream>) -> Self {
+    fn start(address: Address, listener: Listener, supervisor: Supervisor, upstream: Arc<Upstream>) -> Self {
         let token = Secret::new(format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()));
         let door = Arc::new(Door::new(token.clone(), upstream));
         let serving = listener.serve(Arc::clone(&door));
-        Self { address, token, door, _serving: serving }
+        Self { address, token, door, supervisor, _serving: serving }
+    }
+
+    /// Lets in the connections of this process and of those that descend from it, and no others. Until then
+    /// connections to a Unix socket wait.
+    pub fn admit(&self, supervisor: i32) {
+        self.supervisor.is(supervisor);
     }
 
     /// Where it listens.

@@ -5,20 +5,22 @@
 //!   .lock                       held while a worker looks for its place among the others
 //!   <worker>/                   one per worker, its name short so that socket paths are
 //!     lock                      held as long as the worker lives; free means: dead, to be wiped
-//!     <slot>/ home/ tmp/ work/  0700, unguessable, wiped when the slot ends
+//!     <slot>/ home/ tmp/ work/  0700, unguessable, its own user's if it has one, wiped when the slot ends
 //!             project/          workspaces while a process works in them; sent home and not wiped
 //! ```
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use tokio::task;
 use ulid::Ulid;
 use uuid::Uuid;
 
+use super::users::{LeasedUser, Users};
+use super::walls::User;
 use super::wipe::wipe;
 use super::workspace::Homes;
 
@@ -36,12 +38,14 @@ pub(super) const PASSABLE: u32 = 0o711;
 pub struct SlotDirs {
     path: PathBuf,
     homes: Homes,
+    users: Option<Users>,
     _alive: File,
 }
 
 impl SlotDirs {
-    /// Takes a fresh folder under `root` and wipes those of workers that are dead. Blocks.
-    pub fn claim(root: &Path) -> io::Result<Self> {
+    /// Takes a fresh folder under `root` and wipes those of workers that are dead. Each slot gets one of
+    /// `users`, if there are any. Blocks.
+    pub fn claim(root: &Path, users: Option<Users>) -> io::Result<Self> {
         create(root, PASSABLE, true)?;
         let root = root.canonicalize()?;
         // Held for the look around only: wiping may take long, and the dead are locked while they are wiped.
@@ -57,13 +61,14 @@ impl SlotDirs {
         for (path, _lock) in dead {
             wipe_or_warn(&path, &homes);
         }
-        Ok(Self { path, homes, _alive: alive })
+        Ok(Self { path, homes, users, _alive: alive })
     }
 
     /// A fresh directory for one slot.
     pub fn create(&self) -> io::Result<SlotDir> {
+        let user = self.users.as_ref().map(Users::lease).transpose()?;
         let path = self.path.join(random_name(SLOT_NAME));
-        let directory = SlotDir { path, homes: self.homes.clone() };
+        let directory = SlotDir { path, homes: self.homes.clone(), user };
         if directory.socket().as_os_str().as_bytes().len() > SOCKET_PATH_BYTES {
             let path = self.path.display();
             return Err(io::Error::other(format!("{path} is too long a path for Unix sockets below it")));
@@ -71,9 +76,12 @@ impl SlotDirs {
         create(&directory.path, PRIVATE, false)?;
         for part in [directory.home(), directory.tmp(), directory.work()] {
             create(&part, PRIVATE, false)?;
+            directory.give(&part)?;
         }
         // Who works in a workspace passes through, but has no business with its name.
         create(&directory.project(), PASSABLE, false)?;
+        // Last, so that nobody but this process was in there until now.
+        directory.give(&directory.path)?;
         Ok(directory)
     }
 
@@ -97,12 +105,24 @@ impl Drop for SlotDirs {
 pub struct SlotDir {
     path: PathBuf,
     homes: Homes,
+    // Another slot may have the user again once this is wiped.
+    user: Option<LeasedUser>,
 }
 
 impl SlotDir {
     /// The whole.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The slot's own user, if it has one.
+    pub fn user(&self) -> Option<User> {
+        self.user.as_ref().map(LeasedUser::user)
+    }
+
+    /// Makes a file the slot's user's, if it has one.
+    pub fn give(&self, path: &Path) -> io::Result<()> {
+        self.user().map_or(Ok(()), |user| chown(path, Some(user.uid), Some(user.gid)))
     }
 
     /// The CLI's `HOME`.
@@ -175,7 +195,8 @@ fn find_dead(root: &Path) -> io::Result<Vec<(PathBuf, File)>> {
 }
 
 fn lock_file(path: &Path) -> io::Result<File> {
-    File::options().create(true).truncate(false).write(true).open(path)
+    // Private, so that no slot keeps a dead worker's folder alive by locking it.
+    File::options().create(true).truncate(false).write(true).mode(0o600).open(path)
 }
 
 fn create(path: &Path, mode: u32, with_parents: bool) -> io::Result<()> {
@@ -203,7 +224,7 @@ mod tests {
     #[test]
     fn a_slot_has_private_parts_that_vanish_with_it() {
         let root = tempfile::tempdir().expect("a directory");
-        let dirs = SlotDirs::claim(&root.path().join("run/slots")).expect("a place");
+        let dirs = SlotDirs::claim(&root.path().join("run/slots"), None).expect("a place");
         let slot = dirs.create().expect("a slot");
         let path = slot.path().to_owned();
         for part in [path.clone(), slot.home(), slot.tmp(), slot.work()] {
@@ -220,14 +241,14 @@ mod tests {
     #[test]
     fn only_the_folders_of_dead_workers_are_wiped() {
         let root = tempfile::tempdir().expect("a directory");
-        let alive = SlotDirs::claim(root.path()).expect("a place");
+        let alive = SlotDirs::claim(root.path(), None).expect("a place");
         let kept = alive.create().expect("a slot");
         let dead = root.path().join("dead");
         fs::create_dir_all(dead.join("slot/home")).expect("created");
         fs::write(dead.join("lock"), "").expect("written");
         fs::create_dir(root.path().join("died-before-it-locked")).expect("created");
 
-        let starting = SlotDirs::claim(root.path()).expect("a place");
+        let starting = SlotDirs::claim(root.path(), None).expect("a place");
         let workers = [&alive.path, &starting.path].map(|path| path.file_name().expect("a name").to_owned());
         let mut expected: BTreeSet<_> =
             workers.iter().map(|name| name.to_string_lossy().into_owned()).collect();
@@ -239,7 +260,7 @@ mod tests {
     #[test]
     fn a_root_too_deep_for_sockets_is_refused_with_a_reason() {
         let root = tempfile::tempdir().expect("a directory");
-        let dirs = SlotDirs::claim(&root.path().join("deep".repeat(20))).expect("a place");
+        let dirs = SlotDirs::claim(&root.path().join("deep".repeat(20)), None).expect("a place");
         let error = dirs.create().expect_err("too long");
         assert!(error.to_string().contains("too long a path for Unix sockets"), "{error}");
     }

@@ -40,9 +40,9 @@ impl Process {
         stderr: pipe::Receiver,
         group: Option<Arc<Group>>,
     ) -> Result<Self, (Step, io::Error)> {
-        let supervisor_pid = supervisor.pid;
         let (started, start) = oneshot::channel();
         let (ended, exit) = watch::channel(None);
+        let supervisor_pid = supervisor.pid();
         let tail = Arc::new(Stderr::default());
         let watched = Watched {
             supervisor,
@@ -60,6 +60,11 @@ impl Process {
     /// The CLI's process id.
     pub const fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// The process id of its supervisor, from which the CLI and all that it spawns descend.
+    pub const fn supervisor(&self) -> i32 {
+        self.supervisor
     }
 
     /// Kills the CLI and all it has spawned. May be called at any time and more than once.
@@ -86,11 +91,6 @@ impl Process {
     /// what a client sent, so it is for explaining failures and not for logs.
     pub fn stderr_tail(&self) -> String {
         self.stderr.tail()
-    }
-
-    /// The parent of the CLI and foster parent of all that it leaves behind.
-    pub(super) const fn supervisor(&self) -> i32 {
-        self.supervisor
     }
 
     pub(super) fn group(&self) -> Option<Arc<Group>> {

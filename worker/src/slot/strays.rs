@@ -47,6 +47,12 @@ impl Registered {
     }
 }
 
+impl Registered {
+    pub(super) const fn pid(&self) -> i32 {
+        self.pid
+    }
+}
+
 impl Drop for Registered {
     fn drop(&mut self) {
         supervisors().remove(&self.pid);

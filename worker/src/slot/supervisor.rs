@@ -21,6 +21,7 @@ use nix::unistd::{Pid, getpid, setsid};
 use super::bounds;
 use super::spawn::spawn;
 use super::sweep::Family;
+use super::walls::Connections;
 use super::wire::{self, Exit, Report, Step};
 
 /// The hidden first argument under which this program is a supervisor. A second one names the control group
@@ -41,14 +42,15 @@ fn supervise() -> io::Result<()> {
     let signals = settle()?;
     let group = env::args_os().nth(2).map(PathBuf::from);
     let (launch, stdio) = wire::receive(&mut control)?;
-    let cli = match spawn(&launch, stdio, group.as_deref()) {
-        Ok(pid) => pid,
+    let (cli, connections) = match spawn(&launch, stdio, group.as_deref()) {
+        Ok(spawned) => spawned,
         Err((step, error)) => return report_failure(&control, step, &error),
     };
     drop(launch);
     // A worker that is gone hears nothing; its end of the socket is closed then, and the watch ends at once.
     let _ = report(&control, &Report::Started { pid: cli.as_raw() });
-    let watch = Watch { cli, ended: None, sweeping: false, leftovers: BTreeSet::new(), signals, group };
+    let watch =
+        Watch { cli, connections, ended: None, sweeping: false, leftovers: BTreeSet::new(), signals, group };
     let exit = watch.run(&mut control);
     report(&control, &Report::Ended(exit))
 }
@@ -88,6 +90,7 @@ fn report_failure(control: &UnixStream, step: Step, error: &io::Error) -> io::Re
 /// One CLI, from its start to the end of the last process that descends from it.
 struct Watch {
     cli: Pid,
+    connections: Option<Connections>,
     ended: Option<Exit>,
     sweeping: bool,
     leftovers: BTreeSet<i32>,
@@ -105,15 +108,24 @@ impl Watch {
         Exit { swept, ..self.ended.unwrap_or(Exit { code: None, signal: None, swept }) }
     }
 
-    /// Waits until a child has ended or the worker's end of the control socket is closed.
-    fn told_to_kill(&self, control: &mut UnixStream) -> bool {
-        let mut wanted = [
+    /// Waits until a child has ended or the worker's end of the control socket is closed; makes a connection
+    /// if one is asked for meanwhile.
+    fn told_to_kill(&mut self, control: &mut UnixStream) -> bool {
+        let mut wanted = vec![
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
             PollFd::new(control.as_fd(), PollFlags::POLLIN),
         ];
+        wanted.extend(self.connections.iter().map(|asked| PollFd::new(asked.as_fd(), PollFlags::POLLIN)));
         let polled = poll(&mut wanted, PollTimeout::NONE);
         let worker_spoke = wanted[1].any().unwrap_or(false);
+        let asked = wanted.get(2).and_then(PollFd::revents).unwrap_or(PollFlags::empty());
         self.drain_signals();
+        if asked.contains(PollFlags::POLLIN) {
+            self.connections.iter().for_each(Connections::serve);
+        } else if !asked.is_empty() {
+            // Nobody is left who could ask.
+            self.connections = None;
+        }
         match polled {
             // All that the worker can have to say is that it has closed its end.
             Ok(_) => worker_spoke && !matches!(control.read(&mut [0]), Ok(1..)),

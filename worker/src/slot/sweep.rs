@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use drover_shared::schema::limits;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgrp};
 
@@ -57,6 +58,12 @@ impl Family {
     }
 }
 
+/// A process and all that it descends from, as far as they live.
+pub fn lineage(pid: i32) -> Vec<i32> {
+    let up = |pid: &i32| look_up(*pid).map(|(parent, _)| parent).filter(|parent| *parent > 0);
+    std::iter::successors(Some(pid), up).take(limits::LINEAGE).collect()
+}
+
 /// Parent and process group.
 fn look_up(pid: i32) -> Option<(i32, i32)> {
     parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
@@ -96,5 +103,9 @@ mod tests {
         let (parent, group) = look_up(std::process::id().cast_signed()).expect("a parent");
         assert_eq!(group, getpgrp().as_raw());
         assert!(Family::read().children_of(parent).contains(&std::process::id().cast_signed()));
+        assert_eq!(
+            lineage(std::process::id().cast_signed())[..2],
+            [std::process::id().cast_signed(), parent]
+        );
     }
 }

@@ -12,6 +12,8 @@ use drover_shared::schema::limits;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use serde::{Deserialize, Serialize};
 
+use super::walls::{Wall, Walls};
+
 /// What to run. The process gets exactly this and nothing of the worker's own.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Launch {
@@ -23,6 +25,9 @@ pub struct Launch {
     pub environment: Vec<(String, String)>,
     /// Its working directory.
     pub directory: PathBuf,
+    /// What it is kept from. `None` for the worker's own tools, which no client and no model drives: npm
+    /// needs the network, and a CLI that is asked for its version is not yet known to run behind walls.
+    pub walls: Option<Walls>,
 }
 
 /// How a CLI ended.
@@ -44,6 +49,8 @@ pub enum Step {
     Supervise,
     /// Entering the working directory.
     Directory,
+    /// Putting up this wall.
+    Walls(Wall),
     /// Executing the program.
     Program,
     /// Executing the interpreter that the program's first line names.
@@ -73,6 +80,14 @@ impl Step {
         match self {
             Self::Supervise => "its supervisor",
             Self::Directory => "its working directory",
+            Self::Walls(Wall::Basics) => "its walls: session and descriptors",
+            Self::Walls(Wall::Rlimits) => "its walls: resource limits",
+            Self::Walls(Wall::User) => "its walls: user",
+            Self::Walls(Wall::Capabilities) => "its walls: capabilities",
+            Self::Walls(Wall::NoNewPrivileges) => "its walls: no new privileges",
+            Self::Walls(Wall::Landlock) => "its walls: Landlock",
+            Self::Walls(Wall::Seccomp) => "its walls: seccomp",
+            Self::Walls(Wall::Connections) => "its walls: connections",
             Self::Program => "the program",
             Self::Interpreter => "the interpreter named in its first line",
         }
@@ -136,6 +151,43 @@ fn receive_head(control: &UnixStream) -> io::Result<(usize, [OwnedFd; 3])> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok((u32::from_be_bytes(head) as usize, stdio))
+}
+
+/// What a forked child has to tell before it becomes the CLI.
+pub(super) enum Word {
+    /// This wall could not be put up.
+    Fallen(Wall),
+    /// Its connections are asked for here.
+    Listener(OwnedFd),
+}
+
+/// The byte that comes with a listener; walls have low numbers.
+const LISTENER: u8 = u8::MAX;
+
+/// Tells the supervisor a word.
+pub(super) fn send_word(to: &UnixStream, word: &Word) -> io::Result<()> {
+    let (byte, descriptors) = match word {
+        Word::Fallen(wall) => (wall.number(), Vec::new()),
+        Word::Listener(listener) => (LISTENER, vec![listener.as_raw_fd()]),
+    };
+    let rights = [ControlMessage::ScmRights(&descriptors)];
+    let rights = if descriptors.is_empty() { &[][..] } else { &rights };
+    sendmsg::<()>(to.as_raw_fd(), &[IoSlice::new(&[byte])], rights, MsgFlags::MSG_NOSIGNAL, None)?;
+    Ok(())
+}
+
+/// Hears the word of a child that has become the CLI or has ended; `None` when it had nothing to tell.
+pub(super) fn hear_word(from: &UnixStream) -> io::Result<Option<Word>> {
+    let mut byte = [0];
+    let mut space = nix::cmsg_space!([RawFd; 1]);
+    let mut parts = [IoSliceMut::new(&mut byte)];
+    let message = recvmsg::<()>(from.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
+    let (received, listener) = (message.bytes, message.cmsgs()?.flat_map(descriptors).next());
+    Ok(match (received, byte[0], listener) {
+        (1, LISTENER, Some(listener)) => Some(Word::Listener(listener)),
+        (1, number, _) => Wall::numbered(number).map(Word::Fallen),
+        _ => None,
+    })
 }
 
 #[expect(unsafe_code, reason = "the standard library cannot receive file descriptors yet")]

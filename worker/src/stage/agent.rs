@@ -145,7 +145,8 @@ fn leave<'a>(parts: &Parts, proxy: Option<&'a str>) -> Leave<'a> {
 
 /// Moves the project's files into the slot. A rename and, where slots have users of their own, a walk.
 fn enter(parts: &Parts, spec: &AgentSpec, dir: &SlotDir) -> Result<Workspace, StageError> {
-    task::block_in_place(|| parts.workspaces.enter(spec.project, dir, None))
+    let user = dir.user().map(|user| (user.uid, user.gid));
+    task::block_in_place(|| parts.workspaces.enter(spec.project, dir, user))
         .map_err(|error| told("the project's files cannot be had", &error))
 }
 
@@ -153,5 +154,6 @@ fn enter(parts: &Parts, spec: &AgentSpec, dir: &SlotDir) -> Result<Workspace, St
 fn write_transcript(dir: &SlotDir, transcript: &Transcript) -> std::io::Result<std::path::PathBuf> {
     let file = dir.tmp().join(format!("{}.jsonl", transcript.session_id));
     std::fs::write(&file, &transcript.bytes)?;
+    dir.give(&file)?;
     Ok(file)
 }

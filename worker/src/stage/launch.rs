@@ -30,7 +30,7 @@ impl Ground {
     pub(super) fn prepare(parts: &Parts) -> Result<Self, StageError> {
         let dir = parts.dirs.create().map_err(|error| told("no directory for the slot", &error))?;
         let relay = match parts.claude.build {
-            Build::Native => Relay::unix(&dir.socket(), Arc::clone(&parts.upstream)),
+            Build::Native => Relay::unix(&dir.socket(), dir.user(), Arc::clone(&parts.upstream)),
             Build::JavaScript => Relay::loopback(Arc::clone(&parts.upstream)),
         };
         let relay = relay.map_err(|error| told("no relay for the slot", &error))?;
@@ -55,6 +55,14 @@ impl Ground {
         make(&cli::Slot { home: &home, tmp: &tmp, upstream, token, path: &path })
     }
 
+    /// The relay's port, where it has one.
+    fn port(&self) -> Option<u16> {
+        match self.relay.address() {
+            Address::Unix(_) => None,
+            Address::Loopback(address) => Some(address.port()),
+        }
+    }
+
     /// What to start.
     pub(super) fn launch(&self, parts: &Parts, command: Command) -> Launch {
         let claude = &parts.claude;
@@ -70,6 +78,7 @@ impl Ground {
             arguments: script.into_iter().chain(command.arguments).map(text).collect(),
             environment: environment.map(|(name, value)| (name.to_owned(), text(value))).collect(),
             directory: command.directory.to_owned(),
+            walls: Some(parts.walls.walls(&self.dir, self.port().or(command.proxy))),
         }
     }
 }

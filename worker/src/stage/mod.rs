@@ -18,6 +18,7 @@ use self::launch::{Command, Ground};
 use crate::install::Claude;
 use crate::relay::{Allowance, Binding, Bound, Relay, Upstream};
 use crate::slot::bounds::{Bounds, Pace, Watch};
+use crate::slot::walls::Plan;
 use crate::slot::{LineError, Slot, SlotDir, SlotDirs, Supervisor, Workspace, Workspaces};
 
 /// What processes are made of.
@@ -26,6 +27,8 @@ pub struct Parts {
     pub claude: Claude,
     /// Where slots live.
     pub dirs: SlotDirs,
+    /// What stands around slots, and whether agents may run behind it.
+    pub walls: Plan,
     /// Where projects live.
     pub workspaces: Workspaces,
     /// What starts processes in them.
@@ -119,6 +122,7 @@ impl Stage {
         let started = parts.supervisor.launch(&launch).await;
         let slot = started.map_err(|error| told("the Claude CLI cannot be started", &error))?;
         let Ground { dir, relay } = ground;
+        relay.admit(slot.process.supervisor());
         let watch = Watch::start(&slot.process, dir.path(), parts.bounds);
         let served = Served { since: Instant::now(), jobs: 0, output_bytes: 0 };
         let decoder = if agent.is_some() { Decoder::agent() } else { Decoder::new() };

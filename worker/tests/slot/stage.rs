@@ -33,6 +33,7 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> Launch {
         arguments: arguments.iter().map(ToString::to_string).collect(),
         environment: vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())],
         directory: "/".into(),
+        walls: None,
     }
 }
 

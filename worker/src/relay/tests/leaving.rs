@@ -89,14 +89,14 @@ async fn a_relay_takes_everything_with_it() {
 async fn a_socket_that_cannot_be_is_explained() {
     let upstream = Provider::start().await.upstream();
     let long = PathBuf::from(format!("/tmp/{}", "x".repeat(200)));
-    let error = Relay::unix(&long, upstream.clone()).expect_err("too long");
+    let error = Relay::unix(&long, None, upstream.clone()).expect_err("too long");
     assert!(matches!(&error, RelayError::PathTooLong(path) if *path == long));
     assert!(error.to_string().contains("205 bytes long, 107 are possible"), "{error}");
 
     let (folder, _relay) = relay(upstream.clone());
     for path in ["relay.sock", "none/relay.sock"] {
         let path = folder.path().join(path);
-        let error = Relay::unix(&path, upstream.clone()).expect_err("taken or nowhere");
+        let error = Relay::unix(&path, None, upstream.clone()).expect_err("taken or nowhere");
         assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
     }
     assert!(folder.path().join("relay.sock").exists(), "another's socket is left alone");

@@ -30,7 +30,8 @@ const ALLOWANCE: Allowance = Allowance { turns: 100, budget_microusd: None };
 /// A relay on a socket in a folder of its own.
 fn relay(upstream: Arc<Upstream>) -> (TempDir, Relay) {
     let folder = TempDir::new().expect("a folder");
-    let relay = Relay::unix(&folder.path().join("relay.sock"), upstream).expect("a relay");
+    let relay = Relay::unix(&folder.path().join("relay.sock"), None, upstream).expect("a relay");
+    relay.admit(std::process::id().cast_signed());
     (folder, relay)
 }
 

@@ -134,7 +134,7 @@ impl Session {
                     return;
                 }
                 Line::TurnEnded(end) => panic!("a turn ended: {end:?}"),
-                Line::Events(_) | Line::Quiet => {}
+                Line::Events(_) | Line::TurnBegan | Line::Mirror(_) | Line::Quiet => {}
             }
         }
     }

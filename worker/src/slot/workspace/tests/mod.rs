@@ -33,7 +33,10 @@ impl Stage {
 
     fn worker(&self) -> (SlotDirs, Workspaces) {
         let root = self.root.path();
-        (SlotDirs::claim(&root.join("slots")).expect("a place"), Workspaces::open(root).expect("projects"))
+        (
+            SlotDirs::claim(&root.join("slots"), None).expect("a place"),
+            Workspaces::open(root).expect("projects"),
+        )
     }
 
     fn home(&self, project: ProjectId) -> PathBuf {

@@ -1,4 +1,4 @@
-//! What stands between a CLI and the machine, put up in the forked child just before it becomes the CLI.
+//! What every process that a supervisor starts is kept from, walls or none.
 
 use std::fs;
 use std::io;
@@ -10,25 +10,21 @@ use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Pid, getppid, setsid};
 
-/// Puts up every wall. The order matters and is this:
-///
-/// 1. session and process group of its own, so that no terminal and no group signal reaches it;
-/// 2. default signal dispositions and an empty mask: the supervisor's are not the CLI's;
-/// 3. no descriptor but 0, 1 and 2 survives the exec;
-/// 4. resource limits;
-/// 5. user and groups, which need privileges that 6 takes away;
-/// 6. capabilities, ambient and bounding set, secure bits;
-/// 7. the parent-death signal, which the kernel clears when the user changes, so after 5;
-/// 8. no new privileges, Landlock, seccomp: last, since they forbid what the steps before need.
-///
-/// The forked child of a single-threaded process may allocate; nobody else held a lock at the fork.
-pub(super) fn put_up(supervisor: Pid) -> io::Result<()> {
+/// A session of its own, signals as usual, no descriptor but the three, no core dumps, private files.
+pub(super) fn put_up() -> io::Result<()> {
     setsid()?;
     reset_signals()?;
     close_on_exec()?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     umask(Mode::from_bits_truncate(0o077));
-    die_with(supervisor)
+    Ok(())
+}
+
+/// Asks for death with the supervisor; the kernel forgets this when the user changes.
+pub(super) fn die_with(supervisor: Pid) -> io::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // The supervisor may have died before the signal was asked for.
+    if getppid() == supervisor { Ok(()) } else { Err(Errno::ESRCH.into()) }
 }
 
 #[expect(unsafe_code, reason = "dispositions can only be set by sigaction")]
@@ -59,10 +55,4 @@ fn close_on_exec_one_by_one() -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn die_with(supervisor: Pid) -> io::Result<()> {
-    prctl::set_pdeathsig(Signal::SIGKILL)?;
-    // The supervisor may have died before the signal was asked for.
-    if getppid() == supervisor { Ok(()) } else { Err(Errno::ESRCH.into()) }
 }

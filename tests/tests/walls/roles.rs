@@ -1,0 +1,77 @@
+//! All attempts, for every role that a worker may have: root, root without its capabilities, somebody else.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use drover_worker::slot::walls::survey;
+use nix::unistd::geteuid;
+
+use crate::attempts::{Attempt, allowed, forbidden, forbidden_to_strangers};
+use crate::world::World;
+use crate::{cli, shell};
+
+/// The user that has nothing (Debian Policy, 9.2.2).
+const NOBODY: u32 = 65_534;
+
+#[tokio::test]
+async fn a_slot_with_a_user_of_its_own_holds() {
+    if !survey().own_users {
+        return;
+    }
+    let world = World::new(true).await;
+    let mut tried = forbidden(&world);
+    tried.extend(forbidden_to_strangers(&world));
+    holds(&world, tried).await;
+}
+
+#[test]
+fn a_slot_that_shares_the_workers_user_holds() {
+    as_nobody("roles::shares_the_workers_user");
+}
+
+/// Runs an ignored test of this program as a user without any rights.
+pub(crate) fn as_nobody(test: &str) {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"]);
+    if geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY).current_dir("/").env("TMPDIR", "/tmp").env("HOME", "/nonexistent");
+    }
+    let done = command.output().expect("it runs");
+    let said = [done.stdout, done.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(done.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[tokio::test]
+#[ignore = "a part of another test, which starts it as another user"]
+async fn shares_the_workers_user() {
+    assert!(!geteuid().is_root());
+    let world = World::new(false).await;
+    let tried = forbidden(&world);
+    holds(&world, tried).await;
+}
+
+#[tokio::test]
+async fn a_slot_of_a_root_that_may_not_change_users_holds_but_for_what_root_owns() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let world = World::new(false).await;
+    let tried = forbidden(&world);
+    holds(&world, tried).await;
+}
+
+/// What is allowed works and what is forbidden does not, from a shell and from the CLI, and nothing stays.
+async fn holds(world: &World, forbidden: Vec<Attempt>) {
+    let wanted: Vec<&str> = allowed().iter().map(|attempt| attempt.name).collect();
+    let mut attempts = allowed();
+    attempts.extend(forbidden);
+    assert_eq!(shell::make(world, &attempts, |_| ()).await, wanted, "from a shell");
+    let outcome = cli::make(world, &attempts).await;
+    assert_eq!(outcome.worked, wanted, "from the CLI's Bash");
+    assert_eq!(outcome.daemons.len(), 2);
+    for pid in outcome.daemons {
+        assert!(!Path::new(&format!("/proc/{pid}")).exists(), "daemon {pid} is left");
+    }
+}

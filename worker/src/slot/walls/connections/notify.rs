@@ -1,0 +1,130 @@
+//! The kernel's side of it: seccomp's user notifications (seccomp_unotify(2)).
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::errno::Errno;
+
+/// A call that waits for an answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call {
+    id: u64,
+    /// The thread that waits.
+    pub(super) pid: i32,
+    /// The caller's descriptor.
+    pub(super) socket: u32,
+    /// Where in its memory the address is.
+    pub(super) address: usize,
+    /// How long the address is.
+    pub(super) length: usize,
+}
+
+/// Where calls come in.
+pub(super) struct Listener(OwnedFd);
+
+/// The kernel's structures may grow; it writes as much as it knows.
+#[repr(C)]
+struct Roomy<T> {
+    it: T,
+    room: [u64; 32],
+}
+
+impl Listener {
+    pub(super) fn new(descriptor: OwnedFd) -> Self {
+        Self(descriptor)
+    }
+
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// The next call.
+    #[expect(unsafe_code, reason = "the listener is spoken to by ioctl")]
+    pub(super) fn receive(&self) -> Result<Call, Errno> {
+        // SAFETY: all zeros is a value of this structure of numbers, and what the kernel asks for.
+        let mut got: Roomy<libc::seccomp_notif> = unsafe { std::mem::zeroed() };
+        // SAFETY: the kernel writes one notification, for which there is more than enough room.
+        Errno::result(unsafe { libc::ioctl(self.raw(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut got) })?;
+        let [socket, address, length, ..] = got.it.data.args;
+        Ok(Call {
+            id: got.it.id,
+            pid: got.it.pid.cast_signed(),
+            // The kernel, too, takes the lower half only.
+            socket: (socket & u64::from(u32::MAX)) as u32,
+            address: usize::try_from(address).map_err(|_| Errno::EFAULT)?,
+            length: usize::try_from(length & u64::from(u32::MAX)).map_err(|_| Errno::EINVAL)?,
+        })
+    }
+
+    /// Whether the call still waits, so that its process id is still its own.
+    #[expect(unsafe_code, reason = "the listener is spoken to by ioctl")]
+    pub(super) fn is_waiting(&self, call: &Call) -> bool {
+        // SAFETY: reads one number, which lives until the call returns.
+        let known =
+            unsafe { libc::ioctl(self.raw(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const call.id) };
+        known == 0
+    }
+
+    /// Puts a socket of ours in the place of the caller's.
+    #[expect(unsafe_code, reason = "the listener is spoken to by ioctl")]
+    pub(super) fn put(&self, call: &Call, socket: &OwnedFd, close_on_exec: bool) -> Result<(), Errno> {
+        let replace = libc::seccomp_notif_addfd {
+            id: call.id,
+            flags: libc::SECCOMP_ADDFD_FLAG_SETFD as u32,
+            srcfd: socket.as_raw_fd().cast_unsigned(),
+            newfd: call.socket,
+            newfd_flags: if close_on_exec { libc::O_CLOEXEC.cast_unsigned() } else { 0 },
+        };
+        // SAFETY: reads one structure, which lives until the call returns.
+        Errno::result(unsafe { libc::ioctl(self.raw(), libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw const replace) })
+            .map(drop)
+    }
+
+    /// Lets the caller go on.
+    #[expect(unsafe_code, reason = "the listener is spoken to by ioctl")]
+    pub(super) fn answer(&self, call: &Call, result: Result<(), Errno>) {
+        // SAFETY: all zeros is a value of this structure of numbers.
+        let mut answer: Roomy<libc::seccomp_notif_resp> = unsafe { std::mem::zeroed() };
+        answer.it.id = call.id;
+        answer.it.error = result.err().map_or(0, |error| -(error as i32));
+        // SAFETY: reads one answer. A caller that is gone needs none.
+        let _ = unsafe { libc::ioctl(self.raw(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut answer) };
+    }
+
+    fn raw(&self) -> i32 {
+        self.0.as_raw_fd()
+    }
+}
+
+/// From here on this process and all that it starts connect by way of the listener that is answered.
+#[expect(unsafe_code, reason = "no wrapper installs a filter with a listener")]
+pub(in super::super) fn install() -> io::Result<OwnedFd> {
+    let instruction = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+    let connect = u32::try_from(libc::SYS_connect).map_err(io::Error::other)?;
+    let mut program = [
+        // The call's number is the first word of what the program is given. Calls of other architectures
+        // never come this far.
+        instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, connect),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_USER_NOTIF),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: the kernel copies the program, which lives until the call returns.
+    let listener = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
+            &raw const program,
+        )
+    };
+    let listener = i32::try_from(Errno::result(listener)?).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just opened it for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(listener) })
+}
+
+/// Whether the kernel knows notifications.
+pub(super) fn is_known() -> bool {
+    super::super::seccomp::knows(libc::SECCOMP_RET_USER_NOTIF)
+}

@@ -199,7 +199,7 @@ async fn follow(
 /// What explains the error that an agent's turn has ended with: the failure of its last call.
 fn trouble(input: &Input, binding: &Binding) -> Option<Failure> {
     match input {
-        Input::TurnEnded { error: Some(_) } => binding.report().trouble,
+        Input::TurnEnded { error: Some(_), .. } => binding.report().trouble,
         _ => None,
     }
 }
@@ -224,8 +224,8 @@ fn heard(line: Line) -> Input {
     match line {
         Line::Events(events) => Input::Line(events),
         Line::TurnBegan | Line::Control { .. } | Line::Mirror(_) | Line::Quiet => Input::Line(Vec::new()),
-        Line::TurnEnded(TurnEnd { is_error, message, subtype, .. }) => {
-            Input::TurnEnded { error: is_error.then(|| message.unwrap_or(subtype)) }
+        Line::TurnEnded(TurnEnd { is_error, message, subtype, stop, .. }) => {
+            Input::TurnEnded { error: is_error.then(|| message.unwrap_or(subtype)), stop }
         }
     }
 }

@@ -46,13 +46,13 @@ pub async fn keep(pool: Arc<Pool>, closing: CancellationToken) {
 impl Pool {
     /// Puts away what has waited too long or has died.
     async fn sweep(&self) {
-        let crowded = self.crowded_out();
-        let (leaving, agents) = {
+        let (leaving, agents, crowded) = {
             let (mut state, now) = (self.state(), Instant::now());
             let leaving = state.shelf.sweep(now, self.plan.ages(), |stage| stage.slot.has_exited());
             let agents = state.agents.sweep(now, self.plan.spare_age, self.plan.resident_age);
+            let crowded = state.agents.past(self.plan.residents);
             state.tally.recycled += (leaving.len() + agents.len() + crowded.len()) as u64;
-            (leaving, agents)
+            (leaving, agents, crowded)
         };
         let leaving = join_all(leaving.into_iter().map(Stage::strike));
         tokio::join!(leaving, self.let_go(agents), self.let_go(crowded));
@@ -77,15 +77,14 @@ impl Pool {
     }
 
     async fn prepare_agent(&self) -> Result<(), StageError> {
-        let stage = Stage::open_spare_agent(&self.parts).await?;
+        let spare = Stage::open_spare_agent(&self.parts).await?;
         let unwanted = {
             let mut state = self.state();
-            match state.draining {
-                true => Some(stage),
-                false => {
-                    state.agents.add_spare(stage);
-                    None
-                }
+            if state.draining {
+                Some(spare)
+            } else {
+                state.agents.add_spare(spare);
+                None
             }
         };
         if let Some(unwanted) = unwanted {

@@ -9,6 +9,7 @@
 mod agents;
 mod keeper;
 mod plan;
+mod sessions;
 mod shelf;
 
 use std::collections::VecDeque;
@@ -27,9 +28,9 @@ use self::shelf::{From, Shelf};
 use crate::relay::Binding;
 use crate::stage::{Parts, Stage, StageError};
 
-pub use self::agents::TakeError;
 pub use self::keeper::keep;
 pub use self::plan::{Isolation, Plan, default_spares};
+pub use self::sessions::TakeError;
 
 /// What a job got.
 pub enum Taken {

@@ -70,7 +70,7 @@ impl Builder {
     /// One process for each job, started when the job comes: nothing waits, and nothing is left after a job.
     #[must_use]
     pub fn cold(self) -> Self {
-        self.env("DROVER_SPARES", "0").env("DROVER_ISOLATION", "job")
+        self.env("DROVER_SPARES", "0").env("DROVER_AGENT_SPARES", "0").env("DROVER_ISOLATION", "job")
     }
 
     /// Starts the api and the workers, and waits until all are ready. The scripted CLI runs [`cold`](Self::cold)

@@ -9,7 +9,8 @@ use serde_json::Value;
 /// One worker with the real CLI, of so many slots and spares.
 pub(crate) fn pooled(upstream: &Upstream, slots: u32, spares: u32) -> Builder {
     let builder = Cluster::builder().claude(ClaudeKind::Native).upstream(upstream);
-    builder.env("DROVER_SLOTS", slots.to_string()).env("DROVER_SPARES", spares.to_string())
+    let builder = builder.env("DROVER_SLOTS", slots.to_string()).env("DROVER_AGENT_SPARES", "0");
+    builder.env("DROVER_SPARES", spares.to_string())
 }
 
 /// Waits until the heartbeats tell such figures of the pool.

@@ -188,8 +188,9 @@ fn random_name(letters: usize) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
+    use super::super::walls::survey;
     use super::*;
 
     fn entries(path: &Path) -> BTreeSet<String> {
@@ -215,6 +216,26 @@ mod tests {
     }
 
     #[test]
+    fn a_slot_with_a_user_of_its_own_belongs_to_it() {
+        if !survey().own_users {
+            return;
+        }
+        let root = tempfile::tempdir().expect("a directory");
+        let users = Users::open("61100-61120".parse().expect("a range")).expect("users");
+        let dirs = SlotDirs::claim(root.path(), Some(users)).expect("a place");
+        let slot = dirs.create().expect("a slot");
+        let user = slot.user().expect("a user");
+        for part in [slot.path().to_owned(), slot.home(), slot.tmp(), slot.work()] {
+            let data = fs::metadata(&part).expect("it exists");
+            assert_eq!((data.uid(), data.gid(), data.mode() & 0o777), (user.uid, user.gid, PRIVATE));
+        }
+        assert_ne!(dirs.create().expect("another").user(), Some(user));
+        let path = slot.path().to_owned();
+        drop(slot);
+        assert!(!path.exists());
+    }
+
+    #[test]
     fn only_the_folders_of_dead_workers_are_wiped() {
         let root = tempfile::tempdir().expect("a directory");
         let alive = SlotDirs::claim(root.path(), None).expect("a place");
@@ -236,7 +257,7 @@ mod tests {
     #[test]
     fn a_root_too_deep_for_sockets_is_refused_with_a_reason() {
         let root = tempfile::tempdir().expect("a directory");
-        let dirs = SlotDirs::claim(&root.path().join("deep".repeat(20))).expect("a place");
+        let dirs = SlotDirs::claim(&root.path().join("deep".repeat(20)), None).expect("a place");
         let error = dirs.create().expect_err("too long");
         assert!(error.to_string().contains("too long a path for Unix sockets"), "{error}");
     }

@@ -4,6 +4,7 @@ mod cli;
 mod failing;
 mod gating;
 mod leaving;
+mod peers;
 mod provider;
 mod real_cli;
 mod streaming;

@@ -56,6 +56,9 @@ pub(crate) fn as_nobody(test: &str) {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"]);
     if geteuid().is_root() {
+        if !survey().own_users {
+            return;
+        }
         command.uid(NOBODY).gid(NOBODY).current_dir("/").env("TMPDIR", "/tmp").env("HOME", "/nonexistent");
     }
     let done = command.output().expect("it runs");

@@ -57,7 +57,7 @@ pub enum PlanError {
 
 impl Plan {
     /// Decides, and tells the log of every wall that is missing.
-    pub fn make(survey: &Survey, wishes: &Wishes, cli: Vec<PathBuf>) -> Self {
+    pub fn make(survey: Survey, wishes: &Wishes, cli: Vec<PathBuf>) -> Self {
         let strength = survey.strength();
         if let Strength::Weak(reasons) = &strength {
             for reason in reasons {
@@ -78,7 +78,7 @@ impl Plan {
 
 /// The users that slots get, if they can have any: then they must get to the slots below `root` and to `cli`.
 pub fn users(
-    survey: &Survey,
+    survey: Survey,
     wishes: &Wishes,
     root: &Path,
     cli: &[PathBuf],

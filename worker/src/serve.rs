@@ -57,8 +57,8 @@ impl Worker {
         let upstream = provider(settings)?;
         let root = settings.slot_root();
         let (survey, wishes) = (walls::survey(), settings.walls());
-        let users = walls::users(&survey, &wishes, &root, &claude.files())?;
-        let plan = walls::Plan::make(&survey, &wishes, claude.files());
+        let users = walls::users(survey, &wishes, &root, &claude.files())?;
+        let plan = walls::Plan::make(survey, &wishes, claude.files());
         let dirs = SlotDirs::claim(&root, users)
             .with_context(|| format!("cannot make slot directories in {}", root.display()))?;
         let workspaces =

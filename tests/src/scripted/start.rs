@@ -111,10 +111,10 @@ fn at_start(arguments: &Arguments) -> Option<ExitCode> {
     }
     match arguments.fault {
         Some(Fault::Exit1) => return Some(fail()),
-        Some(Fault::Exit1Once) => {
-            if is_first(arguments.marker.as_deref().expect("exit-1-once needs --marker")) {
-                return Some(fail());
-            }
+        Some(Fault::Exit1Once)
+            if is_first(arguments.marker.as_deref().expect("exit-1-once needs --marker")) =>
+        {
+            return Some(fail());
         }
         Some(Fault::IgnoreSigterm) => {
             // Blocked before the first thread starts, so in all of them.

@@ -30,15 +30,19 @@ pub(crate) fn allowed() -> Vec<Attempt> {
         attempt("talk through pairs of sockets", perl("socketpair(A,B,AF_UNIX,SOCK_STREAM,0) or exit 1")),
         attempt("reach its relay", connect_unix("$ENV{RELAY}")),
         attempt("reach its relay by a short name", connect_unix("../relay.sock")),
-        attempt(
-            "speak through a socket of its own",
-            perl(
-                "socket(L,AF_UNIX,SOCK_STREAM,0) && bind(L, pack_sockaddr_un(qq(own))) && listen(L,1) or exit 1; \
+    ]
+}
+
+/// What a job may want, and has to do without where it has a port: there nothing listens.
+pub(crate) fn allowed_without_port() -> Vec<Attempt> {
+    vec![attempt(
+        "speak through a socket of its own",
+        perl(
+            "socket(L,AF_UNIX,SOCK_STREAM,0) && bind(L, pack_sockaddr_un(qq(own))) && listen(L,1) or exit 1; \
                  socket(S,AF_UNIX,SOCK_STREAM,0) && connect(S, pack_sockaddr_un(qq(own))) or exit 1; \
                  accept(C,L) or exit 1; syswrite(S, qq(x)); sysread(C, $x, 1) == 1 && $x eq qq(x) or exit 1",
-            ),
         ),
-    ]
+    )]
 }
 
 /// What must not work in any slot.
@@ -48,6 +52,22 @@ pub(crate) fn forbidden(world: &World) -> Vec<Attempt> {
     all.extend(sockets(world));
     all.extend(kernel());
     all
+}
+
+/// What works in a slot that may connect to a port, as the JavaScript build needs.
+pub(crate) fn allowed_with_port(port: u16) -> Vec<Attempt> {
+    vec![
+        attempt("reach its port", connect_ip(port, "127.0.0.1", "")),
+        attempt(
+            "reach its port without waiting",
+            connect_ip(port, "127.0.0.1", "use POSIX; use Fcntl; fcntl(S, F_SETFL, O_NONBLOCK);"),
+        ),
+    ]
+}
+
+/// What Landlock would let through, because it knows ports and no addresses.
+pub(crate) fn forbidden_with_port(port: u16) -> Vec<Attempt> {
+    vec![attempt("reach its port at another address", connect_ip(port, "127.0.0.2", ""))]
 }
 
 /// What must not work in a slot that has a user of its own either; with one user for all it does.
@@ -283,6 +303,13 @@ fn syscall(number: libc::c_long, arguments: &str) -> String {
 
 fn connect_unix(path: &str) -> String {
     perl(&format!("socket(S,AF_UNIX,SOCK_STREAM,0) && connect(S, pack_sockaddr_un(\"{path}\")) or exit 1"))
+}
+
+fn connect_ip(port: u16, address: &str, first: &str) -> String {
+    perl(&format!(
+        "socket(S,AF_INET,SOCK_STREAM,0) or exit 1; {first} \
+         connect(S, sockaddr_in({port}, inet_aton('{address}'))) or exit 1"
+    ))
 }
 
 /// Finds the key and not the command that looks for it.

@@ -5,4 +5,5 @@ mod cli;
 mod each_wall;
 mod roles;
 mod shell;
+mod start;
 mod world;

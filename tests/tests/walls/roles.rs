@@ -1,13 +1,17 @@
 //! All attempts, for every role that a worker may have: root, root without its capabilities, somebody else.
 
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use drover_worker::slot::walls::survey;
+use drover_worker::slot::walls::{Wall, Walls, survey};
 use nix::unistd::geteuid;
 
-use crate::attempts::{Attempt, allowed, forbidden, forbidden_to_strangers};
+use crate::attempts::{
+    Attempt, allowed, allowed_with_port, allowed_without_port, forbidden, forbidden_to_strangers,
+    forbidden_with_port,
+};
 use crate::world::World;
 use crate::{cli, shell};
 
@@ -30,11 +34,31 @@ fn a_slot_that_shares_the_workers_user_holds() {
     as_nobody("roles::shares_the_workers_user");
 }
 
+#[tokio::test]
+async fn a_slot_that_may_reach_a_port_reaches_it_at_one_address_only() {
+    let relay = TcpListener::bind("0.0.0.0:0").expect("a port");
+    let port = relay.local_addr().expect("an address").port();
+    let world = World::new(survey().own_users).await;
+    let mut attempts = allowed();
+    attempts.extend(allowed_with_port(port));
+    let wanted: Vec<&str> = attempts.iter().map(|attempt| attempt.name).collect();
+    attempts.extend(forbidden_with_port(port));
+    attempts.extend(allowed_without_port());
+    attempts.extend(forbidden(&world));
+    assert_eq!(shell::make(&world, &attempts, |walls| walls.port = Some(port)).await, wanted);
+    let without = |walls: &mut Walls| (walls.port, walls.without) = (Some(port), vec![Wall::Connections]);
+    let works = shell::make(&world, &forbidden_with_port(port), without).await;
+    assert_eq!(works.len(), 1, "Landlock alone judges no address: {works:?}");
+}
+
 /// Runs an ignored test of this program as a user without any rights.
 pub(crate) fn as_nobody(test: &str) {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"]);
     if geteuid().is_root() {
+        if !survey().own_users {
+            return;
+        }
         command.uid(NOBODY).gid(NOBODY).current_dir("/").env("TMPDIR", "/tmp").env("HOME", "/nonexistent");
     }
     let done = command.output().expect("it runs");
@@ -64,8 +88,9 @@ async fn a_slot_of_a_root_that_may_not_change_users_holds_but_for_what_root_owns
 
 /// What is allowed works and what is forbidden does not, from a shell and from the CLI, and nothing stays.
 async fn holds(world: &World, forbidden: Vec<Attempt>) {
-    let wanted: Vec<&str> = allowed().iter().map(|attempt| attempt.name).collect();
     let mut attempts = allowed();
+    attempts.extend(allowed_without_port());
+    let wanted: Vec<&str> = attempts.iter().map(|attempt| attempt.name).collect();
     attempts.extend(forbidden);
     assert_eq!(shell::make(world, &attempts, |_| ()).await, wanted, "from a shell");
     let outcome = cli::make(world, &attempts).await;

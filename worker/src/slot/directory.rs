@@ -212,8 +212,9 @@ fn random_name(letters: usize) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
+    use super::super::walls::survey;
     use super::*;
 
     fn entries(path: &Path) -> BTreeSet<String> {
@@ -236,6 +237,26 @@ mod tests {
         assert!(!path.exists());
         drop(dirs);
         assert_eq!(entries(&root.path().join("run/slots")), BTreeSet::from([".lock".to_owned()]));
+    }
+
+    #[test]
+    fn a_slot_with_a_user_of_its_own_belongs_to_it() {
+        if !survey().own_users {
+            return;
+        }
+        let root = tempfile::tempdir().expect("a directory");
+        let users = Users::open("61100-61120".parse().expect("a range")).expect("users");
+        let dirs = SlotDirs::claim(root.path(), Some(users)).expect("a place");
+        let slot = dirs.create().expect("a slot");
+        let user = slot.user().expect("a user");
+        for part in [slot.path().to_owned(), slot.home(), slot.tmp(), slot.work()] {
+            let data = fs::metadata(&part).expect("it exists");
+            assert_eq!((data.uid(), data.gid(), data.mode() & 0o777), (user.uid, user.gid, PRIVATE));
+        }
+        assert_ne!(dirs.create().expect("another").user(), Some(user));
+        let path = slot.path().to_owned();
+        drop(slot);
+        assert!(!path.exists());
     }
 
     #[test]

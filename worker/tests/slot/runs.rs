@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 
+use drover_worker::slot::walls::{Rlimits, User, Wall, Walls};
 use drover_worker::slot::{Launch, LaunchError, Step};
 use tokio::io::AsyncWriteExt;
 
@@ -105,6 +106,27 @@ async fn a_failed_start_says_at_which_step_and_why() {
 
     let error = refusal(&run("/bin/true", &[&"x".repeat(5 << 20)])).await;
     assert_eq!((error.step, error.source.kind()), (Step::Supervise, io::ErrorKind::ArgumentListTooLong));
+}
+
+#[tokio::test]
+async fn a_wall_that_cannot_be_put_up_is_named_and_nothing_starts() {
+    let around = |write: &str| Walls {
+        user: None,
+        write: vec![write.into()],
+        read: Vec::new(),
+        port: None,
+        limits: Rlimits { files: 1_000, file_bytes: 1 << 20, processes: None },
+        without: Vec::new(),
+    };
+    let error = refusal(&Launch { walls: Some(around("/no/such/place")), ..shell("true") }).await;
+    assert_eq!(error.step, Step::Walls(Wall::Landlock));
+    // Numbers that would leave it who it is.
+    for (uid, gid) in [(u32::MAX, 70_000), (70_000, u32::MAX), (0, 70_000), (70_000, 0)] {
+        let walls = Walls { user: Some(User { uid, gid }), ..around("/tmp") };
+        let error = refusal(&Launch { walls: Some(walls), ..shell("true") }).await;
+        assert_eq!(error.step, Step::Walls(Wall::User), "{uid} {gid}");
+        assert!(error.to_string().contains("its walls: user"), "{error}");
+    }
 }
 
 #[tokio::test]

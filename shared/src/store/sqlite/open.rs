@@ -45,7 +45,8 @@ impl SqliteStore {
 /// beside it the same mode.
 fn create(path: &Path) -> io::Result<()> {
     if let Some(dir) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        // Not to be listed, but to be passed through: slots below it may have users of their own.
+        DirBuilder::new().recursive(true).mode(0o711).create(dir)?;
     }
     OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
     Ok(())

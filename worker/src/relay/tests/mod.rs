@@ -5,6 +5,7 @@ mod cli;
 mod failing;
 mod gating;
 mod leaving;
+mod peers;
 mod priming;
 mod provider;
 mod real_cli;

@@ -43,6 +43,10 @@ pub(super) fn become_user(user: Option<User>) -> io::Result<()> {
             Err(error) => Err(error.into()),
         };
     };
+    // To the kernel the last number means "no change", which would leave it who it was.
+    if [uid, gid].iter().any(|id| matches!(*id, 0 | u32::MAX)) {
+        return Err(Errno::EINVAL.into());
+    }
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     setgroups(&[])?;
     setresgid(gid, gid, gid)?;

@@ -57,7 +57,7 @@ pub enum PlanError {
 
 impl Plan {
     /// Decides, and tells the log of every wall that is missing.
-    pub fn make(survey: &Survey, wishes: &Wishes, cli: Vec<PathBuf>) -> Self {
+    pub fn make(survey: Survey, wishes: &Wishes, cli: Vec<PathBuf>) -> Self {
         let strength = survey.strength();
         if let Strength::Weak(reasons) = &strength {
             for reason in reasons {
@@ -78,7 +78,7 @@ impl Plan {
 
 /// The users that slots get, if they can have any: then they must get to the slots below `root` and to `cli`.
 pub fn users(
-    survey: &Survey,
+    survey: Survey,
     wishes: &Wishes,
     root: &Path,
     cli: &[PathBuf],
@@ -134,4 +134,54 @@ fn closed(
 ) -> PlanError {
     let (closed, target) = (closed.to_owned(), target.to_owned());
     PlanError::Closed { need, closed, mode, bits, target, remedy }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+
+    use super::*;
+
+    const STRANGER: User = User { uid: 60_578, gid: 60_578 };
+
+    fn directory() -> tempfile::TempDir {
+        let place = tempfile::tempdir().expect("a directory");
+        fs::set_permissions(place.path(), Permissions::from_mode(0o711)).expect("set");
+        place
+    }
+
+    #[test]
+    fn a_closed_directory_on_the_way_is_told_with_what_to_do() {
+        let place = directory();
+        let (closed, target) = (place.path().join("closed"), place.path().join("closed/slots"));
+        fs::create_dir_all(&target).expect("created");
+        passable(&target, STRANGER, "move").expect("open so far");
+        fs::set_permissions(&closed, Permissions::from_mode(0o700)).expect("set");
+        let told = passable(&target, STRANGER, "move it").expect_err("closed").to_string();
+        let command = format!("chmod o+x {}", closed.display());
+        assert!(
+            told.contains(&command) && told.contains("(mode 700)") && told.ends_with("move it"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_way_that_is_not_there_yet_is_judged_as_far_as_it_is() {
+        let place = directory();
+        passable(&place.path().join("not/yet"), STRANGER, "move").expect("it will be made passable");
+        fs::set_permissions(place.path(), Permissions::from_mode(0o700)).expect("set");
+        assert!(passable(&place.path().join("not/yet"), STRANGER, "move").is_err());
+    }
+
+    #[test]
+    fn rights_are_those_of_the_owner_the_group_or_the_rest() {
+        let place = directory();
+        let file = place.path().join("file");
+        fs::write(&file, "").expect("written");
+        fs::set_permissions(&file, Permissions::from_mode(0o750)).expect("set");
+        let data = file.metadata().expect("there");
+        let owner = User { uid: data.uid(), gid: u32::MAX };
+        let group = User { uid: u32::MAX, gid: data.gid() };
+        assert_eq!([owner, group, STRANGER].map(|user| lacks(&file, user, 0o5)), [None, None, Some(0o750)]);
+    }
 }

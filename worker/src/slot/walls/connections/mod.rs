@@ -24,6 +24,8 @@ use nix::sys::socket::{
 };
 use nix::sys::stat::{Mode, SFlag, fstat};
 
+use nix::unistd::geteuid;
+
 use self::address::Address;
 use self::guise::Guise;
 use self::notify::{Call, Listener};
@@ -97,8 +99,13 @@ impl Connections {
             | ResolveFlag::RESOLVE_NO_XDEV;
         let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(beneath);
         let found = openat2(&room, inside, how)?;
-        if SFlag::from_bits_truncate(fstat(&found)?.st_mode) & SFlag::S_IFMT != SFlag::S_IFSOCK {
+        let data = fstat(&found)?;
+        if SFlag::from_bits_truncate(data.st_mode) & SFlag::S_IFMT != SFlag::S_IFSOCK {
             return Err(Errno::ECONNREFUSED);
+        }
+        // Whatever else has got into the room: this process may more than the slot.
+        if data.st_uid != self.user.map_or_else(|| geteuid().as_raw(), |user| user.uid) {
+            return Err(Errno::EACCES);
         }
         // By way of the descriptor: nobody can put something else in the place of what was looked at.
         let itself = UnixAddr::new(format!("/proc/self/fd/{}", found.as_raw_fd()).as_str())?;

@@ -1,9 +1,18 @@
-//! The kernel's side of it: seccomp's user notifications (seccomp_unotify(2)).
+//! The kernel's side of it: seccomp's user notifications (`seccomp_unotify(2)`).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
+
+use super::super::seccomp;
+
+/// What the kernel takes as a program (`sock_fprog` of `<linux/filter.h>`).
+#[repr(C)]
+struct Program {
+    length: u16,
+    instructions: *const seccompiler::sock_filter,
+}
 
 /// A call that waits for an answer.
 #[derive(Clone, Copy, Debug)]
@@ -49,10 +58,9 @@ impl Listener {
         Ok(Call {
             id: got.it.id,
             pid: got.it.pid.cast_signed(),
-            // The kernel, too, takes the lower half only.
-            socket: (socket & u64::from(u32::MAX)) as u32,
+            socket: lower(socket),
             address: usize::try_from(address).map_err(|_| Errno::EFAULT)?,
-            length: usize::try_from(length & u64::from(u32::MAX)).map_err(|_| Errno::EINVAL)?,
+            length: lower(length) as usize,
         })
     }
 
@@ -70,7 +78,7 @@ impl Listener {
     pub(super) fn put(&self, call: &Call, socket: &OwnedFd, close_on_exec: bool) -> Result<(), Errno> {
         let replace = libc::seccomp_notif_addfd {
             id: call.id,
-            flags: libc::SECCOMP_ADDFD_FLAG_SETFD as u32,
+            flags: lower(libc::SECCOMP_ADDFD_FLAG_SETFD),
             srcfd: socket.as_raw_fd().cast_unsigned(),
             newfd: call.socket,
             newfd_flags: if close_on_exec { libc::O_CLOEXEC.cast_unsigned() } else { 0 },
@@ -99,17 +107,17 @@ impl Listener {
 /// From here on this process and all that it starts connect by way of the listener that is answered.
 #[expect(unsafe_code, reason = "no wrapper installs a filter with a listener")]
 pub(in super::super) fn install() -> io::Result<OwnedFd> {
-    let instruction = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
     let connect = u32::try_from(libc::SYS_connect).map_err(io::Error::other)?;
-    let mut program = [
+    let program = [
         // The call's number is the first word of what the program is given. Calls of other architectures
         // never come this far.
-        instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-        instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, connect),
-        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_USER_NOTIF),
-        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+        seccomp::instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        seccomp::instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, connect),
+        seccomp::instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_USER_NOTIF),
+        seccomp::instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
-    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    let length = u16::try_from(program.len()).map_err(io::Error::other)?;
+    let program = Program { length, instructions: program.as_ptr() };
     // SAFETY: the kernel copies the program, which lives until the call returns.
     let listener = unsafe {
         libc::syscall(
@@ -124,7 +132,15 @@ pub(in super::super) fn install() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(listener) })
 }
 
+/// The half of an argument that the kernel looks at, too.
+const fn lower(argument: u64) -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "this is the purpose")]
+    {
+        argument as u32
+    }
+}
+
 /// Whether the kernel knows notifications.
 pub(super) fn is_known() -> bool {
-    super::super::seccomp::knows(libc::SECCOMP_RET_USER_NOTIF)
+    seccomp::knows(libc::SECCOMP_RET_USER_NOTIF)
 }

@@ -29,30 +29,39 @@ mod chunk_delay;
 mod database;
 mod first_content;
 mod idle;
+mod pool;
 mod process;
 mod report;
 mod road;
 mod statistics;
+mod sustained;
 mod throughput;
+mod times;
 
 pub use report::Report;
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
-    /// Time to the first word.
+    /// Time to the first word where nothing waits.
     FirstContent,
+    /// The same from processes that wait, and what they take.
+    Pool,
+    /// Short jobs without a pause, through the real CLI.
+    Sustained,
     /// Delay of each word.
     ChunkDelay,
     /// Jobs and deltas per second, and memory meanwhile.
     Throughput,
     /// Memory and processor time without work.
     Idle,
+    /// Memory over ten thousand jobs; takes minutes and is not measured unless asked for.
+    Soak,
 }
 
-/// Measures one part, or all. Panics where something cannot be measured.
+/// Measures one part, or all but the soak. Panics where something cannot be measured.
 pub async fn run(only: Option<Part>) -> Report {
-    let wanted = |part| only.is_none_or(|only| only == part);
+    let wanted = |part| only.map_or(part != Part::Soak, |only| only == part);
     let mut report = Report::begin();
     if wanted(Part::Idle) {
         report.add(idle::measure().await);
@@ -60,11 +69,20 @@ pub async fn run(only: Option<Part>) -> Report {
     if wanted(Part::FirstContent) {
         report.add(first_content::measure().await);
     }
+    if wanted(Part::Pool) {
+        pool::measure().await.into_iter().for_each(|section| report.add(section));
+    }
+    if wanted(Part::Sustained) {
+        sustained::measure().await.into_iter().for_each(|section| report.add(section));
+    }
     if wanted(Part::ChunkDelay) {
         report.add(chunk_delay::measure().await);
     }
     if wanted(Part::Throughput) {
         report.add(throughput::measure().await);
+    }
+    if wanted(Part::Soak) {
+        report.add(sustained::soak().await);
     }
     report.end()
 }

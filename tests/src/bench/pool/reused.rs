@@ -53,7 +53,8 @@ struct Compared {
     bare: Vec<Times>,
 }
 
-/// By turns, after one round that only warms up.
+/// By turns, after one round that only warms up. Either process plays as many turns as the other, since a turn
+/// takes longer the more there were before it.
 async fn compare(kind: ClaudeKind) -> Compared {
     let upstream = Upstream::start();
     let cluster = one_kept(kind, &upstream).await;
@@ -61,16 +62,15 @@ async fn compare(kind: ClaudeKind) -> Compared {
     let mut hand = road::primed_by_hand(kind, &upstream.url()).await;
     let mut all = Compared::default();
     for round in 0..=ROUNDS {
-        let few = times(&upstream, road::heard(&client, &chat_after(FEW, PROMPT))).await;
-        tokio::time::sleep(PAUSE).await;
-        let bare = times(&upstream, road::turn_by_hand(&mut hand, PROMPT)).await;
-        tokio::time::sleep(PAUSE).await;
-        let many = times(&upstream, road::heard(&client, &chat_after(MANY, PROMPT))).await;
-        tokio::time::sleep(PAUSE).await;
-        if round > 0 {
-            all.few.push(few);
-            all.many.push(many);
-            all.bare.push(bare);
+        for (turns, road) in [(FEW, &mut all.few), (MANY, &mut all.many)] {
+            let through = times(&upstream, road::heard(&client, &chat_after(turns, PROMPT))).await;
+            tokio::time::sleep(PAUSE).await;
+            let bare = times(&upstream, road::turn_by_hand(&mut hand, PROMPT)).await;
+            tokio::time::sleep(PAUSE).await;
+            if round > 0 {
+                road.push(through);
+                all.bare.push(bare);
+            }
         }
     }
     let served = 2 * ROUNDS + 2;

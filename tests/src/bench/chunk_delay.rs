@@ -16,7 +16,7 @@ const PAUSE_S: usize = 6;
 
 pub(super) async fn measure() -> Section {
     let upstream = Upstream::start();
-    let cluster = road::cluster(ClaudeKind::Native, 2, &upstream).await;
+    let cluster = road::cluster(ClaudeKind::Native, 2, &upstream).cold().start().await;
     let (mut road, mut bare) = (Delays::default(), Delays::default());
     for _ in 0..ROUNDS {
         let client = cluster.client();

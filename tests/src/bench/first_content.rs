@@ -1,10 +1,10 @@
-//! Time to the first word, one request after the other.
+//! Time to the first word where a process is started for each request, one after the other.
 
 use super::report::{Figure, Section};
-use super::road::{self, Heard, call_for, ms};
-use super::statistics::{median, quantile};
+use super::road::{self, call_for};
+use super::times::{Times, added, whole};
 use crate::harness::ClaudeKind;
-use crate::upstream::{Call, Upstream};
+use crate::upstream::Upstream;
 
 const PROMPT: &str = "say 20 words";
 const NATIVE_ROUNDS: usize = 15;
@@ -14,8 +14,7 @@ const SCRIPTED_ROUNDS: usize = 40;
 pub(super) async fn measure() -> Section {
     let native = compare(ClaudeKind::Native, NATIVE_ROUNDS).await;
     let scripted = compare(ClaudeKind::Scripted(None), SCRIPTED_ROUNDS).await;
-    let added = |of: fn(&Times) -> f64| median_of(&scripted.road, of) - median_of(&scripted.bare, of);
-    let whole = |times: &[Times], share| quantile(&column(times, |times| times.whole), share);
+    let added = |of| added(&scripted.road, &scripted.bare, of);
     Section {
         title: format!("First content: `{PROMPT}`, cold, {NATIVE_ROUNDS} in turn with {NATIVE_ROUNDS} bare"),
         figures: vec![
@@ -34,27 +33,6 @@ pub(super) async fn measure() -> Section {
     }
 }
 
-/// Of one answer, all in milliseconds.
-struct Times {
-    /// From the request, or the start of the CLI, to the first word.
-    whole: f64,
-    /// From there to the provider's seeing a call.
-    before: f64,
-    /// From the provider's first word to its arrival.
-    after: f64,
-}
-
-impl Times {
-    fn of(heard: &Heard, call: &Call) -> Self {
-        let sent = call.deltas_at[0];
-        Self {
-            whole: ms(heard.asked, heard.words[0]),
-            before: ms(heard.asked, call.started),
-            after: ms(sent, heard.words[0]),
-        }
-    }
-}
-
 struct Compared {
     road: Vec<Times>,
     bare: Vec<Times>,
@@ -63,7 +41,7 @@ struct Compared {
 /// By turns, after one round that only warms up.
 async fn compare(kind: ClaudeKind, rounds: usize) -> Compared {
     let upstream = Upstream::start();
-    let cluster = road::cluster(kind, 1, &upstream).await;
+    let cluster = road::cluster(kind, 1, &upstream).cold().start().await;
     let client = cluster.client();
     let mut compared = Compared { road: Vec::new(), bare: Vec::new() };
     for round in 0..=rounds {
@@ -81,12 +59,4 @@ async fn compare(kind: ClaudeKind, rounds: usize) -> Compared {
         }
     }
     compared
-}
-
-fn column(times: &[Times], of: fn(&Times) -> f64) -> Vec<f64> {
-    times.iter().map(of).collect()
-}
-
-fn median_of(times: &[Times], of: fn(&Times) -> f64) -> f64 {
-    median(&column(times, of))
 }

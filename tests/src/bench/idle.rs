@@ -11,7 +11,7 @@ const WATCHED: Duration = Duration::from_secs(10);
 
 pub(super) async fn measure() -> Section {
     let upstream = Upstream::start();
-    let mut cluster = road::cluster(ClaudeKind::Scripted(None), 1, &upstream).await;
+    let mut cluster = road::cluster(ClaudeKind::Scripted(None), 1, &upstream).cold().start().await;
     road::through_drover(&cluster.client(), "say 20 words").await;
     cluster.wait_until_no_descendants().await;
     let pids = [("api", cluster.api().pid()), ("worker", cluster.workers()[0].pid())];

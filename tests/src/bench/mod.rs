@@ -7,18 +7,34 @@
 //! before and after stands above the table. A target that is missed is news, not a failure: the exit code
 //! speaks only of whether it could be measured.
 //!
-//! - `first-content` asks for one short answer after the other and takes the time from the request to the
-//!   first word at the client. Beside it: the same CLI started by hand, from its start to the line with the
-//!   first word. What the road adds cannot be seen well in the difference of those two, since the start of
-//!   the real CLI varies by more than that. So the same is measured with the scripted CLI, which starts in a
-//!   few milliseconds: the difference of those two medians is what api, store, worker, slot and relay add
-//!   together. It is also shown in its two parts, cut where the provider sees them: *before* is request →
+//! - `first-content` has the pool off. It asks for one short answer after the other and takes the time from
+//!   the request to the first word at the client. Beside it: the same CLI started by hand, from its start to
+//!   the line with the first word. What the road adds cannot be seen well in the difference of those two,
+//!   since the start of the real CLI varies by more than that. So the same is measured with the scripted CLI,
+//!   which starts in a few milliseconds: the difference of those two medians is what api, store, worker, slot
+//!   and relay add together. It is also shown in its two parts, cut where the provider sees them: *before* is request →
 //!   call at the provider, less the bare CLI's start → call; *after* is first word sent → word at the client,
 //!   less the same for the bare CLI. Directory, supervisor and relay are in the first, the CLI's line, the
 //!   commit, the ring and the api's read in the second.
-//! - `chunk-delay` streams eight answers at once, a word every 50 ms, and takes for each word the time from
-//!   the provider's sending to the client's reading. Less the same of eight bare CLIs, this is Drover's. All
-//!   streams begin after all CLIs have started, so that it is not their start that is measured.
+//! - `pool` has four tables. *Primed spare*: every job finds one spare, which serves it and goes; the next one
+//!   is awaited before anything else is measured. Beside it: the bare CLI, started as a worker starts it, which
+//!   has played one throwaway turn and waited as long, from the user frame to the line with the first word; and
+//!   the bare CLI from its start. A bare process cannot be given a hundred turns at once, so both lengths of
+//!   conversation are compared with a single turn. *Kept process*: the same with one process that serves all
+//!   jobs, beside the turns of one bare process; what Drover adds is again seen with the scripted CLI. Processor
+//!   time is the kernel's account: of supervisor and CLI, and of api and worker, for a job; of a bare CLI from
+//!   its start to its end for a cold start. *Burst*: until the last of eight answers is whole. *Waiting*: memory
+//!   is the proportional set size, in which a page that eight processes share counts an eighth for each; other
+//!   programs that run the same CLI meanwhile make it look smaller.
+//! - `sustained` keeps eight clients busy with the shortest jobs, through the real CLI, with the default
+//!   settings, once with one worker and once with two; they all have the same key, as the api asks for none.
+//!   The processor time of the CLIs has that of starting their successors in it.
+//! - `soak` is `sustained` for ten thousand jobs; it is measured only if asked for. Processes are replaced after
+//!   so many jobs, so that the memory of a moment goes up and down; the last rows say whether it stays flat.
+//! - `chunk-delay` has the pool off too, so that nothing is started meanwhile. It streams eight answers at once,
+//!   a word every 50 ms, and takes for each word the time from the provider's sending to the client's reading.
+//!   Less the same of eight bare CLIs, this is Drover's. All streams begin after all CLIs have started, so that
+//!   it is not their start that is measured.
 //! - `throughput` uses the scripted CLI, since with the real one only the CLI would be measured: jobs and
 //!   deltas per second through everything, beside what one connection gets out of the raw database with the
 //!   same tables and settings, one transaction for each. A job takes at least four transactions; deltas are
@@ -29,30 +45,39 @@ mod chunk_delay;
 mod database;
 mod first_content;
 mod idle;
+mod pool;
 mod process;
 mod report;
 mod road;
 mod statistics;
+mod sustained;
 mod throughput;
+mod times;
 
 pub use report::Report;
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
-    /// Time to the first word.
+    /// Time to the first word where nothing waits.
     FirstContent,
+    /// The same from processes that wait, and what they take.
+    Pool,
+    /// Short jobs without a pause, through the real CLI.
+    Sustained,
     /// Delay of each word.
     ChunkDelay,
     /// Jobs and deltas per second, and memory meanwhile.
     Throughput,
     /// Memory and processor time without work.
     Idle,
+    /// Memory over ten thousand jobs; takes minutes and is not measured unless asked for.
+    Soak,
 }
 
-/// Measures one part, or all. Panics where something cannot be measured.
+/// Measures one part, or all but the soak. Panics where something cannot be measured.
 pub async fn run(only: Option<Part>) -> Report {
-    let wanted = |part| only.is_none_or(|only| only == part);
+    let wanted = |part| only.map_or(part != Part::Soak, |only| only == part);
     let mut report = Report::begin();
     if wanted(Part::Idle) {
         report.add(idle::measure().await);
@@ -60,11 +85,20 @@ pub async fn run(only: Option<Part>) -> Report {
     if wanted(Part::FirstContent) {
         report.add(first_content::measure().await);
     }
+    if wanted(Part::Pool) {
+        pool::measure().await.into_iter().for_each(|section| report.add(section));
+    }
+    if wanted(Part::Sustained) {
+        sustained::measure().await.into_iter().for_each(|section| report.add(section));
+    }
     if wanted(Part::ChunkDelay) {
         report.add(chunk_delay::measure().await);
     }
     if wanted(Part::Throughput) {
         report.add(throughput::measure().await);
+    }
+    if wanted(Part::Soak) {
+        report.add(sustained::soak().await);
     }
     report.end()
 }

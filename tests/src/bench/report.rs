@@ -16,7 +16,9 @@ pub(super) struct Figure {
 #[derive(Clone, Copy)]
 enum Target {
     ValueAtMost(f64),
+    ValueAtLeast(f64),
     RatioAtMost(f64),
+    RatioAtLeast(f64),
 }
 
 impl Figure {
@@ -34,8 +36,18 @@ impl Figure {
         self
     }
 
+    pub(super) fn at_least(mut self, limit: f64) -> Self {
+        self.target = Some(Target::ValueAtLeast(limit));
+        self
+    }
+
     pub(super) fn ratio_at_most(mut self, limit: f64) -> Self {
         self.target = Some(Target::RatioAtMost(limit));
+        self
+    }
+
+    pub(super) fn ratio_at_least(mut self, limit: f64) -> Self {
+        self.target = Some(Target::RatioAtLeast(limit));
         self
     }
 
@@ -46,14 +58,18 @@ impl Figure {
     fn met(&self) -> Option<bool> {
         match self.target? {
             Target::ValueAtMost(limit) => Some(self.value <= limit),
+            Target::ValueAtLeast(limit) => Some(self.value >= limit),
             Target::RatioAtMost(limit) => self.ratio().map(|ratio| ratio <= limit),
+            Target::RatioAtLeast(limit) => self.ratio().map(|ratio| ratio >= limit),
         }
     }
 
     fn target(&self) -> Option<String> {
         self.target.map(|target| match target {
             Target::ValueAtMost(limit) => format!("≤ {limit} {}", self.unit),
+            Target::ValueAtLeast(limit) => format!("≥ {limit} {}", self.unit),
             Target::RatioAtMost(limit) => format!("ratio ≤ {limit}"),
+            Target::RatioAtLeast(limit) => format!("ratio ≥ {limit}"),
         })
     }
 
@@ -180,5 +196,9 @@ mod tests {
         assert_eq!(figure().at_most(11.9).met(), Some(false));
         assert_eq!(figure().beside("bare", 10.0).ratio_at_most(1.25).met(), Some(true));
         assert_eq!(figure().beside("bare", 9.0).ratio_at_most(1.25).met(), Some(false));
+        assert_eq!(figure().at_least(12.0).met(), Some(true));
+        assert_eq!(figure().at_least(12.1).met(), Some(false));
+        assert_eq!(figure().beside("bare", 2.0).ratio_at_least(6.0).met(), Some(true));
+        assert_eq!(figure().beside("bare", 3.0).ratio_at_least(6.0).met(), Some(false));
     }
 }

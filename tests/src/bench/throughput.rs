@@ -21,7 +21,7 @@ const WORDS: usize = 2_000;
 
 pub(super) async fn measure() -> Section {
     let upstream = Upstream::start();
-    let mut cluster = road::cluster(ClaudeKind::Scripted(None), WORKERS, &upstream).await;
+    let mut cluster = road::cluster(ClaudeKind::Scripted(None), WORKERS, &upstream).start().await;
     let mut raw = Raw::open().await;
     let [mut jobs, mut enqueues, mut deltas, mut chunks, mut joined] = [const { Vec::new() }; 5];
     jobs_per_s(&cluster.client(), 1).await;

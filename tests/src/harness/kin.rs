@@ -20,6 +20,8 @@ pub struct Kin {
     pub resident_bytes: u64,
     /// CPU time used, in clock ticks (hundredths of a second).
     pub cpu_ticks: u64,
+    /// CPU time of the descendants that it has waited for, in the same ticks.
+    pub reaped_ticks: u64,
 }
 
 /// Every process under `roots`, and every process whose environment, command line or working directory names
@@ -56,6 +58,7 @@ pub fn read(pid: i32) -> Option<Kin> {
         command: if command.is_empty() { name.to_owned() } else { command },
         resident_bytes: number(21)? * 4096,
         cpu_ticks: number(11)? + number(12)?,
+        reaped_ticks: number(13)? + number(14)?,
     })
 }
 

@@ -45,8 +45,8 @@ async fn a_slot_that_may_reach_a_port_reaches_it_at_one_address_only() {
     attempts.extend(forbidden_with_port(port));
     attempts.extend(allowed_without_port());
     attempts.extend(forbidden(&world));
-    assert_eq!(shell::make(&world, &attempts, |walls| walls.port = Some(port)).await, wanted);
-    let without = |walls: &mut Walls| (walls.port, walls.without) = (Some(port), vec![Wall::Connections]);
+    assert_eq!(shell::make(&world, &attempts, |walls| walls.ports = vec![port]).await, wanted);
+    let without = |walls: &mut Walls| (walls.ports, walls.without) = (vec![port], vec![Wall::Connections]);
     let works = shell::make(&world, &forbidden_with_port(port), without).await;
     assert_eq!(works.len(), 1, "Landlock alone judges no address: {works:?}");
 }

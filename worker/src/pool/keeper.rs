@@ -93,11 +93,20 @@ impl Pool {
         Ok(())
     }
 
-    /// Waits until no job waits for its first content, though not for ever: starting a process takes half a
-    /// second of a core.
+    /// Waits until no job waits for its first content, nor has done so a moment ago, though not for ever:
+    /// starting a process takes half a second of a core.
     async fn calm(&self) {
         let mut urgent = self.urgent.subscribe();
-        let _ = timeout(limits::SPARE_COURTESY, urgent.wait_for(|urgent| *urgent == 0)).await;
+        let lull = async {
+            loop {
+                // An error would mean that the pool is gone, which this very call keeps.
+                let _ = urgent.wait_for(|urgent| *urgent == 0).await;
+                if timeout(limits::SPARE_LULL, urgent.wait_for(|urgent| *urgent > 0)).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = timeout(limits::SPARE_COURTESY, lull).await;
     }
 
     /// Starts one spare. One at a time: the other cores are for the jobs.

@@ -53,13 +53,7 @@ impl Stage {
         let spec = agent(claim)?;
         let ground = Ground::prepare(parts)?;
         let workspace = enter(parts, spec, &ground.dir)?;
-        let egress = match spec.network.is_empty() {
-            true => None,
-            false => Some(
-                Egress::open(spec.network.clone(), Arc::new(Internet))
-                    .map_err(|error| told("no proxy for the slot", &error))?,
-            ),
-        };
+        let egress = egress(spec)?;
         let file = Transcript::resumable(transcript, workspace.path())
             .map(|transcript| write_transcript(&ground.dir, &transcript))
             .transpose()
@@ -141,6 +135,13 @@ fn tools(spec: &AgentSpec) -> Vec<&str> {
 
 fn leave<'a>(parts: &Parts, proxy: Option<&'a str>) -> Leave<'a> {
     Leave { escape: parts.claude.root == Ok(RootMode::Env), proxy }
+}
+
+/// The way to the hosts that the job may reach, if there are any.
+fn egress(spec: &AgentSpec) -> Result<Option<Egress>, StageError> {
+    let open = || Egress::open(spec.network.clone(), Arc::new(Internet));
+    let egress = (!spec.network.is_empty()).then(open).transpose();
+    egress.map_err(|error| told("no proxy for the slot", &error))
 }
 
 /// Moves the project's files into the slot. A rename and, where slots have users of their own, a walk.

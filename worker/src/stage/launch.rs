@@ -78,7 +78,7 @@ impl Ground {
             arguments: script.into_iter().chain(command.arguments).map(text).collect(),
             environment: environment.map(|(name, value)| (name.to_owned(), text(value))).collect(),
             directory: command.directory.to_owned(),
-            walls: Some(parts.walls.walls(&self.dir, self.port().or(command.proxy))),
+            walls: Some(parts.walls.walls(&self.dir, self.port().into_iter().chain(command.proxy))),
         }
     }
 }

@@ -129,17 +129,24 @@ impl Stage {
         Ok(Self { slot, watch, decoder, turn: Turn::Over, served, relay, agent, dir })
     }
 
-    /// Lets the process play a throwaway turn, which the relay answers by itself, so that its first job finds
+    /// Lets the process play throwaway turns, which the relay answers by itself, so that its first job finds
     /// its first-turn work done.
     pub async fn prime(&mut self) -> Result<(), StageError> {
+        for _ in 0..limits::PRIMING_TURNS {
+            self.prime_once().await?;
+        }
+        Ok(())
+    }
+
+    async fn prime_once(&mut self) -> Result<(), StageError> {
         let placeholder = new_placeholder();
         let _priming = self.relay.prime(&placeholder);
         self.ask(&placeholder).await;
         let primed = tokio::time::timeout(limits::CLI_READY, self.turn_end()).await;
         match primed {
             Ok(true) => Ok(()),
-            Ok(false) => Err(StageError::new("the Claude CLI did not take its first turn")),
-            Err(_) => Err(StageError::new("the Claude CLI did not end its first turn in time")),
+            Ok(false) => Err(StageError::new("the Claude CLI did not take a turn of its warm-up")),
+            Err(_) => Err(StageError::new("the Claude CLI did not end a turn of its warm-up in time")),
         }
     }
 

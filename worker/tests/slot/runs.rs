@@ -114,7 +114,7 @@ async fn a_wall_that_cannot_be_put_up_is_named_and_nothing_starts() {
         user: None,
         write: vec![write.into()],
         read: Vec::new(),
-        port: None,
+        ports: Vec::new(),
         limits: Rlimits { files: 1_000, file_bytes: 1 << 20, processes: None },
         without: Vec::new(),
     };

@@ -79,7 +79,7 @@ pub(super) fn ruleset(walls: &Walls) -> io::Result<RulesetCreated> {
         .and_then(|rules| rules.add_rules(path_beneath_rules(&walls.read, reading)))
         .map_err(io::Error::other)?;
     let rules = walls.write.iter().try_fold(rules, |rules, path| allow_writing(rules, path))?;
-    let ports = walls.port.map(|port| Ok(NetPort::new(port, AccessNet::ConnectTcp)));
+    let ports = walls.ports.iter().map(|port| Ok(NetPort::new(*port, AccessNet::ConnectTcp)));
     rules.add_rules(ports).map_err(|error: landlock::RulesetError| io::Error::other(error))
 }
 

@@ -52,8 +52,8 @@ pub struct Walls {
     pub write: Vec<PathBuf>,
     /// Files and directories that it may read and execute besides the system's own; missing ones are skipped.
     pub read: Vec<PathBuf>,
-    /// The one TCP port that it may connect to; without one there are no IP sockets at all.
-    pub port: Option<u16>,
+    /// The TCP ports of 127.0.0.1 that it may connect to; without one there are no IP sockets at all.
+    pub ports: Vec<u16>,
     /// Its resource limits.
     pub limits: Rlimits,
     /// Walls that are left out: what the kernel lacks, and in tests whatever proves what a wall is for.
@@ -122,7 +122,7 @@ impl Walls {
             user,
             write: vec![dir.path().to_owned()],
             read: Vec::new(),
-            port: None,
+            ports: Vec::new(),
             // Processes are counted per user, so only a user of its own can be given a number of them.
             limits: Rlimits::of_a_slot(user.is_some()),
             without: Vec::new(),
@@ -136,10 +136,10 @@ impl Walls {
         self
     }
 
-    /// Lets it connect to this TCP port.
+    /// Lets it connect to these TCP ports.
     #[must_use]
-    pub fn connecting_to(mut self, port: Option<u16>) -> Self {
-        self.port = port;
+    pub fn connecting_to(mut self, ports: impl IntoIterator<Item = u16>) -> Self {
+        self.ports.extend(ports);
         self
     }
 
@@ -169,7 +169,11 @@ impl Prepared {
     pub(super) fn of(walls: Option<&Walls>) -> Result<Self, Fallen> {
         let Some(walls) = walls else { return Ok(Self { walls: None, files: None, programs: Vec::new() }) };
         let files = walls.has(Wall::Landlock).then(|| files::ruleset(walls)).transpose();
-        let programs = if walls.has(Wall::Seccomp) { seccomp::programs(walls.port) } else { Ok(Vec::new()) };
+        let programs = if walls.has(Wall::Seccomp) {
+            seccomp::programs(!walls.ports.is_empty())
+        } else {
+            Ok(Vec::new())
+        };
         Ok(Self {
             walls: Some(walls.clone()),
             files: files.map_err(|error| (Wall::Landlock, error))?,

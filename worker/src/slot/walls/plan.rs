@@ -69,10 +69,10 @@ impl Plan {
         Self { agents, read, missing: survey.missing() }
     }
 
-    /// The walls of one slot, which may connect to `port` if it needs one.
-    pub fn walls(&self, dir: &SlotDir, port: Option<u16>) -> Walls {
+    /// The walls of one slot, which may connect to `ports`, if it needs any.
+    pub fn walls(&self, dir: &SlotDir, ports: impl IntoIterator<Item = u16>) -> Walls {
         let walls = Walls::around(dir).reading(self.read.iter().cloned());
-        walls.connecting_to(port).lacking(self.missing)
+        walls.connecting_to(ports).lacking(self.missing)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who may be connected to: sockets in the slot's own directories, and its one port of 127.0.0.1.
+//! Who may be connected to: sockets in the slot's own directories, and its ports of 127.0.0.1.
 //!
 //! Landlock knows no addresses: it forbids TCP ports by number, and Unix sockets in the file system not at all.
 //! A daemon that trusts its user (a session bus, a container engine) would be a way out of every slot that
@@ -37,15 +37,15 @@ pub(super) use self::notify::install;
 pub(in crate::slot) struct Connections {
     listener: Listener,
     rooms: Vec<PathBuf>,
-    port: Option<u16>,
+    ports: Vec<u16>,
     user: Option<User>,
 }
 
 impl Connections {
     /// For a slot with these walls, whose calls come in at `listener`.
     pub(in crate::slot) fn new(listener: OwnedFd, walls: &Walls) -> Self {
-        let (rooms, port, user) = (walls.write.clone(), walls.port, walls.user);
-        Self { listener: Listener::new(listener), rooms, port, user }
+        let (rooms, ports, user) = (walls.write.clone(), walls.ports.clone(), walls.user);
+        Self { listener: Listener::new(listener), rooms, ports, user }
     }
 
     /// Readable when somebody wants to connect.
@@ -66,7 +66,7 @@ impl Connections {
         let (address, caller) = self.look(call)?;
         let socket = match address {
             Address::Path(path) => self.connect_path(&caller.resolve(&path))?,
-            Address::Loopback(port) if Some(port) == self.port => connect_port(port)?,
+            Address::Loopback(port) if self.ports.contains(&port) => connect_port(port)?,
             Address::Loopback(_) | Address::Other => return Err(Errno::EACCES),
         };
         if !caller.flags.contains(OFlag::O_NONBLOCK) {

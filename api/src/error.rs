@@ -41,6 +41,11 @@ impl Problem {
         Self(Rejection::new(404, "session_not_found", "No such session was found in this project."))
     }
 
+    /// 404: it does not exist, or is another key's.
+    pub(crate) fn no_such_project() -> Self {
+        Self(Rejection::new(404, "project_not_found", "No such project was found."))
+    }
+
     /// Any error status that some layer below gave without saying more.
     pub(crate) fn bare(status: StatusCode) -> Self {
         let reason = status.canonical_reason().unwrap_or("Error");

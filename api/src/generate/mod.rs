@@ -1,5 +1,6 @@
 //! The handler that makes a job of a request and answers with what becomes of it, in any dialect.
 
+mod agent;
 mod body;
 mod streamed;
 mod whole;
@@ -36,12 +37,16 @@ pub(crate) async fn answer(
     }
     let body = body::read(&app.settings, request).await?;
     let fleet = app.fleet.get().await?;
-    let dialect::Request { spec, stream, include_usage, ignored } =
+    let dialect::Request { mut spec, agent, stream, include_usage, ignored } =
         parse(dialect, body, fleet.default_model.clone()).await?;
     admission::model(&fleet, &spec.model)?;
 
     let model = spec.model.clone();
     let now = app.clock.now_ms();
+    if let Some(wish) = agent {
+        spec.agent = Some(agent::find(&*app.store, &owner, wish, now).await?);
+    }
+    let place = spec.agent.as_ref().map(agent::headers);
     let (job, reader) = enqueue(app, ticket, owner, spec, now).await?;
     let answer = Answer { job, model, created_s: now.div_euclid(1_000), include_usage };
     let mut response = if stream {
@@ -49,6 +54,7 @@ pub(crate) async fn answer(
     } else {
         whole::answer(dialect, &answer, reader).await?
     };
+    response.headers_mut().extend(place.into_iter().flatten());
     if let Some(names) = ignored_header(&ignored) {
         response.headers_mut().insert(IGNORED, names);
     }

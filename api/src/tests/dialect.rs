@@ -21,6 +21,7 @@ impl Dialect for Plain {
         let text = body["text"].as_str().unwrap_or("hello").to_owned();
         let ignored = body["ignored"].as_array().into_iter().flatten().filter_map(Value::as_str);
         Ok(Request {
+            agent: None,
             spec: JobSpec {
                 agent: None,
                 model: model.to_owned(),

@@ -6,7 +6,7 @@
 pub mod openai_chat;
 pub mod rejection;
 
-use crate::schema::{Event, JobId, JobSpec, SeqEvent};
+use crate::schema::{Event, JobId, JobSpec, ProjectId, SeqEvent, SessionId};
 
 pub use rejection::Rejection;
 
@@ -45,12 +45,24 @@ pub trait StreamEncoder: Send {
 pub struct Request {
     /// The job.
     pub spec: JobSpec,
+    /// The agent that is to do it, if one is; the job's own [`AgentSpec`](crate::schema::AgentSpec) is then
+    /// still to be found.
+    pub agent: Option<AgentWish>,
     /// Whether the answer is to be streamed.
     pub stream: bool,
     /// Whether a stream is to end with the usage.
     pub include_usage: bool,
     /// Fields of the body that mean nothing here; named to the client in a response header.
     pub ignored: Vec<String>,
+}
+
+/// Where an agent is to work, as far as the client says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AgentWish {
+    /// The session to go on with; without it a new one.
+    pub session: Option<SessionId>,
+    /// The project that a new session works in; without it a new one.
+    pub project: Option<ProjectId>,
 }
 
 /// What every encoder needs to know of the job it answers for.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::id::{Owner, ProjectId, SessionId};
+use super::network::HostRule;
 
 /// A workspace: a directory of files in which agents work, one job at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +15,7 @@ pub struct Project {
     /// What people call it.
     pub name: String,
     /// The hosts that jobs in it may reach; empty for none.
-    pub network: Vec<String>,
+    pub network: Vec<HostRule>,
     /// When it was made, in milliseconds since the Unix epoch.
     pub created_at_ms: i64,
 }

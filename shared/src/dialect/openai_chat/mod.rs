@@ -3,6 +3,7 @@
 //! Extended by `reasoning_content`, which OpenAI's own API lacks and clients of other models know.
 
 mod admission;
+mod agent;
 mod ending;
 mod error;
 mod json;

@@ -12,6 +12,13 @@ use Treatment::{Honoured, Ignored, IgnoredIf, Neutral as Only, Refused};
 
 /// The table, alphabetically within each scope.
 pub const PARAMETERS: &[Parameter] = &[
+    of(
+        Body,
+        "agent",
+        Boolean,
+        Honoured,
+        "Whether Claude Code is to work on it, with its own tools, in a project.",
+    ),
     of(Body, "api_base", Any, Refused, KEEP_OFF),
     of(Body, "api_key", Any, Refused, KEEP_OFF),
     of(Body, "audio", Object, Refused, "Answers are text."),
@@ -34,6 +41,13 @@ pub const PARAMETERS: &[Parameter] = &[
     of(Body, "parallel_tool_calls", Boolean, Only(EITHER), NO_TOOLS),
     of(Body, "prediction", Object, Refused, NO_COUNTERPART),
     of(Body, "presence_penalty", Number, Only(ZERO), NO_COUNTERPART),
+    of(
+        Body,
+        "project_id",
+        Text,
+        Honoured,
+        "The project that a new session of an agent works in; without it a new one.",
+    ),
     of(Body, "prompt_cache_key", Text, Ignored, "Caching never changes an answer."),
     of(Body, "prompt_cache_options", Object, Ignored, "Caching never changes an answer."),
     of(Body, "prompt_cache_retention", Text, Ignored, "Caching never changes an answer."),
@@ -43,6 +57,13 @@ pub const PARAMETERS: &[Parameter] = &[
     of(Body, "response_format", Object, Only(&[ObjectOfType("text")]), "Answers are plain text."),
     of(Body, "safety_identifier", Text, Ignored, "Only informs."),
     of(Body, "seed", Integer, Refused, NO_COUNTERPART),
+    of(
+        Body,
+        "session_id",
+        Text,
+        Honoured,
+        "The agent's session that this goes on with; send only what is new.",
+    ),
     of(Body, "service_tier", Text, IgnoredIf(TIERS), "There is one tier."),
     of(Body, "stop", StringOrArray, Honoured, "Texts at which the model stops, without saying them."),
     of(Body, "store", Boolean, Only(&[Neutral::Boolean(false)]), "Completions are not stored."),

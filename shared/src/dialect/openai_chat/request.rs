@@ -3,7 +3,7 @@
 use super::admission::{Ignored, admit};
 use super::parameters::Scope;
 use super::reader::Node;
-use super::{json, messages};
+use super::{agent, json, messages};
 use crate::dialect::{Rejection, Request};
 use crate::schema::{JobSpec, Sampling, limits};
 
@@ -16,10 +16,12 @@ pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request,
     let model = model(&body, default_model)?;
     let (stream, include_usage) = streaming(&body, &mut ignored)?;
     let sampling = sampling(&body)?;
-    let conversation = messages::read(&body.required("messages")?, &mut ignored)?;
+    let messages = body.required("messages")?;
+    let conversation = messages::read(&messages, &mut ignored)?;
+    let agent = agent::read(&body, &messages, &conversation.turns)?;
     let spec =
         JobSpec { agent: None, model, system: conversation.system, turns: conversation.turns, sampling };
-    Ok(Request { spec, stream, include_usage, ignored: ignored.into_names() })
+    Ok(Request { spec, agent, stream, include_usage, ignored: ignored.into_names() })
 }
 
 fn model(body: &Node, default_model: Option<&str>) -> Result<String, Rejection> {

@@ -29,7 +29,7 @@ impl Desk {
             id: ProjectId::from_uuid(Uuid::new_v4()),
             owner: Owner::anonymous(),
             name: "Hütte".to_owned(),
-            network: vec!["crates.io".to_owned(), "*.example.org".to_owned()],
+            network: ["crates.io", "*.example.org"].map(|rule| rule.parse().expect("a rule")).to_vec(),
             created_at_ms: NOW,
         };
         let session = session_in(&project);

@@ -1,0 +1,77 @@
+//! The session and the project of an agent's job.
+
+use axum::http::header::{HeaderName, HeaderValue};
+use drover_shared::dialect::AgentWish;
+use drover_shared::schema::{AgentSpec, Owner, Project, ProjectId, Session, SessionId};
+use drover_shared::store::Store;
+use uuid::Uuid;
+
+use crate::error::Problem;
+
+const SESSION: HeaderName = HeaderName::from_static("x-drover-session-id");
+const PROJECT: HeaderName = HeaderName::from_static("x-drover-project-id");
+
+/// What the client named, or new ones. Whatever is another key's is not there.
+pub(super) async fn find(
+    store: &dyn Store,
+    owner: &Owner,
+    wish: AgentWish,
+    now: i64,
+) -> Result<AgentSpec, Problem> {
+    let known = match wish.session {
+        Some(id) => {
+            let found = store.session(id).await?.filter(|session| session.owner == *owner);
+            Some(found.ok_or_else(Problem::no_such_session)?)
+        }
+        None => None,
+    };
+    let wanted = known.as_ref().map(|session| session.project).or(wish.project);
+    if wish.project.is_some() && wanted != wish.project {
+        return Err(Problem::no_such_session());
+    }
+    let project = match wanted {
+        Some(id) => {
+            let found = store.project(id).await?.filter(|project| project.owner == *owner);
+            found.ok_or_else(Problem::no_such_project)?
+        }
+        None => new_project(store, owner, now).await?,
+    };
+    let session = match known {
+        Some(session) => session.id,
+        None => new_session(store, owner, project.id, now).await?,
+    };
+    Ok(AgentSpec {
+        session,
+        project: project.id,
+        tools: Vec::new(),
+        network: project.network,
+        max_turns: None,
+        budget_microusd: None,
+    })
+}
+
+/// Where the answer says that it was made.
+pub(super) fn headers(spec: &AgentSpec) -> Vec<(HeaderName, HeaderValue)> {
+    let ids = [(SESSION, spec.session.to_string()), (PROJECT, spec.project.to_string())];
+    ids.into_iter().filter_map(|(name, id)| Some((name, HeaderValue::try_from(id).ok()?))).collect()
+}
+
+async fn new_project(store: &dyn Store, owner: &Owner, now: i64) -> Result<Project, Problem> {
+    let id = ProjectId::from_uuid(Uuid::now_v7());
+    let project =
+        Project { id, owner: owner.clone(), name: String::new(), network: Vec::new(), created_at_ms: now };
+    store.create_project(&project).await?;
+    Ok(project)
+}
+
+async fn new_session(
+    store: &dyn Store,
+    owner: &Owner,
+    project: ProjectId,
+    now: i64,
+) -> Result<SessionId, Problem> {
+    let id = SessionId::from_uuid(Uuid::now_v7());
+    let owner = owner.clone();
+    store.create_session(&Session { id, owner, project, created_at_ms: now, updated_at_ms: now }).await?;
+    Ok(id)
+}

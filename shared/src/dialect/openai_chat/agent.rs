@@ -1,0 +1,37 @@
+//! The fields that ask for an agent. They are Drover's own: `OpenAI`'s API knows none.
+
+use super::reader::Node;
+use crate::dialect::{AgentWish, Rejection};
+use crate::schema::{ProjectId, SessionId, Turn};
+
+/// How the CLI samples is its own affair, and it would think with some of these.
+const NOT_FOR_AGENTS: [&str; 3] = ["stop", "temperature", "top_p"];
+
+/// Where an agent is to work, if one is asked for: by `agent`, or by naming a session or a project.
+pub(super) fn read(body: &Node, messages: &Node, turns: &[Turn]) -> Result<Option<AgentWish>, Rejection> {
+    let agent = body.get("agent").map(|field| field.boolean()).transpose()?;
+    let session = body.get("session_id").map(|field| id::<SessionId>(&field, "session")).transpose()?;
+    let project = body.get("project_id").map(|field| id::<ProjectId>(&field, "project")).transpose()?;
+    let named = session.is_some() || project.is_some();
+    if agent == Some(false) && named {
+        let name = if session.is_some() { "session_id" } else { "project_id" };
+        return Err(Rejection::invalid("invalid_value", name, "Sessions and projects are an agent's."));
+    }
+    if !agent.unwrap_or(named) {
+        return Ok(None);
+    }
+    if turns.len() > 1 {
+        return Err(messages
+            .invalid_value("An agent's session keeps what was said; send only the user's new message."));
+    }
+    for name in NOT_FOR_AGENTS {
+        if let Some(field) = body.get(name) {
+            return Err(field.unsupported("An agent's CLI decides on this by itself."));
+        }
+    }
+    Ok(Some(AgentWish { session, project }))
+}
+
+fn id<T: std::str::FromStr>(field: &Node, what: &str) -> Result<T, Rejection> {
+    field.text()?.parse().map_err(|_| field.invalid_value(format!("It is no {what}'s identifier.")))
+}

@@ -89,8 +89,9 @@ async fn a_spare_that_died_is_replaced_and_no_job_notices() {
         let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
     }
     assert_eq!(said(&client, "say 2 words").await, words(2));
-    let figures = pool(&client, "another spare waits", |pool| pool["chat_spares"] == 1).await;
-    assert!(figures["recycled"].as_u64() > Some(0), "{figures}");
+    // One heartbeat later at most: the last one may still tell of the spare that has died.
+    let replaced = |pool: &serde_json::Value| pool["chat_spares"] == 1 && pool["recycled"].as_u64() > Some(0);
+    pool(&client, "another spare waits", replaced).await;
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 const FEW: u32 = 1;
 const MANY: u32 = 4;
+/// A process collects its garbage once, some seconds after its last turn; what it takes from then on counts.
+const SETTLING: Duration = Duration::from_secs(15);
 const WATCHED: Duration = Duration::from_secs(10);
 
 pub(super) async fn measure() -> Section {
@@ -40,6 +42,7 @@ async fn rest(spares: u32) -> Rest {
     let cluster = road::cluster(ClaudeKind::Native, 1, &upstream).env("DROVER_SPARES", spares.to_string());
     let mut cluster = cluster.start().await;
     road::pool(&cluster.client(), "the spares wait", |pool| pool["chat_spares"] == spares).await;
+    tokio::time::sleep(SETTLING).await;
     let (began, before) = (Instant::now(), family_cpu_s(&mut cluster).clis_s);
     tokio::time::sleep(WATCHED).await;
     let used = family_cpu_s(&mut cluster).clis_s - before;

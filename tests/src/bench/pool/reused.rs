@@ -22,6 +22,7 @@ pub(super) async fn measure() -> Section {
     let scripted = compare(ClaudeKind::Scripted(None)).await;
     let cpu = cpu_per_job().await;
     let bare = whole(&native.bare, 0.5);
+    let of_native = |of| added(&native.few, &native.bare, of);
     let added = |of| added(&scripted.few, &scripted.bare, of);
     Section {
         title: format!("Kept process: `{PROMPT}`, {ROUNDS} in turn with {ROUNDS} turns of a bare one"),
@@ -34,7 +35,10 @@ pub(super) async fn measure() -> Section {
                 .ratio_at_most(1.5),
             Figure::new("first content, 1 prior turn, p90", whole(&native.few, 0.9), "ms")
                 .beside("bare", whole(&native.bare, 0.9)),
-            Figure::new("added by Drover (scripted less bare)", added(|times| times.whole), "ms"),
+            Figure::new("added by Drover, 1 prior turn", of_native(|times| times.whole), "ms"),
+            Figure::new("  before the provider's call", of_native(|times| times.before), "ms"),
+            Figure::new("  after the provider's first word", of_native(|times| times.after), "ms"),
+            Figure::new("the same with the scripted CLI", added(|times| times.whole), "ms"),
             Figure::new("  before the provider's call", added(|times| times.before), "ms"),
             Figure::new("  after the provider's first word", added(|times| times.after), "ms"),
             Figure::new("processor time of a job, the CLI's", cpu.cli, "ms")

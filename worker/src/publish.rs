@@ -24,6 +24,7 @@ pub struct Journal {
     entries: mpsc::Sender<Entry>,
     lease: Lease,
     next_seq: Seq,
+    held: Vec<Event>,
     lost: CancellationToken,
     pace: Pace,
 }
@@ -67,6 +68,7 @@ impl Publisher {
             entries: self.entries.clone(),
             lease,
             next_seq: last_seq + 1,
+            held: Vec::new(),
             lost: CancellationToken::new(),
             pace: Pace { start: Instant::now(), first_content: None },
         }
@@ -82,6 +84,19 @@ impl Journal {
     /// How fast the attempt has gone so far.
     pub fn pace(&self) -> &Pace {
         &self.pace
+    }
+
+    /// Keeps an event back to go with the next ones, or with [`flush`](Self::flush): a commit of its own would
+    /// compete with the start of the job.
+    pub fn hold(&mut self, event: Event) {
+        self.held.push(event);
+    }
+
+    /// Queues what was kept back.
+    pub async fn flush(&mut self) {
+        if !self.held.is_empty() {
+            self.push(Vec::new(), None, None).await;
+        }
     }
 
     /// Queues events for the next commit. Waits only while the backlog is full, so that a slow store
@@ -108,6 +123,9 @@ impl Journal {
         if self.pace.first_content.is_none() && events.iter().any(Event::speaks) {
             self.pace.first_content = Some(self.pace.elapsed());
         }
+        let held = std::mem::take(&mut self.held);
+        let events: Vec<Event> =
+            if held.is_empty() { events } else { held.into_iter().chain(events).collect() };
         let first_seq = self.next_seq;
         self.next_seq += events.len() as Seq;
         let append = Append { lease: self.lease.clone(), first_seq, events, requeue_after_ms };

@@ -11,7 +11,7 @@ use drover_shared::schema::{Class, Event, Failure, FailureKind, Usage, limits};
 use drover_shared::store::Claim;
 use futures_util::FutureExt;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval_at};
 use tracing::{Instrument, error, info, info_span};
 
 use crate::attempt::{Action, Attempt, End, Input};
@@ -36,7 +36,7 @@ pub async fn run(shop: Arc<Workshop>, claim: Claim) {
 async fn perform(shop: Arc<Workshop>, claim: Claim) {
     let mut journal = shop.publisher.journal(claim.lease.clone(), claim.last_seq);
     let place = shop.running.enter(claim.lease.token, journal.lost().clone());
-    journal.write(vec![Event::AttemptStarted { attempt: claim.lease.attempt }]).await;
+    journal.hold(Event::AttemptStarted { attempt: claim.lease.attempt });
     let mut cast = None;
     let played = play(&shop, &claim, &mut journal, place, &mut cast);
     let end = AssertUnwindSafe(played).catch_unwind().await.unwrap_or_else(|_| {
@@ -158,7 +158,7 @@ async fn follow(
 ) -> End {
     let mut urgent = Some(urgent);
     let mut reports = binding.watch();
-    let mut ticks = interval(TICK);
+    let mut ticks = interval_at(tokio::time::Instant::now() + TICK, TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let lost = journal.lost().clone();
     let mut breach = pin!(stage.watch.breach());
@@ -172,7 +172,10 @@ async fn follow(
             reason = place.called_off() => Input::CalledOff(reason),
             () = shop.stop.cancelled() => Input::Stop,
             breach = &mut breach => Input::Breached { account: breach.to_string() },
-            _ = ticks.tick() => Input::Tick,
+            _ = ticks.tick() => {
+                journal.flush().await;
+                Input::Tick
+            }
             failure = failed(&mut reports), if !provider_failed => {
                 provider_failed = true;
                 Input::ProviderFailed(failure)

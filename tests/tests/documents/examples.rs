@@ -28,7 +28,7 @@ async fn every_example_of_the_readmes_works() {
             assert!(said.contains(expected), "{file}:\n{block}\n{said}");
             ran.push(language);
         }
-        let expected = [Language::Shell, Language::Python, Language::Node, Language::Shell];
+        let expected = [Language::Shell, Language::Python, Language::Node, Language::Shell, Language::Shell];
         assert_eq!(ran, expected, "{file}");
     }
 }

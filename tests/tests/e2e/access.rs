@@ -97,7 +97,8 @@ async fn health_counts_what_runs() {
     assert!(Spoken::of(chat).await.error.is_some());
     let over = |health: &Value| {
         let waiting = |what| health["pool"][what].as_u64().unwrap_or_default();
-        let processes = waiting("kept") + waiting("chat_spares");
+        let spares = waiting("chat_spares") + waiting("agent_spares");
+        let processes = waiting("kept") + waiting("residents") + spares;
         health["active_sessions"] == 0 && waiting("kept") == 1 && health["claude_processes"] == processes
     };
     let health = wait_for_health(&client, "the heartbeats tell of its end", over).await;

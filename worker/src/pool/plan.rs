@@ -56,10 +56,10 @@ impl Plan {
     }
 }
 
-/// How many spares a worker of so many slots keeps if nobody says: one for each slot, as far as a quarter of
+/// How many spares a worker of so many slots keeps if nobody says: one for each slot, as far as an eighth of
 /// the machine's memory holds them, since workers may share a machine.
 pub fn default_spares(slots: u32, memory_bytes: u64) -> u32 {
-    let room = memory_bytes / 4 / limits::PROCESS_MEMORY_BYTES;
+    let room = memory_bytes / 8 / limits::PROCESS_MEMORY_BYTES;
     slots.min(u32::try_from(room).unwrap_or(u32::MAX)).max(1)
 }
 
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn spares_are_as_many_as_slots_where_memory_allows() {
         assert_eq!(default_spares(4, 32 << 30), 4);
-        assert_eq!(default_spares(64, 4 << 30), 6);
+        assert_eq!(default_spares(64, 4 << 30), 3);
         assert_eq!(default_spares(4, 512 << 20), 1);
     }
 }

@@ -11,7 +11,7 @@ type Millis = i64;
 pub struct Limits {
     /// From start to end.
     pub wall_ms: i64,
-    /// Without a sign of life.
+    /// Without a sign of life, while no tool of the agent's is at work.
     pub stall_ms: i64,
     /// From start to the CLI's first line.
     pub ready_ms: i64,
@@ -114,6 +114,8 @@ pub struct Attempt {
     last_life_ms: Millis,
     heard: bool,
     spoken: bool,
+    /// Tools that the agent's latest message called and that are still at work, silently.
+    at_work: usize,
     provider_failure: Option<(Failure, Millis)>,
 }
 
@@ -131,6 +133,7 @@ impl Attempt {
             last_life_ms: now,
             heard: false,
             spoken: false,
+            at_work: 0,
             provider_failure: None,
         }
     }
@@ -171,6 +174,15 @@ impl Attempt {
         self.heard = true;
         self.last_life_ms = now;
         self.spoken |= events.iter().any(Event::speaks);
+        for event in &events {
+            self.at_work = match event {
+                Event::ToolStarted { .. } if self.class == Class::Agent => self.at_work + 1,
+                Event::ToolFinished { .. } => self.at_work.saturating_sub(1),
+                // The model has been asked again, so it waits for none.
+                Event::MessageStarted { .. } => 0,
+                _ => self.at_work,
+            };
+        }
         let end = events.iter().find_map(|event| match event {
             Event::MessageStopped { stop, stop_sequence } => {
                 Some(self.answered(*stop, stop_sequence.clone()))
@@ -228,7 +240,7 @@ impl Attempt {
             let account = format!("it said nothing for {} s after its start", self.limits.ready_ms / 1_000);
             return Some(self.broken(FailureKind::CliFailed, &account));
         }
-        if now - self.last_life_ms >= self.limits.stall_ms {
+        if self.at_work == 0 && now - self.last_life_ms >= self.limits.stall_ms {
             let message = format!("the model said nothing for {} s", self.limits.stall_ms / 1_000);
             return Some(End::Failed(Failure::new(FailureKind::JobStalled, message)));
         }

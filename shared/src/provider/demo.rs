@@ -95,7 +95,7 @@ fn event(data: &Value) -> Frame {
 mod tests {
     use super::*;
     use crate::provider::sse::{Meter, Signal};
-    use crate::schema::{Sampling, Turn};
+    use crate::schema::{Class, Sampling, Turn};
 
     fn spec(asked: &str, sampling: Sampling) -> JobSpec {
         let parts = vec![Part::Text { text: asked.to_owned() }];
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn its_usage_counts_words() {
-        let mut meter = Meter::default();
+        let mut meter = Meter::new(Class::Chat);
         let mut last = Signal::Passed;
         for frame in answer(&spec("one two  three", Sampling::default()), "msg_1") {
             last = meter.read(frame).1;

@@ -44,7 +44,7 @@ pub fn answer(cli_body: &Value) -> Vec<Frame> {
 mod tests {
     use super::super::sse::{Meter, Signal};
     use super::*;
-    use crate::schema::Usage;
+    use crate::schema::{Class, Usage};
 
     #[test]
     fn only_the_last_thing_that_a_user_said_is_answered() {
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn the_answer_is_a_whole_message_that_bills_one_token_each_way() {
-        let mut meter = Meter::default();
+        let mut meter = Meter::new(Class::Chat);
         let frames = answer(&json!({ "model": "m" }));
         let signals: Vec<Signal> = frames.into_iter().map(|frame| meter.read(frame).1).collect();
         assert_eq!(signals.first(), Some(&Signal::Metered));

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 
 use super::failure;
-use crate::schema::{Failure, Usage, limits};
+use crate::schema::{Class, Failure, Usage, limits};
 
 /// A server-sent event as it came, up to and including the empty line that ends it.
 pub type Frame = Vec<u8>;
@@ -67,14 +67,22 @@ pub enum Signal {
     Failed(Failure),
 }
 
-/// Reads what the provider bills, and hides it from the CLI: a CLI that is told of 199,000 tokens and
-/// more answers "Prompt is too long" by itself from then on.
-#[derive(Debug, Default)]
+/// Reads what the provider bills.
+#[derive(Debug)]
 pub struct Meter {
     usage: Usage,
+    hides: bool,
 }
 
 impl Meter {
+    /// For the answer to a job of this class.
+    ///
+    /// A chat process is told small figures: one that hears of 199,000 tokens and more answers "Prompt is too
+    /// long" by itself from then on. An agent's is told the truth, by which it compacts its conversation in time.
+    pub fn new(class: Class) -> Self {
+        Self { usage: Usage::default(), hides: class == Class::Chat }
+    }
+
     /// What was billed so far.
     pub fn usage(&self) -> Usage {
         self.usage
@@ -85,22 +93,29 @@ impl Meter {
     pub fn read(&mut self, frame: Frame) -> (Frame, Signal) {
         let (name, data) = fields(&frame);
         match name.as_deref() {
-            Some("message_start") => self.metered(&data, "/message/usage").unwrap_or((frame, Signal::Passed)),
-            Some("message_delta") => self.metered(&data, "/usage").unwrap_or((frame, Signal::Passed)),
+            Some("message_start") => self.meter(&data, "/message/usage", &frame),
+            Some("message_delta") => self.meter(&data, "/usage", &frame),
             Some("message_stop") => (frame, Signal::Stopped),
             Some("error") => (Frame::new(), Signal::Failed(failure::from_error_event(&data))),
             _ => (frame, Signal::Passed),
         }
     }
 
-    /// Takes the usage at `pointer` and puts small figures in its place. `None` if there is none.
-    fn metered(&mut self, data: &[u8], pointer: &str) -> Option<(Frame, Signal)> {
+    /// Takes the usage at `pointer`, if there is one.
+    fn meter(&mut self, data: &[u8], pointer: &str, frame: &[u8]) -> (Frame, Signal) {
+        let metered = self.metered(data, pointer);
+        let signal = if metered.is_some() { Signal::Metered } else { Signal::Passed };
+        (metered.filter(|_| self.hides).unwrap_or_else(|| frame.to_vec()), signal)
+    }
+
+    /// The frame with small figures in the place of those at `pointer`, which are taken. `None` if there are none.
+    fn metered(&mut self, data: &[u8], pointer: &str) -> Option<Frame> {
         let mut event: Value = serde_json::from_slice(data).ok()?;
         let reported = event.pointer_mut(pointer).filter(|usage| usage.is_object())?;
         self.raise_to(reported);
         *reported = json!({ "input_tokens": 1, "output_tokens": 1 });
         let name = event["type"].as_str()?.to_owned();
-        Some((frame(&name, &event), Signal::Metered))
+        Some(frame(&name, &event))
     }
 
     /// Figures are cumulative, and each event has only some of them: none ever falls.
@@ -197,7 +212,7 @@ mod tests {
 
     #[test]
     fn usage_is_taken_from_the_provider_and_small_for_the_cli() {
-        let mut meter = Meter::default();
+        let mut meter = Meter::new(Class::Chat);
         let start = json!({ "type": "message_start", "message": { "id": "m", "usage": {
             "input_tokens": 250_000, "cache_read_input_tokens": 30, "cache_creation_input_tokens": 20,
             "output_tokens": 1,
@@ -227,8 +242,22 @@ mod tests {
     }
 
     #[test]
+    fn an_agents_cli_is_told_the_usage_as_it_is() {
+        let mut meter = Meter::new(Class::Agent);
+        let start = b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\" :119000}}}\n\n".to_vec();
+        let delta =
+            frame("message_delta", &json!({ "type": "message_delta", "usage": { "output_tokens": 9 } }));
+        for frame in [start, delta] {
+            let (seen, signal) = meter.read(frame.clone());
+            assert_eq!(String::from_utf8_lossy(&seen), String::from_utf8_lossy(&frame));
+            assert_eq!(signal, Signal::Metered);
+        }
+        assert_eq!((meter.usage().input_tokens, meter.usage().output_tokens), (119_000, 9));
+    }
+
+    #[test]
     fn usage_that_comes_at_the_end_only_counts_too() {
-        let mut meter = Meter::default();
+        let mut meter = Meter::new(Class::Chat);
         for usage in [json!({ "input_tokens": 0 }), json!({ "input_tokens": 12, "output_tokens": 3 })] {
             meter.read(
                 format!("data:{}\n\n", json!({ "type": "message_delta", "usage": usage })).into_bytes(),
@@ -249,7 +278,7 @@ mod tests {
             "\n\n",
         ] {
             let frame = frame.as_bytes().to_vec();
-            assert_eq!(Meter::default().read(frame.clone()), (frame, Signal::Passed));
+            assert_eq!(Meter::new(Class::Chat).read(frame.clone()), (frame, Signal::Passed));
         }
     }
 
@@ -258,7 +287,7 @@ mod tests {
         for text in ["event: message_stop\ndata: {}\n\n", "data: {\"type\":\ndata: \"message_stop\"}\r\n\r\n"]
         {
             let frame = text.as_bytes().to_vec();
-            assert_eq!(Meter::default().read(frame.clone()), (frame, Signal::Stopped));
+            assert_eq!(Meter::new(Class::Chat).read(frame.clone()), (frame, Signal::Stopped));
         }
     }
 
@@ -266,7 +295,7 @@ mod tests {
     fn an_error_is_kept_back() {
         let error =
             json!({ "type": "error", "error": { "type": "overloaded_error", "message": "host x9 busy" } });
-        let (seen, signal) = Meter::default().read(frame("error", &error));
+        let (seen, signal) = Meter::new(Class::Chat).read(frame("error", &error));
         let Signal::Failed(failure) = signal else { panic!("{signal:?}") };
         assert_eq!(failure.kind, FailureKind::ProviderOverloaded);
         assert_eq!(seen, Frame::new());

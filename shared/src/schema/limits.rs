@@ -82,7 +82,8 @@ pub const ATTEMPTS: u32 = 3;
 pub const QUEUE_DEADLINE: Duration = Duration::from_hours(1);
 /// How long one attempt may run.
 pub const JOB_WALL: Duration = Duration::from_mins(30);
-/// How long an attempt may go without a sign of life from the model.
+/// How long an attempt may go without a sign of life from the model. An agent's tool may take longer: it has a
+/// limit of its own, `AGENT_BASH_LONGEST`.
 pub const JOB_STALL: Duration = Duration::from_mins(5);
 /// Pause before an attempt that follows a failed one.
 pub const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -315,8 +316,8 @@ pub const EGRESS_RESOLVE: Duration = Duration::from_secs(15);
 pub const EGRESS_CONNECT: Duration = Duration::from_secs(10);
 /// Addresses of a host that are tried.
 pub const EGRESS_ADDRESSES: usize = 4;
-/// How long a connection may stand without a byte moving. As long as a job may: a tool that waits longer for its
-/// server outlives its job.
+/// How long a connection may stand without a byte moving: as long as a model may say nothing. A server that is
+/// silent for longer has mostly died unseen.
 pub const EGRESS_IDLE: Duration = JOB_STALL;
 /// Buffer of a tunnel for each direction, in bytes; a full set of tunnels then takes 4 MB.
 pub const EGRESS_BUFFER_BYTES: usize = 32 << 10;

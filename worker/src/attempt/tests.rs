@@ -153,3 +153,28 @@ fn a_job_that_took_too_much_is_never_run_again() {
 fn a_lost_lease_ends_without_a_word() {
     assert_eq!(end(attempt().step(Input::LeaseLost, 1)), End::Abandoned);
 }
+
+#[test]
+fn an_agent_whose_tool_is_at_work_does_not_stall() {
+    let started = |id: &str| Event::ToolStarted { id: id.to_owned(), name: "Bash".to_owned() };
+    let finished = |id: &str| Event::ToolFinished { id: id.to_owned(), failed: false };
+    let mut agent = Attempt::new(Class::Agent, LIMITS, 1, 3, 0);
+    agent.step(Input::Line(vec![started("a"), started("b")]), 1);
+    assert_eq!(agent.step(Input::Tick, 20_000), []);
+    agent.step(Input::Line(vec![finished("a")]), 20_001);
+    assert_eq!(agent.step(Input::Tick, 40_000), [], "the other one goes on");
+    agent.step(Input::Line(vec![finished("b")]), 40_001);
+    assert_eq!(failure(agent.step(Input::Tick, 50_001)), FailureKind::JobStalled);
+
+    let mut endless = Attempt::new(Class::Agent, LIMITS, 1, 3, 0);
+    endless.step(Input::Line(vec![started("a")]), 1);
+    assert_eq!(failure(endless.step(Input::Tick, 60_000)), FailureKind::JobTimeout);
+
+    let mut chat = attempt();
+    chat.step(Input::Line(vec![started("a")]), 1);
+    assert_eq!(
+        failure(chat.step(Input::Tick, 10_001)),
+        FailureKind::JobStalled,
+        "the tools are the client's"
+    );
+}

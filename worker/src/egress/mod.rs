@@ -68,24 +68,8 @@ impl Egress {
         self.port
     }
 
-    /// The proxy's address, with the token in it.
+    /// The proxy's address, with the token in it, as the slot's tools want it in their environment.
     pub fn proxy_url(&self) -> Secret {
         Secret::new(format!("http://{USER}:{}@{}:{}", self.token.expose(), Ipv4Addr::LOCALHOST, self.port))
-    }
-
-    /// What the slot's environment needs so that its tools use the proxy. In both spellings: curl reads
-    /// `http_proxy` in small letters only, others read only capitals. 127.0.0.1 is left out because the
-    /// JavaScript CLI would look for its relay through the proxy otherwise; what else listens there is for the
-    /// slot's walls to refuse.
-    pub fn environment(&self) -> [(&'static str, String); 6] {
-        let (url, direct) = (self.proxy_url().expose().to_owned(), Ipv4Addr::LOCALHOST.to_string());
-        [
-            ("HTTP_PROXY", url.clone()),
-            ("HTTPS_PROXY", url.clone()),
-            ("NO_PROXY", direct.clone()),
-            ("http_proxy", url.clone()),
-            ("https_proxy", url),
-            ("no_proxy", direct),
-        ]
     }
 }

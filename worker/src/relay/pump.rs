@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use drover_shared::provider::failure;
 use drover_shared::provider::sse::{Meter, Signal, Splitter, error_frame};
-use drover_shared::schema::{Failure, limits};
+use drover_shared::schema::{Class, Failure, limits};
 use futures_util::StreamExt as _;
 use hyper::StatusCode;
 use tokio::sync::mpsc;
@@ -44,7 +44,7 @@ async fn answer(
     mut call: Call,
     chunks: &mpsc::Sender<Bytes>,
 ) -> bool {
-    let mut reader = Reader::default();
+    let mut reader = Reader::new(call.gate().bound.spec.class());
     loop {
         let next = stream.next().await.unwrap_or_else(|| Err(failure::interrupted()));
         let mut out = Vec::new();
@@ -78,7 +78,6 @@ fn log(call: &Call, failure: &Failure) {
 }
 
 /// What is known of the stream so far.
-#[derive(Default)]
 struct Reader {
     splitter: Splitter,
     meter: Meter,
@@ -86,6 +85,10 @@ struct Reader {
 }
 
 impl Reader {
+    fn new(class: Class) -> Self {
+        Self { splitter: Splitter::default(), meter: Meter::new(class), begun: false }
+    }
+
     /// Puts the events that `chunk` completes into `out`. Whether the answer is whole with them.
     fn read(&mut self, chunk: &[u8], call: &mut Call, out: &mut Vec<u8>) -> Result<bool, Failure> {
         if !std::mem::replace(&mut self.begun, true) {

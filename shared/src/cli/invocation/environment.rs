@@ -100,7 +100,7 @@ pub fn agent_environment(build: Build, slot: &Slot, leave: Leave) -> Vec<(&'stat
     environment
 }
 
-/// Programs read one or the other spelling.
+/// In both spellings: curl reads `http_proxy` in small letters only, others read only capitals.
 const PROXIES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
 
 /// What every process gets.

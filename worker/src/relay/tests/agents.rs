@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::{Allowance, Bound, Relay};
 use super::cli::{Cli, body};
-use super::provider::{Exchange, Provider, closed, delta, ended, opened, started, stop, tool};
+use super::provider::{Exchange, Provider, closed, delta, ended, opened, started, started_with, stop, tool};
 use super::session::{BUILDS, Session, agent_arguments};
 use super::{ALLOWANCE, agent, job, relay, soon};
 
@@ -14,6 +14,10 @@ const MESSAGES: &str = "POST /v1/messages?beta=true";
 /// What one call costs that is answered with the usage of these tests: 250,000 tokens of the prompt at 4
 /// millionths of a dollar, 7 from the cache at 0.2 and 5 to it at 5, and 40 of the answer at 20.
 const CALL_MICROUSD: u64 = 1_000_827;
+/// The prompt of a real agent's round, in tokens: it is told of them, and must not believe its window full.
+const ROUND_TOKENS: u64 = 50_000;
+/// What such a round costs.
+const ROUND_MICROUSD: u64 = 200_827;
 
 /// The CLI's body for a round: it carries no placeholder.
 fn round() -> Value {
@@ -54,6 +58,18 @@ async fn an_agents_rounds_are_forwarded_for_its_model() {
     assert!(asked.head.contains("anthropic-beta: interleaved-thinking-2025-05-14\r\n"), "{}", asked.head);
     assert_eq!((&asked.body["model"], &asked.body["tools"]), (&json!("claude-opus-5-5"), &round()["tools"]));
     assert!(asked.body.get("metadata").is_none(), "{}", asked.body);
+}
+
+#[tokio::test]
+async fn an_agents_cli_learns_how_much_its_conversation_holds() {
+    let mut provider = Provider::start().await;
+    let (_folder, relay) = relay(provider.upstream());
+    let binding = relay.bind(agent(None, None));
+    let cli = ask(&relay).await;
+    provider.asked().await.answer("done").await;
+    let told = cli.rest().await.1;
+    assert!(told.contains(r#""input_tokens":250000"#) && told.contains(r#""output_tokens":40"#), "{told}");
+    assert_eq!(binding.report().usage.input_tokens, 250_000);
 }
 
 #[tokio::test]
@@ -196,8 +212,13 @@ async fn what_is_no_round_is_refused_and_not_counted() {
 /// Lets the model use the CLI's Bash.
 async fn use_bash(mut asked: Exchange, command: &str) {
     asked.begin().await;
-    let said =
-        [started(), opened(), delta("Let me see."), closed(), tool("Bash", &json!({ "command": command }))];
+    let said = [
+        started_with(ROUND_TOKENS),
+        opened(),
+        delta("Let me see."),
+        closed(),
+        tool("Bash", &json!({ "command": command })),
+    ];
     asked.send(&said.concat()).await;
     asked.send(&[ended("tool_use"), stop()].concat()).await;
     drop(asked.finish().await);
@@ -222,7 +243,7 @@ async fn work(build: Build) {
     let asked = provider.asked().await;
     let result = asked.body["messages"].as_array().and_then(|messages| messages.last()).expect("a message");
     assert!(result.to_string().contains("round-1-two"), "{result}");
-    asked.answer("Done.").await;
+    asked.answer_from(started_with(ROUND_TOKENS), "Done.").await;
     let (said, end) = session.turn().await;
     assert!(said.ends_with("Done.") && !end.is_error, "{said} {end:?}");
     let report = binding.report();
@@ -232,7 +253,7 @@ async fn work(build: Build) {
     // On the same process, jobs that use up what they may: the turn ends by itself, and at once.
     for (bound, kind) in [
         (agent(Some(1), None), FailureKind::TurnsExceeded),
-        (agent(None, Some(CALL_MICROUSD)), FailureKind::BudgetExceeded),
+        (agent(None, Some(ROUND_MICROUSD)), FailureKind::BudgetExceeded),
     ] {
         let binding = session.relay.bind(bound);
         session.say("Go on").await;

@@ -127,9 +127,14 @@ impl Exchange {
     }
 
     /// Sends a whole answer that says `text`.
-    pub(super) async fn answer(mut self, text: &str) -> TcpStream {
+    pub(super) async fn answer(self, text: &str) -> TcpStream {
+        self.answer_from(started(), text).await
+    }
+
+    /// The same, with another beginning.
+    pub(super) async fn answer_from(mut self, started: sse::Frame, text: &str) -> TcpStream {
         self.begin().await;
-        for frame in [started(), opened(), delta(text), closed(), ended("end_turn"), stop()] {
+        for frame in [started, opened(), delta(text), closed(), ended("end_turn"), stop()] {
             self.send(&frame).await;
         }
         self.finish().await
@@ -165,8 +170,13 @@ pub(super) fn reread(stream: TcpStream) -> impl Future<Output = Option<Exchange>
 }
 
 pub(super) fn started() -> sse::Frame {
+    started_with(250_000)
+}
+
+/// The beginning of an answer to a prompt of so many tokens.
+pub(super) fn started_with(input_tokens: u64) -> sse::Frame {
     let usage = json!({
-        "input_tokens": 250_000, "cache_read_input_tokens": 7, "cache_creation_input_tokens": 5,
+        "input_tokens": input_tokens, "cache_read_input_tokens": 7, "cache_creation_input_tokens": 5,
         "output_tokens": 1,
     });
     let id = format!("msg_{}", Uuid::new_v4().simple());

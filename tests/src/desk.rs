@@ -8,6 +8,8 @@ use drover_shared::schema::{
     SessionId, Turn,
 };
 use drover_shared::store::{self, Enqueued, Store};
+use sqlx::{Connection as _, SqliteConnection};
+use std::path::PathBuf;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -15,13 +17,15 @@ use uuid::Uuid;
 pub struct Desk {
     store: Arc<dyn Store>,
     client: Client,
+    database: PathBuf,
 }
 
 impl Desk {
     /// The store of this cluster.
     pub async fn of(cluster: &Cluster) -> Self {
         let url = format!("sqlite://{}", cluster.database().display());
-        Self { store: store::open(&url).await.expect("the store opens"), client: cluster.client() }
+        let store = store::open(&url).await.expect("the store opens");
+        Self { store, client: cluster.client(), database: cluster.database() }
     }
 
     /// A new project.
@@ -90,6 +94,14 @@ impl Desk {
         let events = self.events(self.ask(agent, prompt).await).await;
         assert!(matches!(events.last(), Some(Event::Completed { .. })), "{prompt}: {events:#?}");
         text(&events)
+    }
+
+    /// The worker that has the project in a slot, if there is one.
+    pub async fn holder(&self, project: ProjectId) -> Option<String> {
+        let url = format!("sqlite://{}", self.database.display());
+        let mut database = SqliteConnection::connect(&url).await.expect("the database opens");
+        let holder = sqlx::query_scalar("SELECT holder FROM project WHERE id = ?1").bind(project.to_string());
+        holder.fetch_one(&mut database).await.expect("the project is there")
     }
 
     /// Waits until the session's project is held by nobody, so that any worker may have it.

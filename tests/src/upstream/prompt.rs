@@ -11,6 +11,13 @@ pub(super) fn last_user_text(body: &Value) -> String {
     texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
 }
 
+/// Whether the last thing that the model is told is a tool's result.
+pub(super) fn ends_with_result(body: &Value) -> bool {
+    let last = body["messages"].as_array().and_then(|messages| messages.last());
+    let block = last.and_then(|message| message["content"].as_array()?.last());
+    block.is_some_and(|block| block["type"] == "tool_result")
+}
+
 fn text(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
@@ -52,6 +59,10 @@ mod tests {
             {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "18C"}]},
         ]});
         assert_eq!(last_user_text(&body), "b");
+        assert!(
+            ends_with_result(&body)
+                && !ends_with_result(&json!({"messages": [{"role": "user", "content": "b"}]}))
+        );
         assert_eq!(last_user_text(&json!({"messages": 3})), "");
     }
 }

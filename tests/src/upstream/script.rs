@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! script   = steps | N "times" script "or" script      the second from the (N+1)th call with this prompt on
+//!          | "until told" script "or" script            the second once the prompt has been answered by a tool's result
 //! steps    = step ("then" step)*
 //! step     = "say" text ["every" DURATION]              text = N "words" | JSON string
 //!          | "think" text ["every" DURATION]
@@ -47,6 +48,9 @@ pub(super) enum Script {
     StallBeforeHeaders,
     /// Plays the first script so many times for one prompt, then the second.
     Times(u32, Box<Script>, Box<Script>),
+    /// Plays the first script until the conversation ends with a tool's result, then the second: the same for
+    /// every attempt of a job.
+    UntilTold(Box<Script>, Box<Script>),
 }
 
 /// One part of a message.
@@ -145,6 +149,14 @@ fn script(words: &mut Words<'_>) -> Option<Script> {
             .take("or")
             .then(|| script(words))?
             .map(|then| Script::Times(count, Box::new(first), Box::new(then)));
+    }
+    *words = before;
+    if words.take("until") && words.take("told") {
+        let first = script(words)?;
+        return words
+            .take("or")
+            .then(|| script(words))?
+            .map(|then| Script::UntilTold(Box::new(first), Box::new(then)));
     }
     *words = before;
     if let Some(script) = answer_without_message(words) {
@@ -322,6 +334,13 @@ mod tests {
                     2,
                     Box::new(status(529, None, None)),
                     Box::new(Script::Message(vec![Step::End(End::Empty)])),
+                ),
+            ),
+            (
+                "until told empty or redirect",
+                Script::UntilTold(
+                    Box::new(Script::Message(vec![Step::End(End::Empty)])),
+                    Box::new(Script::Redirect),
                 ),
             ),
             ("stall before headers", Script::StallBeforeHeaders),

@@ -1,7 +1,7 @@
 //! The server's connections and answers.
 
 use super::compose::{Answer, Item, Usage, compose};
-use super::prompt::last_user_text;
+use super::prompt::{ends_with_result, last_user_text};
 use super::record::{Ending, Ongoing, Record};
 use super::script::{self, End, Script};
 use super::socket::{Reset, Socket};
@@ -67,6 +67,8 @@ async fn answer(
     let mut script = script::read(&prompt);
     if let Script::Times(count, first, then) = script {
         script = if record.count(&prompt) < count { *first } else { *then };
+    } else if let Script::UntilTold(first, then) = script {
+        script = if ends_with_result(&body) { *then } else { *first };
     }
     let mut call = record.add(line, headers, Arc::clone(&body), prompt, started);
     if head.method != "POST" || path != "/v1/messages" {
@@ -108,9 +110,9 @@ async fn play(script: &Script, body: &Value, mut call: Ongoing, reset: Reset) ->
             Err(Cut)
         }
         Script::StallBeforeHeaders => std::future::pending().await,
-        Script::Times(..) => {
+        Script::Times(..) | Script::UntilTold(..) => {
             call.end(Ending::Complete, None);
-            Ok(error(400, None, "a script of times inside of times", call.number))
+            Ok(error(400, None, "a script of two inside of another", call.number))
         }
     }
 }

@@ -67,6 +67,13 @@ impl Door {
 
     /// One call of the CLI.
     pub(super) async fn call(&self, request: Request<Incoming>) -> Answer {
+        // What asks a proxy names the host. Without a network, an agent's tools ask the relay of a JavaScript CLI.
+        if request.uri().authority().is_some() {
+            return Ok(reply::error(
+                StatusCode::FORBIDDEN,
+                "Nothing on the network can be reached from here.",
+            ));
+        }
         let key = request.headers().get("x-api-key");
         if !key.is_some_and(|key| self.token.matches(key.as_bytes())) {
             return Ok(reply::error(StatusCode::UNAUTHORIZED, "This is not the relay's token."));

@@ -88,6 +88,10 @@ pub fn agent_environment(build: Build, slot: &Slot, leave: Leave) -> Vec<(&'stat
     if leave.escape {
         environment.push(("IS_SANDBOX", "1".into()));
     }
+    if leave.proxy.is_some() {
+        // Unlike all others, node reads the variables below only if it is told to (since 22.21 and 24.5).
+        environment.push(("NODE_USE_ENV_PROXY", "1".into()));
+    }
     let relay = match slot.upstream {
         Upstream::Port(port) => Some(format!("http://127.0.0.1:{port}")),
         Upstream::UnixSocket(_) => None,

@@ -136,7 +136,7 @@ mod tests {
         let names = |leave| pairs(agent_environment(Build::Native, &slot(upstream), leave));
         let (without, with) =
             (names(Leave::default()), names(Leave { escape: true, proxy: Some("http://127.0.0.1:8") }));
-        for name in ["IS_SANDBOX", "HTTP_PROXY", "https_proxy", "NO_PROXY"] {
+        for name in ["IS_SANDBOX", "HTTP_PROXY", "https_proxy", "NO_PROXY", "NODE_USE_ENV_PROXY"] {
             let has = |pairs: &[Value]| pairs.iter().any(|pair| pair[0] == name);
             assert!(!has(&without) && has(&with), "{name}");
         }

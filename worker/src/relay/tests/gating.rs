@@ -67,7 +67,7 @@ async fn after_the_answer_calls_are_held_until_the_job_is_gone() {
     assert!(!same.is_finished() && !other.is_finished());
     // What the JavaScript CLI asks when it exits, through its proxy, is no wish to go on.
     let status = status(&relay, "CONNECT api.anthropic.com:443", token, &json!(null)).await;
-    assert_eq!((status, binding.report().held), (404, 2));
+    assert_eq!((status, binding.report().held), (403, 2));
     drop(watch);
     assert_eq!(binding.report().forwarded, 1);
     drop(binding);

@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn a_budget_is_an_amount_of_dollars() {
         let budget = |text: &str| {
-            let settings = Arguments::try_parse_from(["drover-worker", "--job-budget", text]);
+            let settings = Arguments::try_parse_from(["drover-worker", &format!("--job-budget={text}")]);
             settings.map(|arguments| arguments.settings.allowance().budget_microusd)
         };
         assert_eq!(budget("0.25").expect("an amount"), Some(250_000));

@@ -89,6 +89,12 @@ impl Desk {
         frames.iter().filter(|frame| frame.event.is_some()).map(event).collect()
     }
 
+    /// Whether the store knows by now that the job's model has spoken.
+    pub async fn has_spoken(&self, job: JobId) -> bool {
+        let events = self.store.events(job, 0, 1_000).await.expect("the store is there");
+        events.iter().any(|stored| stored.event.speaks())
+    }
+
     /// The text that a turn says, once it has ended well.
     pub async fn said(&self, agent: &AgentSpec, prompt: &str) -> String {
         let events = self.events(self.ask(agent, prompt).await).await;

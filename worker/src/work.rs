@@ -2,7 +2,7 @@
 //! listens to everything at once and does what they say.
 
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use drover_shared::cli::{Line, TurnEnd};
 use drover_shared::schema::{Class, Event, Failure, FailureKind, Usage, limits};
 use drover_shared::store::Claim;
 use futures_util::FutureExt;
+use futures_util::future::OptionFuture;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval_at};
 use tracing::{Instrument, error, info, info_span};
@@ -38,9 +39,13 @@ async fn perform(shop: Arc<Workshop>, claim: Claim) {
     let place = shop.running.enter(claim.lease.token, journal.lost().clone());
     journal.hold(Event::AttemptStarted { attempt: claim.lease.attempt });
     let mut cast = None;
-    let played = play(&shop, &claim, &mut journal, place, &mut cast);
-    let end = AssertUnwindSafe(played).catch_unwind().await.unwrap_or_else(|_| {
+    let mut taking = Some(Box::pin(shop.pool.take(&claim)));
+    let played = play(&shop, &claim, &mut journal, place, &mut taking, &mut cast);
+    let played = AssertUnwindSafe(played).catch_unwind().await;
+    let end = played.unwrap_or_else(|_| {
         error!("the attempt panicked");
+        // What has panicked cannot be gone on with.
+        taking = None;
         End::Failed(Failure::new(FailureKind::Internal, "the worker failed while it ran the job"))
     });
     let usage = cast.as_ref().map(|cast| cast.binding.report().usage).unwrap_or_default();
@@ -58,16 +63,28 @@ async fn perform(shop: Arc<Workshop>, claim: Claim) {
     match claim.spec.class() {
         // The process comes to rest while the last events are being stored: neither waits for the other.
         Class::Chat => {
+            drop(taking);
             tokio::join!(close(journal, end.clone(), usage), leave);
         }
         // The next job of the session must find its process, its transcript, or its project at home.
         Class::Agent => {
             let abandoned = leave.await;
             close(journal, end.clone(), usage).await;
+            // Who called the job off need not wait for a process that is still being started in the project.
+            if let Some(taking) = taking {
+                dismiss(taking.await).await;
+            }
             if let Some(project) = abandoned {
                 shop.pool.give_up(project).await;
             }
         }
+    }
+}
+
+/// Puts away what came for a job that is over.
+async fn dismiss(taken: Result<Taken, TakeError>) {
+    if let Ok(Taken::Chat(stage) | Taken::Agent(stage)) = taken {
+        stage.strike().await;
     }
 }
 
@@ -82,12 +99,15 @@ fn aftermath(end: &End, stage: &Stage) -> Aftermath {
     match end {
         End::Completed { .. } => Aftermath::Ending,
         // The CLI has taken the provider's refusal as what it is.
-        End::Failed(failure) if stage.is_idle() && failure.kind != FailureKind::CliFailed => {
-            Aftermath::Ending
-        }
+        End::Failed(Failure { kind, .. }) if stage.is_idle() && !is_doubtful(*kind) => Aftermath::Ending,
         End::Cancelled(_) if stage.has_begun() => Aftermath::Running,
         End::Failed(_) | End::Cancelled(_) | End::Requeue { .. } | End::Abandoned => Aftermath::Doubtful,
     }
+}
+
+/// The CLI itself has failed, is being killed for what it took, or this worker has failed somewhere in the job.
+fn is_doubtful(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::CliFailed | FailureKind::ResourceLimit | FailureKind::Internal)
 }
 
 async fn close(journal: Journal, end: End, usage: Usage) {
@@ -101,26 +121,31 @@ async fn close(journal: Journal, end: End, usage: Usage) {
     journal.close(vec![event], None).await;
 }
 
-/// Finds the cast and follows the play to its end.
+/// Waits for the cast and follows the play to its end. If that comes first, `taking` stays to be seen to.
 async fn play(
     shop: &Workshop,
     claim: &Claim,
     journal: &mut Journal,
     mut place: Place,
+    taking: &mut Option<Pin<Box<impl Future<Output = Result<Taken, TakeError>>>>>,
     cast: &mut Option<Cast>,
 ) -> End {
     let mut attempt =
         Attempt::new(claim.spec.class(), shop.limits, claim.lease.attempt, claim.max_attempts, elapsed_ms());
     let urgent = shop.pool.urgent();
     let first = tokio::select! {
-        taken = shop.pool.take(claim) => match taken {
-            Ok(taken) => {
-                *cast = Some(begin(shop, claim, taken).await);
-                None
+        taken = OptionFuture::from(taking.as_mut()) => {
+            *taking = None;
+            match taken {
+                Some(Ok(taken)) => {
+                    *cast = Some(begin(shop, claim, taken).await);
+                    None
+                }
+                Some(Err(TakeError::Stage(error))) => Some(Input::LaunchFailed { account: error.to_string() }),
+                Some(Err(TakeError::Refused(failure))) => return End::Failed(failure),
+                None => unreachable!("nobody has taken anything before"),
             }
-            Err(TakeError::Stage(error)) => Some(Input::LaunchFailed { account: error.to_string() }),
-            Err(TakeError::Refused(failure)) => return End::Failed(failure),
-        },
+        }
         reason = place.called_off() => Some(Input::CalledOff(reason)),
         () = shop.stop.cancelled() => Some(Input::Stop),
     };

@@ -240,6 +240,11 @@ pub const SPARE_AGE: Duration = Duration::from_mins(20);
 pub const AGENT_SPARES: u32 = 1;
 /// How long an agent process waits for its session's next turn by default.
 pub const RESIDENT_AGE: Duration = Duration::from_mins(10);
+/// How long a job waits for its project's files while they are still in a slot that is being struck: more than
+/// `SUPERVISOR_PATIENCE`, the longest that this takes.
+pub const PROJECT_PATIENCE: Duration = Duration::from_secs(8);
+/// Pause before it looks again.
+pub const PROJECT_RETRY: Duration = Duration::from_millis(20);
 /// Pause after a spare could not be started; doubles up to the second.
 pub const SPARE_RETRY: Duration = Duration::from_secs(1);
 /// Longest pause between attempts to start a spare.

@@ -48,7 +48,8 @@ async fn a_project_survives_a_worker_that_dies_in_the_midst_of_a_turn() {
             written().flat_map(|worker| std::fs::read_dir(worker.path()).into_iter().flatten().flatten());
         let mut projects =
             slots.map(|slot| slot.path().join("project").join(project.to_string()).join("two"));
-        projects.any(|file| file.is_file()).then_some(())
+        let written = projects.any(|file| std::fs::read_to_string(file).is_ok_and(|text| text == "2\n"));
+        (written && desk.has_spoken(job).await).then_some(())
     })
     .await;
     for worker in 0..2 {
@@ -114,4 +115,31 @@ async fn a_cancelled_turn_stops_its_command_and_the_session_goes_on() {
     .await;
     assert_eq!(desk.said(&session, &run("ls", "second")).await, "second");
     pool(&client, "its process was kept", |pool| pool["resident_claims"] == 1).await;
+}
+
+#[tokio::test]
+async fn a_job_called_off_before_its_process_runs_costs_the_next_one_nothing() {
+    let upstream = Upstream::start();
+    let cluster = builder(&upstream).env("DROVER_AGENT_SPARES", "0").workers(2).start().await;
+    let (client, desk) = (cluster.client(), Desk::of(&cluster).await);
+    let project = desk.project().await;
+    let session = desk.session(project).await;
+    for round in 0..3 {
+        let job = desk.ask(&session, &run("sleep 600", "never")).await;
+        wait_for("a worker has it", PATIENCE, async || {
+            let shown = client.get(&format!("/v1/jobs/{job}")).await.json();
+            (shown["status"] == "running").then_some(())
+        })
+        .await;
+        let cancel = client.request(Method::POST, &format!("/v1/jobs/{job}/cancel"));
+        assert_eq!(Answer::of(cancel).await.status, 200);
+        let said = format!("round {round}");
+        let events = desk.events(desk.ask(&session, &run("true", &said)).await).await;
+        assert_eq!(text(&events), said, "{events:#?}");
+        let attempts = events.iter().filter(|event| matches!(event, Event::AttemptStarted { .. }));
+        assert_eq!(attempts.count(), 1, "{events:#?}");
+        // The next round starts a process again.
+        let elsewhere = desk.session(project).await;
+        assert_eq!(desk.said(&elsewhere, &run("true", "other")).await, "other");
+    }
 }

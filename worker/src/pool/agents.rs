@@ -62,11 +62,15 @@ impl Agents {
         self.spares.push_back((stage, Instant::now()));
     }
 
+    /// The oldest that lives. What has died waits to be swept out.
     pub(super) fn take_spare(&mut self) -> Option<Stage> {
-        std::iter::from_fn(|| self.spares.pop_front()).map(|(stage, _)| stage).find(|stage| {
-            // What has died is wiped as it is dropped; it stood in no project.
-            !stage.slot.has_exited()
-        })
+        let at = self.spares.iter().position(|(stage, _)| !stage.slot.has_exited())?;
+        self.spares.remove(at).map(|(stage, _)| stage)
+    }
+
+    /// Whether a process waits in the project.
+    pub(super) fn stand_in(&self, project: ProjectId) -> bool {
+        self.residents.iter().any(|resident| resident.spec.project == project)
     }
 
     pub(super) fn add_resident(&mut self, stage: Stage, claim: &Claim, spec: &AgentSpec) {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use drover_shared::cli::Feature;
 use drover_shared::schema::{Class, limits};
 use futures_util::future::join_all;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -15,12 +15,12 @@ use crate::stage::{Stage, StageError};
 
 /// Keeps the pool filled until `closing`; then puts away all that waits.
 pub async fn keep(pool: Arc<Pool>, closing: CancellationToken) {
-    let mut pause = limits::SPARE_RETRY;
+    let (mut pause, mut not_before) = (limits::SPARE_RETRY, Instant::now());
     closing
         .run_until_cancelled(async {
             loop {
                 pool.sweep().await;
-                let Some(class) = pool.lacks() else {
+                let Some(class) = pool.lacks().filter(|_| Instant::now() >= not_before) else {
                     let _ = timeout(limits::POOL_ROUND, pool.changed.notified()).await;
                     continue;
                 };
@@ -33,7 +33,7 @@ pub async fn keep(pool: Arc<Pool>, closing: CancellationToken) {
                     Ok(()) => pause = limits::SPARE_RETRY,
                     Err(error) => {
                         warn!(%error, retry_after_s = pause.as_secs(), "no spare process can be started");
-                        sleep(pause).await;
+                        not_before = Instant::now() + pause;
                         pause = (pause * 2).min(limits::SPARE_RETRY_MAX);
                     }
                 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use drover_shared::clock::now_ms;
 use drover_shared::schema::{AgentSpec, Failure, FailureKind, ProjectId, limits};
-use drover_shared::store::{Appended, Claim};
+use drover_shared::store::{Appended, Claim, StoreError};
 use futures_util::future::join_all;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::agents::Left;
 use super::{Aftermath, Pool, Taken, in_own_task};
@@ -70,12 +70,17 @@ impl Pool {
         Some(spec.project)
     }
 
-    /// Tells the store that the project can be had by any worker.
+    /// Tells the store that the project can be had by any worker, unless the next job of it has left a process
+    /// there by now.
     pub async fn give_up(&self, project: ProjectId) {
-        loop {
+        while !self.state().agents.stand_in(project) {
             match self.store.release(&self.worker, project).await {
                 // A job of it may have been claimed again meanwhile, by this very worker: then it keeps it.
                 Ok(_) => return,
+                Err(error @ StoreError::Corrupt(_)) => {
+                    error!(%error, %project, "a project cannot be given up before this worker retires");
+                    return;
+                }
                 Err(error) => {
                     warn!(%error, %project, "a project cannot be given up; trying on");
                     tokio::time::sleep(limits::STORE_RETRY).await;
@@ -151,8 +156,8 @@ impl Pool {
         Ok(claimed)
     }
 
-    /// Stores what the turn has added to the session's transcript. `false`: only this process knows it, and the
-    /// lease is lost, so it is nobody's.
+    /// Stores what the turn has added to the session's transcript. `false`: only this process knows it, because the
+    /// lease is lost or the store cannot keep it, so it is nobody's.
     async fn remember(&self, stage: &mut Stage, claim: &Claim, spec: &AgentSpec) -> bool {
         let entries = stage.take_mirror();
         if entries.is_empty() {
@@ -162,6 +167,10 @@ impl Pool {
             match self.store.remember(&claim.lease, spec.session, &entries, now_ms()).await {
                 Ok(Appended::Stored | Appended::Full) => return true,
                 Ok(Appended::Fenced) => return false,
+                Err(error @ StoreError::Corrupt(_)) => {
+                    error!(%error, session = %spec.session, "a turn cannot be stored; its session goes on without it");
+                    return false;
+                }
                 Err(error) => {
                     warn!(%error, "a session's transcript cannot be stored; trying on");
                     tokio::time::sleep(limits::STORE_RETRY).await;

@@ -1,12 +1,14 @@
 //! Processes of the agent class: spares that learn of their project late, and those that start in it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use drover_shared::cli::invocation::{self, AGENT_TOOLS, AgentStart, Leave};
 use drover_shared::cli::{Line, Transcript};
 use drover_shared::schema::{AgentSpec, Part, limits};
 use drover_shared::store::Claim;
 use tokio::task;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::launch::{Command, Ground};
@@ -14,7 +16,7 @@ use super::{Parts, Stage, StageError, told};
 use crate::egress::{Egress, Internet};
 use crate::install::RootMode;
 use crate::relay::{Allowance, Binding};
-use crate::slot::{SlotDir, Workspace};
+use crate::slot::{SlotDir, Workspace, WorkspaceError};
 
 /// What an agent process has besides.
 #[derive(Default)]
@@ -24,7 +26,21 @@ pub(super) struct Agent {
     /// Its way to the network, if it has one.
     pub(super) _egress: Option<Egress>,
     /// What it has added to the session's transcript and nobody has taken yet.
-    pub(super) mirror: Vec<String>,
+    mirror: Vec<String>,
+    mirror_bytes: usize,
+}
+
+impl Agent {
+    /// Adds to the transcript, up to the entry with which it is more than a transcript may hold: that one tells
+    /// the store that it is not whole. An agent's commands can write to the CLI's output, without end.
+    pub(super) fn mirrored(&mut self, entries: Vec<String>) {
+        for entry in entries {
+            if self.mirror_bytes <= limits::TRANSCRIPT_BYTES {
+                self.mirror_bytes += entry.len();
+                self.mirror.push(entry);
+            }
+        }
+    }
 }
 
 impl Stage {
@@ -52,7 +68,7 @@ impl Stage {
     pub async fn open_agent(parts: &Parts, claim: &Claim, transcript: &[String]) -> Result<Self, StageError> {
         let spec = agent(claim)?;
         let ground = Ground::prepare(parts)?;
-        let workspace = enter(parts, spec, &ground.dir)?;
+        let workspace = enter(parts, spec, &ground.dir).await?;
         let egress = egress(spec)?;
         let file = Transcript::resumable(transcript, workspace.path())
             .map(|transcript| write_transcript(&ground.dir, &transcript))
@@ -67,7 +83,7 @@ impl Stage {
         let directory = workspace.path().to_owned();
         let proxy = egress.as_ref().map(Egress::port);
         let command = Command { arguments, environment, directory: &directory, proxy };
-        let agent = Agent { workspace: Some(workspace), _egress: egress, mirror: Vec::new() };
+        let agent = Agent { workspace: Some(workspace), _egress: egress, ..Agent::default() };
         let mut stage = Self::start(parts, ground, command, Some(agent)).await?;
         stage.write(&invocation::initialize_agent(&Uuid::new_v4().to_string(), &claim.spec.system)).await;
         Ok(stage)
@@ -76,7 +92,7 @@ impl Stage {
     /// Binds a spare to the job's project. `false` where the CLI refuses: the process is of no use then.
     pub async fn claim(&mut self, parts: &Parts, claim: &Claim) -> Result<bool, StageError> {
         let spec = agent(claim)?;
-        let workspace = enter(parts, spec, &self.dir)?;
+        let workspace = enter(parts, spec, &self.dir).await?;
         let id = Uuid::new_v4().to_string();
         let told = invocation::Claim { cwd: workspace.path(), system: &claim.spec.system };
         let frame = invocation::claim(&id, &told);
@@ -105,7 +121,9 @@ impl Stage {
 
     /// What the process has added to the session's transcript since this was last asked.
     pub fn take_mirror(&mut self) -> Vec<String> {
-        self.agent.as_mut().map(|agent| std::mem::take(&mut agent.mirror)).unwrap_or_default()
+        let Some(agent) = &mut self.agent else { return Vec::new() };
+        agent.mirror_bytes = 0;
+        std::mem::take(&mut agent.mirror)
     }
 
     /// Waits for the answer to a control request; the refusal, or nothing at the end of the output, is an error.
@@ -144,11 +162,17 @@ fn egress(spec: &AgentSpec) -> Result<Option<Egress>, StageError> {
     egress.map_err(|error| told("no proxy for the slot", &error))
 }
 
-/// Moves the project's files into the slot. A rename and, where slots have users of their own, a walk.
-fn enter(parts: &Parts, spec: &AgentSpec, dir: &SlotDir) -> Result<Workspace, StageError> {
+/// Moves the project's files into the slot: a rename and, where slots have users of their own, a walk. Waits for
+/// a slot that is just being struck to give them back, which would else cost the job an attempt.
+async fn enter(parts: &Parts, spec: &AgentSpec, dir: &SlotDir) -> Result<Workspace, StageError> {
     let user = dir.user().map(|user| (user.uid, user.gid));
-    task::block_in_place(|| parts.workspaces.enter(spec.project, dir, user))
-        .map_err(|error| told("the project's files cannot be had", &error))
+    let patience = Instant::now() + limits::PROJECT_PATIENCE;
+    loop {
+        match task::block_in_place(|| parts.workspaces.enter(spec.project, dir, user)) {
+            Err(WorkspaceError::Busy) if Instant::now() < patience => sleep(limits::PROJECT_RETRY).await,
+            entered => return entered.map_err(|error| told("the project's files cannot be had", &error)),
+        }
+    }
 }
 
 /// The file that the CLI resumes from, in the slot's own directory for temporary files.
@@ -157,4 +181,19 @@ fn write_transcript(dir: &SlotDir, transcript: &Transcript) -> std::io::Result<s
     std::fs::write(&file, &transcript.bytes)?;
     dir.give(&file)?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mirror_without_end_is_kept_up_to_what_the_store_refuses() {
+        let mut agent = Agent::default();
+        let entry = "x".repeat(limits::TRANSCRIPT_BYTES / 4);
+        for _ in 0..9 {
+            agent.mirrored(vec![entry.clone()]);
+        }
+        assert_eq!(agent.mirror.len(), 5, "one more than fits");
+    }
 }

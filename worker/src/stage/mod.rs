@@ -183,7 +183,7 @@ impl Stage {
             Line::Events(_) if self.turn == Turn::Asked => return Ok(Some(Line::Quiet)),
             Line::Mirror(entries) => {
                 if let Some(agent) = &mut self.agent {
-                    agent.mirror.extend(entries);
+                    agent.mirrored(entries);
                 }
                 return Ok(Some(Line::Quiet));
             }
@@ -265,8 +265,14 @@ impl Stage {
     }
 
     /// Kills what still runs, waits until nothing is left, moves the project's files back, and removes the
-    /// directory.
+    /// directory. Goes on when nobody waits for it any more: the files must not move, nor may another slot have
+    /// this one's user, before all that ran here is gone.
     pub async fn strike(self) {
+        // An error means that the worker ends, and everything with it.
+        let _ = tokio::spawn(self.clear()).await;
+    }
+
+    async fn clear(self) {
         let Self { slot, watch, relay, agent, dir, .. } = self;
         drop(watch);
         slot.kill();
@@ -283,10 +289,14 @@ impl Stage {
         self.write(&invocation::user(&Uuid::new_v4().to_string(), placeholder)).await;
     }
 
+    /// A process that is gone, or has been stopped by what runs in it, takes nothing. That it says nothing either
+    /// is noticed by whoever listens.
     async fn write(&mut self, frame: &str) {
-        // A process that is gone says so on its other pipes.
-        if let Err(error) = self.slot.stdin.write_all(frame.as_bytes()).await {
-            tracing::debug!(%error, "the CLI does not read");
+        let writing = self.slot.stdin.write_all(frame.as_bytes());
+        match tokio::time::timeout(limits::CLI_READY, writing).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the CLI does not read"),
+            Err(_) => tracing::debug!("the CLI does not read in time"),
         }
     }
 }

@@ -259,6 +259,8 @@ pub const SPARE_LULL: Duration = Duration::from_millis(50);
 pub const SETTLE_COURTESY: Duration = Duration::from_millis(50);
 /// The same where no spare waits: about as long as a process takes to start.
 pub const SETTLE_COURTESY_COLD: Duration = Duration::from_millis(400);
+/// How long a job waits for a spare that is being started before it starts a process of its own.
+pub const SPARE_PATIENCE: Duration = Duration::from_secs(2);
 /// How often the pool looks for processes that died or have waited too long.
 pub const POOL_ROUND: Duration = Duration::from_secs(1);
 /// Slots per worker by default: a CLI process takes about 100 MB and half a core while it starts.

@@ -145,7 +145,8 @@ impl Pool {
         }
         self.state().tally.cold_starts += 1;
         if let Some(soon) = self.join()
-            && let Ok(stage) = soon.await
+            // Longer than a process takes to start, something is wrong with that one.
+            && let Ok(Ok(stage)) = timeout(limits::SPARE_PATIENCE, soon).await
         {
             return Ok(stage);
         }
@@ -215,7 +216,10 @@ impl Pool {
             if state.shelf.has_kept(owner) {
                 return None;
             }
-            let free = |settling: &&mut Settling| settling.owner == *owner && settling.promise.is_none();
+            let free = |settling: &&mut Settling| {
+                let taken = settling.promise.as_ref().is_some_and(|promise| !promise.is_closed());
+                settling.owner == *owner && !taken
+            };
             let settling = state.settling.iter_mut().find(free)?;
             let (promise, soon) = oneshot::channel();
             settling.promise = Some(promise);

@@ -100,11 +100,8 @@ impl Stage {
         self.write(&frame).await;
         match tokio::time::timeout(limits::CLI_READY, self.granted(&id)).await {
             Ok(Ok(())) => Ok(true),
-            Ok(Err(refusal)) => {
-                tracing::debug!(?refusal, "a spare was not to be claimed");
-                Ok(false)
-            }
-            Err(_) => Ok(false),
+            // As where the project's settings say what a spare cannot take up any more.
+            Ok(Err(_)) | Err(_) => Ok(false),
         }
     }
 

@@ -1,5 +1,9 @@
 //! Agent jobs on the real CLI: sessions that stay resident, move, and are resumed; projects that outlive it all.
 
+mod chaos;
 mod door;
+mod javascript;
+mod leaks;
+mod network;
 mod sessions;
 mod workers;

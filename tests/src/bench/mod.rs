@@ -26,6 +26,12 @@
 //!   its start to its end for a cold start. *Burst*: until the last of eight answers is whole. *Waiting*: memory
 //!   is the proportional set size, in which a page that eight processes share counts an eighth for each; other
 //!   programs that run the same CLI meanwhile make it look smaller.
+//! - `agents` plays two turns of one new session in one new project after the other. The first is played by a
+//!   spare that is bound to the project, the second by the same process, which has stayed. Beside them, the
+//!   same two turns of a spare that was started by hand as a worker starts it, and is bound and asked in one
+//!   burst; and the first turn of one that starts only then. *Walls*: the same start of a chat process, as the
+//!   worker does it, behind its walls and without any, to the first word of a turn that the relay answers by
+//!   itself. Without walls it is also the worker's own user who runs it.
 //! - `sustained` keeps eight clients busy with the shortest jobs, through the real CLI, with the default
 //!   settings, once with one worker and once with two; they all have the same key, as the api asks for none.
 //!   The processor time of the CLIs has that of starting their successors in it.
@@ -41,6 +47,7 @@
 //!   committed in groups.
 //! - `idle` watches an api and a worker that have served a job and have nothing to do.
 
+mod agents;
 mod chunk_delay;
 mod database;
 mod first_content;
@@ -63,6 +70,8 @@ pub enum Part {
     FirstContent,
     /// The same from processes that wait, and what they take.
     Pool,
+    /// Sessions of agents, and what a slot's walls cost.
+    Agents,
     /// Short jobs without a pause, through the real CLI.
     Sustained,
     /// Delay of each word.
@@ -87,6 +96,9 @@ pub async fn run(only: Option<Part>) -> Report {
     }
     if wanted(Part::Pool) {
         pool::measure().await.into_iter().for_each(|section| report.add(section));
+    }
+    if wanted(Part::Agents) {
+        agents::measure().await.into_iter().for_each(|section| report.add(section));
     }
     if wanted(Part::Sustained) {
         sustained::measure().await.into_iter().for_each(|section| report.add(section));

@@ -1,6 +1,6 @@
 //! The two ways to an answer that are compared: through Drover, and from a CLI started by hand.
 
-use crate::client::{Client, Frame, PATIENCE};
+use crate::client::{Client, Events, Frame, PATIENCE};
 use crate::harness::{Builder, ClaudeKind, Cluster, DirectCli, wait_for};
 use crate::upstream::{Call, Upstream};
 use serde_json::{Value, json};
@@ -44,7 +44,11 @@ pub(super) async fn through_drover(client: &Client, prompt: &str) -> Heard {
 
 /// Asks Drover with this body and reads the answer to its end.
 pub(super) async fn heard(client: &Client, body: &Value) -> Heard {
-    let mut events = client.stream("/v1/chat/completions", body).await;
+    heard_of(client.stream("/v1/chat/completions", body).await).await
+}
+
+/// Reads an answer to its end.
+pub(super) async fn heard_of(mut events: Events) -> Heard {
     assert!(events.status.is_success(), "the request was refused: {}", events.status);
     let (asked, mut words, mut done) = (events.sent, Vec::new(), false);
     while let Some(frame) = events.next().await {

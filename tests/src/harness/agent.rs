@@ -5,7 +5,7 @@ use crate::client::PATIENCE;
 use drover_shared::cli::invocation::{self, AGENT_TOOLS, AgentStart, Leave};
 use drover_shared::cli::{self, Decoder, Line, Transcript, TurnEnd};
 use drover_shared::schema::Event;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -62,6 +62,19 @@ impl AgentSlot {
         start: AgentStart<'_>,
         system: &str,
     ) -> Agent {
+        let mut agent = self.begin(kind, base_url, start, system).await;
+        agent.granted().await.expect("the CLI is ready");
+        agent
+    }
+
+    /// Starts a process without waiting: a turn may be said at once.
+    pub async fn begin(
+        &self,
+        kind: ClaudeKind,
+        base_url: &str,
+        start: AgentStart<'_>,
+        system: &str,
+    ) -> Agent {
         let mut command = self.command(kind, base_url, start);
         let mut child = command.spawn().expect("the CLI starts");
         let mut agent = Agent {
@@ -77,7 +90,7 @@ impl AgentSlot {
             AgentStart::Spare => invocation::initialize("ready"),
             AgentStart::Cold | AgentStart::Resume(_) => invocation::initialize_agent("ready", system),
         };
-        agent.control(&ready).await.expect("the CLI is ready");
+        agent.send(&ready).await;
         agent
     }
 
@@ -117,6 +130,11 @@ impl Agent {
     /// Sends a control frame and waits for its answer: the session's id, if it tells one, or why it was refused.
     pub async fn control(&mut self, frame: &str) -> Result<Option<String>, String> {
         self.send(frame).await;
+        self.granted().await
+    }
+
+    /// Waits for the answer to a control frame.
+    async fn granted(&mut self) -> Result<Option<String>, String> {
         loop {
             if let Line::Control { error, session_id, .. } = self.line().await {
                 return error.map_or(Ok(session_id), Err);
@@ -126,8 +144,19 @@ impl Agent {
 
     /// Begins a turn.
     pub async fn say(&mut self, text: &str) {
-        let frame = invocation::turn(self.kind.build(), &Uuid::new_v4().to_string(), &[text]);
+        let frame = self.frame(text);
         self.send(&frame).await;
+    }
+
+    /// Binds a spare to a project and begins a turn there, in one burst.
+    pub async fn claim_and_say(&mut self, project: &Path, text: &str) {
+        let claim = invocation::claim("claim", &invocation::Claim { cwd: project, system: "" });
+        let frame = self.frame(text);
+        self.send(&[claim, frame].concat()).await;
+    }
+
+    fn frame(&self, text: &str) -> String {
+        invocation::turn(self.kind.build(), &Uuid::new_v4().to_string(), &[text])
     }
 
     /// Has a turn, from its beginning to its end.

@@ -64,7 +64,16 @@ impl Worker {
         let workspaces =
             Workspaces::open(&settings.work_root()).context("cannot use the projects' directory")?;
         let pool = Pool::new(
-            Parts { claude, dirs, walls: plan, workspaces, supervisor, bounds: settings.bounds(), upstream },
+            Parts {
+                claude,
+                dirs,
+                walls: plan,
+                workspaces,
+                supervisor,
+                bounds: settings.bounds(),
+                allowance: settings.allowance(),
+                upstream,
+            },
             settings.pool(),
             Arc::clone(&store),
             id.clone(),
@@ -77,7 +86,6 @@ impl Worker {
             pool,
             slots: settings.slots,
             limits: attempt_limits(settings),
-            allowance: settings.allowance(),
             draining: CancellationToken::new(),
             stop: CancellationToken::new(),
             started_at_ms: now_ms(),

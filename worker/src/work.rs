@@ -162,11 +162,11 @@ async fn play(
 async fn begin(shop: &Workshop, claim: &Claim, taken: Taken) -> Cast {
     match taken {
         Taken::Chat(mut stage) => {
-            let binding = stage.begin(claim, shop.allowance).await;
+            let binding = stage.begin(claim, shop.pool.parts.allowance).await;
             Cast { stage, binding }
         }
         Taken::Agent(mut stage) => {
-            let binding = stage.begin_agent(&shop.pool.parts, claim, shop.allowance).await;
+            let binding = stage.begin_agent(&shop.pool.parts, claim).await;
             Cast { stage, binding }
         }
     }

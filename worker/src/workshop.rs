@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 use crate::attempt::Limits;
 use crate::pool::Pool;
 use crate::publish::Publisher;
-use crate::relay::Allowance;
 use crate::running::Running;
 use crate::slot::census;
 
@@ -29,8 +28,6 @@ pub struct Workshop {
     pub slots: u32,
     /// How long each may take.
     pub limits: Limits,
-    /// How much each may use up.
-    pub allowance: Allowance,
     /// Cancelled when nothing new is to be taken.
     pub draining: CancellationToken,
     /// Cancelled when running jobs have to stop at once.

@@ -90,3 +90,25 @@ async fn an_agent_that_goes_too_far_is_stopped_with_its_own_error() {
     let Some(Event::Failed { failure, .. }) = events.last() else { panic!("{events:#?}") };
     assert_eq!(failure.kind, FailureKind::BudgetExceeded, "{failure:?}");
 }
+
+#[tokio::test]
+async fn a_project_that_a_spare_cannot_take_up_gets_a_process_of_its_own() {
+    let upstream = Upstream::start();
+    let cluster = builder(&upstream).env("DROVER_RESIDENTS", "0").start().await;
+    let (client, desk) = (cluster.client(), Desk::of(&cluster).await);
+    let project = desk.project().await;
+    let settings = r#"mkdir .claude && echo '{"env":{"A":"b"}}' > .claude/settings.json"#;
+    assert_eq!(desk.said(&desk.session(project).await, &run(settings, "written")).await, "written");
+    let before = pool(&client, "a spare waits", |pool| pool["agent_spares"] == 1).await;
+    assert_eq!(
+        desk.said(&desk.session(project).await, &run("cat .claude/settings.json", "read")).await,
+        "read"
+    );
+    let cold = |figures: &Value| figures["cold_starts"].as_u64() > before["cold_starts"].as_u64();
+    pool(&client, "the refused spare was replaced by a process of its own", cold).await;
+    assert_eq!(
+        upstream.calls_for(&run("cat .claude/settings.json", "read")).len(),
+        2,
+        "nothing was asked twice"
+    );
+}

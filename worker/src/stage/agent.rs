@@ -15,7 +15,7 @@ use super::launch::{Command, Ground};
 use super::{Parts, Stage, StageError, told};
 use crate::egress::{Egress, Internet};
 use crate::install::RootMode;
-use crate::relay::{Allowance, Binding};
+use crate::relay::Binding;
 use crate::slot::{SlotDir, Workspace, WorkspaceError};
 
 /// What an agent process has besides.
@@ -28,6 +28,8 @@ pub(super) struct Agent {
     /// What it has added to the session's transcript and nobody has taken yet.
     mirror: Vec<String>,
     mirror_bytes: usize,
+    /// The binding of the job whose turn went with the claim.
+    begun: Option<Binding>,
 }
 
 impl Agent {
@@ -89,7 +91,9 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Binds a spare to the job's project. `false` where the CLI refuses: the process is of no use then.
+    /// Binds a spare to the job's project and gives it the job's turn, in one burst: to wait for the answer
+    /// between the two would cost the job's first word a tenth of its time. `false` where the CLI refuses: the
+    /// process is of no use then.
     pub async fn claim(&mut self, parts: &Parts, claim: &Claim) -> Result<bool, StageError> {
         let spec = agent(claim)?;
         let workspace = enter(parts, spec, &self.dir).await?;
@@ -97,7 +101,8 @@ impl Stage {
         let told = invocation::Claim { cwd: workspace.path(), system: &claim.spec.system };
         let frame = invocation::claim(&id, &told);
         self.agent.get_or_insert_default().workspace = Some(workspace);
-        self.write(&frame).await;
+        let binding = self.begin_turn(parts, claim, &frame).await;
+        self.agent.get_or_insert_default().begun = Some(binding);
         match tokio::time::timeout(limits::CLI_READY, self.granted(&id)).await {
             Ok(Ok(())) => Ok(true),
             // As where the project's settings say what a spare cannot take up any more.
@@ -105,14 +110,23 @@ impl Stage {
         }
     }
 
-    /// Gives an agent process its session's next turn.
-    pub async fn begin_agent(&mut self, parts: &Parts, claim: &Claim, allowance: Allowance) -> Binding {
-        let binding = self.bind(claim, String::new(), allowance);
+    /// Gives an agent process its session's next turn, unless it has got it with its claim.
+    pub async fn begin_agent(&mut self, parts: &Parts, claim: &Claim) -> Binding {
+        match self.agent.as_mut().and_then(|agent| agent.begun.take()) {
+            Some(begun) => begun,
+            None => self.begin_turn(parts, claim, "").await,
+        }
+    }
+
+    /// Binds the job and writes its turn, after `frames`.
+    async fn begin_turn(&mut self, parts: &Parts, claim: &Claim, frames: &str) -> Binding {
+        let binding = self.bind(claim, String::new(), parts.allowance);
         let last = claim.spec.turns.last();
         let texts = last.into_iter().flat_map(|turn| &turn.parts).map(|Part::Text { text }| text.as_str());
         let texts: Vec<&str> = texts.collect();
         self.turn = super::Turn::Asked;
-        self.write(&invocation::turn(parts.claude.build, &Uuid::new_v4().to_string(), &texts)).await;
+        let turn = invocation::turn(parts.claude.build, &Uuid::new_v4().to_string(), &texts);
+        self.write(&format!("{frames}{turn}")).await;
         binding
     }
 

@@ -35,6 +35,8 @@ pub struct Parts {
     pub supervisor: Supervisor,
     /// What each may take of the machine.
     pub bounds: Bounds,
+    /// What a job may take of the provider, unless it says less.
+    pub allowance: Allowance,
     /// The provider.
     pub upstream: Arc<Upstream>,
 }

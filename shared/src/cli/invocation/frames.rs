@@ -45,7 +45,7 @@ pub fn initialize_agent(request_id: &str, system: &str) -> String {
 
 /// Binds a spare to its project, once. May be written in one burst with the turn that follows.
 ///
-/// Answered within milliseconds, with the session's id. After a refusal the process is of no use for this
+/// Answered at once on a quiet machine, with the session's id. After a refusal the process is of no use for this
 /// project: user frames end with `not_claimed`. The refusal's first word tells why: `cwd_not_found`,
 /// `project_settings_not_claimable` (see [`agent_arguments`](super::agent_arguments)), `already_claimed`,
 /// `not_a_spare` and others. The answer to all of them is a cold start in the project.

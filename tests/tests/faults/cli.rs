@@ -117,7 +117,7 @@ async fn a_cli_that_crashes_in_the_midst_of_an_answer_ends_it_with_one_error() {
 #[tokio::test]
 async fn a_cli_that_takes_more_than_it_may_ends_its_job_with_the_bound_that_it_broke() {
     let upstream = Upstream::start();
-    let cluster = Cluster::builder().claude(ClaudeKind::Native).upstream(&upstream);
+    let cluster = Cluster::builder().cold().claude(ClaudeKind::Native).upstream(&upstream);
     let cluster = cluster.env("DROVER_SLOT_MEMORY", "32").start().await;
     let client = cluster.client();
     // Whether it has spoken by then, and so the status, is a matter of chance.

@@ -33,7 +33,7 @@ pub const REQUEST_BODY: Duration = Duration::from_mins(2);
 /// socket closed with unread data resets the connection, and the client never sees the error.
 pub const UNWANTED_BODY_BYTES: usize = REQUEST_BODY_BYTES;
 /// How long that may take.
-pub const UNWANTED_BODY: Duration = Duration::from_secs(5);
+pub const UNWANTED_BODY: Duration = Duration::from_secs(15);
 /// Bodies above this size, in bytes, are parsed off the threads that serve streams.
 pub const PARSE_INLINE_BYTES: usize = 64 << 10;
 /// Open connections of one api; further ones wait to be accepted.

@@ -207,6 +207,8 @@ pub const PROVIDER_EVENT_BYTES: usize = 16 << 20;
 pub const PROVIDER_PING: Duration = Duration::from_secs(20);
 /// How long a provider may take to close an answer that is whole; only its connection's reuse hangs on it.
 pub const PROVIDER_TAIL: Duration = Duration::from_secs(1);
+/// Longest path of a Unix socket, in bytes: `sun_path` is 108 bytes and ends with a zero (unix(7)).
+pub const SOCKET_PATH_BYTES: usize = 107;
 /// Connections to one relay at a time; the CLI needs one or two.
 pub const RELAY_CONNECTIONS: usize = 32;
 /// Calls of one job that go to the provider at a time; an agent makes one for each sub-agent at work.

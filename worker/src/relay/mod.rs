@@ -35,6 +35,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use drover_shared::schema::limits;
 use drover_shared::secret::Secret;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::DropGuard;
@@ -49,9 +50,6 @@ pub use self::account::Allowance;
 pub use self::gate::{Binding, Bound, Report};
 pub use self::priming::Priming;
 pub use self::upstream::{Credential, Upstream, UpstreamConfig, UpstreamError};
-
-/// Longest path of a Unix socket, in bytes: `sun_path` is 108 bytes and ends with a zero (unix(7)).
-const SOCKET_PATH_BYTES: usize = 107;
 
 /// A relay for one CLI process. Dropping it ends the server and all of its connections, and with them
 /// every call that is under way, and removes the socket.
@@ -77,7 +75,7 @@ pub enum Address {
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
     /// The path does not fit into a socket address.
-    #[error("the socket path {} is {} bytes long, {SOCKET_PATH_BYTES} are possible", .0.display(), .0.as_os_str().len())]
+    #[error("the socket path {} is {} bytes long, {} are possible", .0.display(), .0.as_os_str().len(), limits::SOCKET_PATH_BYTES)]
     PathTooLong(PathBuf),
     /// The socket cannot be made.
     #[error("cannot listen on {place}")]
@@ -95,7 +93,7 @@ impl Relay {
     /// should be the slot's own: the socket is made before its mode is set. Connections wait until
     /// [`Relay::admit`] has told whose they may be. To be called within a Tokio runtime.
     pub fn unix(path: &Path, user: Option<User>, upstream: Arc<Upstream>) -> Result<Self, RelayError> {
-        if path.as_os_str().as_bytes().len() > SOCKET_PATH_BYTES {
+        if path.as_os_str().as_bytes().len() > limits::SOCKET_PATH_BYTES {
             return Err(RelayError::PathTooLong(path.to_owned()));
         }
         let failed = |source| RelayError::Listen { place: path.display().to_string(), source };

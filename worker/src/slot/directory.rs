@@ -15,6 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
+use drover_shared::schema::limits;
 use tokio::task;
 use ulid::Ulid;
 use uuid::Uuid;
@@ -28,8 +29,6 @@ use super::workspace::Homes;
 const SLOT_NAME: usize = 16;
 /// Letters of a worker's name: enough to be alone.
 const WORKER_NAME: usize = 8;
-/// Longest path of a Unix socket, without the terminating zero byte (unix(7)).
-const SOCKET_PATH_BYTES: usize = 107;
 /// Slots' own folders hold what nobody else may read; those above must only be passed through.
 pub(super) const PRIVATE: u32 = 0o700;
 pub(super) const PASSABLE: u32 = 0o711;
@@ -69,7 +68,7 @@ impl SlotDirs {
         let user = self.users.as_ref().map(Users::lease).transpose()?;
         let path = self.path.join(random_name(SLOT_NAME));
         let directory = SlotDir { path, homes: self.homes.clone(), user };
-        if directory.socket().as_os_str().as_bytes().len() > SOCKET_PATH_BYTES {
+        if directory.socket().as_os_str().as_bytes().len() > limits::SOCKET_PATH_BYTES {
             let path = self.path.display();
             return Err(io::Error::other(format!("{path} is too long a path for Unix sockets below it")));
         }

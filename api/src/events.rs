@@ -80,6 +80,7 @@ fn data(event: &SeqEvent, out: &mut Vec<u8>) {
 fn name(event: &Event) -> &'static str {
     match event {
         Event::AttemptStarted { .. } => "attempt_started",
+        Event::Routed { .. } => "routed",
         Event::MessageStarted { .. } => "message_started",
         Event::BlockStarted { .. } => "block_started",
         Event::TextDelta { .. } => "text_delta",
@@ -112,6 +113,7 @@ mod tests {
         let stop = StopReason::EndTurn;
         for event in [
             Event::AttemptStarted { attempt: 2 },
+            Event::Routed { provider: s(), model: s(), attempts: 1 },
             Event::MessageStarted { message_id: s(), model: s() },
             Event::BlockStarted { index: 0, block: Block::Text },
             Event::TextDelta { index: 0, text: "a\nb".to_owned() },

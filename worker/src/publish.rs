@@ -128,7 +128,8 @@ impl Journal {
             if held.is_empty() { events } else { held.into_iter().chain(events).collect() };
         let first_seq = self.next_seq;
         self.next_seq += events.len() as Seq;
-        let append = Append { lease: self.lease.clone(), first_seq, events, requeue_after_ms };
+        let append =
+            Append { lease: self.lease.clone(), first_seq, events, requeue_after_ms, calls: Vec::new() };
         let entry = Entry { append, waiter: Waiter { lost: self.lost.clone(), stored } };
         if self.entries.send(entry).await.is_err() {
             warn!(job = %self.lease.job, "events came after the publisher had ended");
@@ -202,7 +203,7 @@ async fn commit_alone(store: &dyn Store, append: &Append) -> Appended {
 fn last_word(append: &Append) -> Append {
     let failure = Failure::new(FailureKind::Internal, "what the job said could not be stored");
     let events = vec![Event::Failed { failure, usage: Usage::default() }];
-    Append { lease: append.lease.clone(), first_seq: append.first_seq, events, requeue_after_ms: None }
+    Append { events, requeue_after_ms: None, ..append.clone() }
 }
 
 /// Stores, as often as it takes: the events of running jobs are nowhere else. The store fences what

@@ -53,6 +53,7 @@ impl Workshop {
             pool: self.pool.report(),
             models: offer.models.clone(),
             default_model: Some(offer.default_model.clone()),
+            providers: Vec::new(),
             draining: self.draining.is_cancelled(),
             started_at_ms: self.started_at_ms,
         }

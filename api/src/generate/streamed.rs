@@ -80,6 +80,9 @@ fn verdict(event: &Event) -> Option<Verdict> {
         | Event::ToolFinished { .. }
         | Event::Completed { .. } => Some(Verdict::Speaks),
         Event::Failed { .. } | Event::Cancelled { .. } | Event::Expired => Some(Verdict::Refused),
-        Event::AttemptStarted { .. } | Event::Notice { .. } | Event::Unrecognised { .. } => None,
+        Event::AttemptStarted { .. }
+        | Event::Routed { .. }
+        | Event::Notice { .. }
+        | Event::Unrecognised { .. } => None,
     }
 }

@@ -18,6 +18,7 @@ fn worker(id: &str, claude: Option<&str>, busy: u32) -> WorkerReport {
         pool: PoolReport { chat_spares: busy, kept_claims: 3, cold_starts: 1, ..PoolReport::default() },
         models: vec!["opus".to_owned()],
         default_model: None,
+        providers: Vec::new(),
         draining: false,
         started_at_ms: NOW_MS - 60_000,
     }

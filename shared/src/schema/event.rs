@@ -21,6 +21,15 @@ pub enum Event {
         /// Which run of the job this is.
         attempt: u32,
     },
+    /// A provider has begun to answer a call of the job's.
+    Routed {
+        /// Which provider, by its identifier.
+        provider: String,
+        /// What it calls the model.
+        model: String,
+        /// How many calls it took, those that failed before included; at least 1.
+        attempts: u32,
+    },
     /// The model begins a message.
     MessageStarted {
         /// The provider's identifier of the message.
@@ -197,6 +206,7 @@ impl Event {
             | Self::ToolStarted { .. }
             | Self::ToolFinished { .. } => true,
             Self::AttemptStarted { .. }
+            | Self::Routed { .. }
             | Self::MessageStarted { .. }
             | Self::MessageStopped { .. }
             | Self::Notice { .. }
@@ -216,6 +226,7 @@ impl Event {
             Self::Cancelled { .. } => Some(JobState::Cancelled),
             Self::Expired => Some(JobState::Expired),
             Self::AttemptStarted { .. }
+            | Self::Routed { .. }
             | Self::MessageStarted { .. }
             | Self::BlockStarted { .. }
             | Self::TextDelta { .. }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::id::WorkerId;
+use super::offer::ProviderHealth;
 
 /// One worker's state, written with each heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,9 @@ pub struct WorkerReport {
     pub models: Vec<String>,
     /// The model for requests that name none.
     pub default_model: Option<String>,
+    /// How the providers do that it has keys for.
+    #[serde(default)]
+    pub providers: Vec<ProviderHealth>,
     /// Whether it finishes what it has and takes nothing new.
     pub draining: bool,
     /// The processes it keeps ready, and how jobs got theirs.

@@ -2,6 +2,7 @@
 //!
 //! Dialects, the CLI's protocol, providers and the store meet here and nowhere else.
 
+pub mod call;
 pub mod event;
 pub mod failure;
 pub mod fleet;
@@ -9,17 +10,20 @@ pub mod id;
 pub mod job;
 pub mod limits;
 pub mod network;
+pub mod offer;
 pub mod session;
 pub mod spec;
 pub mod state;
 pub mod usage;
 
+pub use call::{Call, CallOutcome};
 pub use event::{Block, Event, Seq, SeqEvent, StopReason};
 pub use failure::{Failure, FailureKind};
 pub use fleet::{Fleet, PoolReport, WorkerReport};
 pub use id::{JobId, LeaseToken, Owner, ProjectId, SessionId, WorkerId};
 pub use job::{CancelReason, Job, NewJob};
 pub use network::{HostName, HostRule, Target};
+pub use offer::Offer;
 pub use session::{Project, Session};
 pub use spec::{AgentSpec, Class, JobSpec, Part, Role, Sampling, Turn};
 pub use state::{JobState, Transition};

@@ -18,6 +18,15 @@ pub struct Usage {
     pub cache_write_tokens: u64,
     /// The part of `output_tokens` that was thinking, as far as the provider tells.
     pub thinking_tokens: u64,
+    /// Searches of the web that the provider made for the model.
+    #[serde(default)]
+    pub web_searches: u64,
+    /// What the calls with a known price cost, in millionths of a US dollar.
+    #[serde(default)]
+    pub cost_microusd: u64,
+    /// Calls whose price is not known: what they cost comes on top.
+    #[serde(default)]
+    pub unpriced_calls: u64,
 }
 
 impl Usage {
@@ -28,28 +37,44 @@ impl Usage {
 
     /// What has been billed since it was `earlier`.
     #[must_use]
-    pub fn since(&self, earlier: &Self) -> Self {
-        Self {
-            input_tokens: self.input_tokens.saturating_sub(earlier.input_tokens),
-            output_tokens: self.output_tokens.saturating_sub(earlier.output_tokens),
-            cache_read_tokens: self.cache_read_tokens.saturating_sub(earlier.cache_read_tokens),
-            cache_write_tokens: self.cache_write_tokens.saturating_sub(earlier.cache_write_tokens),
-            thinking_tokens: self.thinking_tokens.saturating_sub(earlier.thinking_tokens),
+    pub fn since(mut self, earlier: &Self) -> Self {
+        let mut earlier = *earlier;
+        for (count, before) in self.counts().into_iter().zip(earlier.counts()) {
+            *count = count.saturating_sub(*before);
         }
+        self
+    }
+
+    /// Every figure, in the order of the fields.
+    fn counts(&mut self) -> [&mut u64; 8] {
+        let Self {
+            input_tokens,
+            output_tokens,
+            cache_read_tokens,
+            cache_write_tokens,
+            thinking_tokens,
+            web_searches,
+            cost_microusd,
+            unpriced_calls,
+        } = self;
+        [
+            input_tokens,
+            output_tokens,
+            cache_read_tokens,
+            cache_write_tokens,
+            thinking_tokens,
+            web_searches,
+            cost_microusd,
+            unpriced_calls,
+        ]
     }
 }
 
 impl AddAssign for Usage {
     /// The figures are a provider's: sums stop at the largest number.
-    fn add_assign(&mut self, other: Self) {
-        for (count, more) in [
-            (&mut self.input_tokens, other.input_tokens),
-            (&mut self.output_tokens, other.output_tokens),
-            (&mut self.cache_read_tokens, other.cache_read_tokens),
-            (&mut self.cache_write_tokens, other.cache_write_tokens),
-            (&mut self.thinking_tokens, other.thinking_tokens),
-        ] {
-            *count = count.saturating_add(more);
+    fn add_assign(&mut self, mut other: Self) {
+        for (count, more) in self.counts().into_iter().zip(other.counts()) {
+            *count = count.saturating_add(*more);
         }
     }
 }

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use crate::schema::{
-    CancelReason, Event, Fleet, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Project, ProjectId,
+    Call, CancelReason, Event, Fleet, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Project, ProjectId,
     Seq, SeqEvent, Session, SessionId, WorkerId, WorkerReport,
 };
 
@@ -245,6 +245,8 @@ pub struct Append {
     /// Gives the job back to the queue, to be taken up after so many milliseconds. Only for attempts that
     /// have not spoken.
     pub requeue_after_ms: Option<u64>,
+    /// Calls to providers that are over, for the ledger. They are kept whoever holds the lease: they were made.
+    pub calls: Vec<Call>,
 }
 
 /// What became of a job that was to be added.

@@ -26,6 +26,7 @@ pub(super) fn of(event: &Event) -> Option<Ending> {
         Event::Cancelled { reason, usage: _ } => Some(Ending::Error(cancelled(*reason))),
         Event::Expired => Some(Ending::Error(expired())),
         Event::AttemptStarted { .. }
+        | Event::Routed { .. }
         | Event::MessageStarted { .. }
         | Event::BlockStarted { .. }
         | Event::TextDelta { .. }

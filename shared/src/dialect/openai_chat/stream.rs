@@ -89,6 +89,7 @@ impl StreamEncoder for ChunkEncoder {
                 self.end(event, out);
             }
             Event::AttemptStarted { .. }
+            | Event::Routed { .. }
             | Event::MessageStarted { .. }
             | Event::SignatureDelta { .. }
             | Event::MessageStopped { .. }

@@ -92,7 +92,8 @@ impl Said {
                     call.function.arguments.push_str(partial_json);
                 }
             }
-            Event::MessageStarted { .. }
+            Event::Routed { .. }
+            | Event::MessageStarted { .. }
             | Event::BlockStarted { .. }
             | Event::SignatureDelta { .. }
             | Event::BlockStopped { .. }

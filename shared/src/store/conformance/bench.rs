@@ -78,6 +78,7 @@ impl Hand {
             pool: PoolReport::default(),
             models: vec![format!("{}-model", self.id), "shared-model".to_owned()],
             default_model: Some(format!("{}-model", self.id)),
+            providers: Vec::new(),
             draining: false,
             started_at_ms: NOW,
         }
@@ -108,7 +109,7 @@ impl Hand {
 
 /// Events under the claim's lease, after the last ones stored.
 pub(super) fn say(claim: &Claim, first_seq: u64, events: &[Event]) -> Append {
-    Append { lease: claim.lease.clone(), first_seq, events: events.to_vec(), requeue_after_ms: None }
+    Append { lease: claim.lease.clone(), first_seq, events: events.to_vec(), requeue_after_ms: None, calls: Vec::new() }
 }
 
 /// Gives the claim's job back.

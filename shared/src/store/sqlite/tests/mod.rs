@@ -80,6 +80,7 @@ fn report(id: &str) -> WorkerReport {
         pool: PoolReport::default(),
         models: Vec::new(),
         default_model: None,
+        providers: Vec::new(),
         draining: false,
         started_at_ms: 0,
     }

@@ -1,26 +1,25 @@
 //! Whether a request may become a job: the decisions, without the I/O.
 
 use drover_shared::dialect::Rejection;
-use drover_shared::schema::{Fleet, limits};
+use drover_shared::provider::resolve;
+use drover_shared::provider::resolve::Resolved;
+use drover_shared::schema::limits;
 
 use crate::error::try_again_ms;
+use crate::fleet::View;
 
-/// Whether the fleet offers `model`.
-pub(crate) fn model(fleet: &Fleet, model: &str) -> Result<(), Rejection> {
-    if fleet.models.is_empty() {
+/// What `model` stands for, if the fleet offers it.
+pub(crate) fn model(view: &View, model: &str) -> Result<Resolved, Rejection> {
+    if view.models.is_empty() {
         return Err(no_workers());
     }
-    if fleet.models.iter().any(|offered| offered == model) {
-        Ok(())
-    } else {
-        Err(unknown_model(fleet, model))
-    }
+    resolve(&view.offer, model).ok_or_else(|| unknown_model(view, model))
 }
 
 /// 404 that says what there is instead.
-pub(crate) fn unknown_model(fleet: &Fleet, model: &str) -> Rejection {
-    let named = fleet.models.iter().take(limits::MODELS_NAMED).map(String::as_str).collect::<Vec<_>>();
-    let more = if fleet.models.len() > named.len() { ", …" } else { "" };
+pub(crate) fn unknown_model(view: &View, model: &str) -> Rejection {
+    let named = view.models.iter().take(limits::MODELS_NAMED).map(String::as_str).collect::<Vec<_>>();
+    let more = if view.models.len() > named.len() { ", …" } else { "" };
     let model: String = model.chars().take(limits::MODEL_NAME_BYTES).collect();
     let message = match named.as_slice() {
         [] => format!("The model '{model}' does not exist: no model is offered yet."),
@@ -54,15 +53,18 @@ pub(crate) fn project_full() -> Rejection {
 
 #[cfg(test)]
 mod tests {
+    use drover_shared::schema::Fleet;
+
     use super::*;
 
-    fn fleet(models: &[&str]) -> Fleet {
-        Fleet { models: models.iter().map(ToString::to_string).collect(), ..Fleet::default() }
+    fn fleet(models: &[&str]) -> View {
+        let offers = vec![crate::tests::offer(models)];
+        View::of(Fleet { offers, ..Fleet::default() })
     }
 
     #[test]
     fn a_model_is_matched_exactly() {
-        assert_eq!(model(&fleet(&["opus", "sonnet"]), "sonnet"), Ok(()));
+        assert_eq!(model(&fleet(&["opus", "sonnet"]), "sonnet").map(|it| it.id), Ok("sonnet".to_owned()));
         for other in ["sonne", "Sonnet", " sonnet", ""] {
             let rejection = model(&fleet(&["opus", "sonnet"]), other).expect_err(other);
             assert_eq!((rejection.status, rejection.code), (404, "model_not_found"));

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use drover_shared::schema::{Fleet, limits};
+use drover_shared::provider::resolve;
+use drover_shared::schema::{Fleet, Offer, limits};
 use drover_shared::store::{Millis, Store, StoreError, millis};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -14,7 +15,24 @@ use crate::clock::Clock;
 pub(crate) struct FleetView {
     store: Arc<dyn Store>,
     clock: Clock,
-    last: Mutex<Option<(Instant, Arc<Fleet>)>>,
+    last: Mutex<Option<(Instant, Arc<View>)>>,
+}
+
+/// The fleet, and what it offers altogether.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    pub(crate) fleet: Fleet,
+    pub(crate) offer: Offer,
+    /// Every name of a model that may be asked for without naming a provider, sorted.
+    pub(crate) models: Vec<String>,
+}
+
+impl View {
+    pub(crate) fn of(fleet: Fleet) -> Self {
+        let offer = resolve::merge(&fleet.offers);
+        let models = resolve::names(&offer);
+        Self { fleet, offer, models }
+    }
 }
 
 impl FleetView {
@@ -23,7 +41,7 @@ impl FleetView {
     }
 
     /// The fleet as of about now.
-    pub(crate) async fn get(&self) -> Result<Arc<Fleet>, StoreError> {
+    pub(crate) async fn get(&self) -> Result<Arc<View>, StoreError> {
         let mut last = self.last.lock().await;
         if let Some((at, fleet)) = &*last
             && at.elapsed() < limits::FLEET_FRESH
@@ -31,7 +49,7 @@ impl FleetView {
             return Ok(Arc::clone(fleet));
         }
         let now = self.clock.now_ms();
-        let fleet = Arc::new(self.store.fleet(dead_before(now), now).await?);
+        let fleet = Arc::new(View::of(self.store.fleet(dead_before(now), now).await?));
         *last = Some((Instant::now(), Arc::clone(&fleet)));
         Ok(fleet)
     }

@@ -6,12 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use drover_shared::schema::{Fleet, PoolReport, WorkerReport};
+use drover_shared::schema::{PoolReport, WorkerReport};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::Problem;
+use crate::fleet::View;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -74,17 +75,18 @@ struct Queue {
 pub(crate) async fn health(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let known = app.keys.owner(&headers).is_ok();
     match app.fleet.get().await {
-        Ok(fleet) => Json(Health::new(&fleet, known, app.shutdown.is_cancelled())).into_response(),
+        Ok(view) => Json(Health::new(&view, known, app.shutdown.is_cancelled())).into_response(),
         Err(error) => {
             tracing::warn!(%error, "health cannot be told");
-            let unhealthy = Health { status: "unhealthy", ..Health::new(&Fleet::default(), known, false) };
+            let unhealthy = Health { status: "unhealthy", ..Health::new(&View::default(), known, false) };
             (StatusCode::SERVICE_UNAVAILABLE, Json(unhealthy)).into_response()
         }
     }
 }
 
 impl Health {
-    fn new(fleet: &Fleet, known: bool, draining: bool) -> Self {
+    fn new(view: &View, known: bool, draining: bool) -> Self {
+        let View { fleet, models, .. } = view;
         let sum = |count: fn(&WorkerReport) -> u64| fleet.alive.iter().map(count).sum();
         let status = match fleet.alive.len() {
             _ if draining => "draining",
@@ -106,7 +108,7 @@ impl Health {
             },
             workers_alive: fleet.alive.len(),
             workers: known.then(|| fleet.alive.clone()),
-            models: known.then(|| fleet.models.clone()),
+            models: known.then(|| models.to_vec()),
         }
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::HeaderMap;
-use drover_shared::schema::{CancelReason, Failure, Job, JobId, JobState, Usage};
+use drover_shared::schema::{Call, CancelReason, Failure, Job, JobId, JobState, Usage};
 use serde::Serialize;
 
 use crate::app::App;
 use crate::envelope::Ticket;
 use crate::error::Problem;
+use crate::usage::{Figures, dollars};
 
 /// A job as clients see it. Times are whole seconds since the Unix epoch.
 #[derive(Debug, Serialize)]
@@ -26,6 +27,37 @@ pub(crate) struct JobBody {
     worker: Option<String>,
     error: Option<ErrorBody>,
     usage: Option<Usage>,
+    /// Its calls to providers that are over, and what they cost together, also those that failed.
+    calls: Vec<CallBody>,
+    cost_microusd: u64,
+    /// US dollars, exactly.
+    cost_usd: String,
+}
+
+/// A call to a provider on behalf of the job.
+#[derive(Debug, Serialize)]
+struct CallBody {
+    attempt: u32,
+    provider: String,
+    model: String,
+    outcome: &'static str,
+    first_byte_ms: Option<u32>,
+    took_ms: u32,
+    usage: Figures,
+}
+
+impl From<Call> for CallBody {
+    fn from(call: Call) -> Self {
+        Self {
+            attempt: call.attempt,
+            provider: call.provider,
+            model: call.upstream_model,
+            outcome: call.outcome.code(),
+            first_byte_ms: call.first_byte_ms,
+            took_ms: call.took_ms,
+            usage: call.usage.into(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -34,9 +66,11 @@ struct ErrorBody {
     message: String,
 }
 
-impl From<Job> for JobBody {
-    fn from(job: Job) -> Self {
+impl JobBody {
+    fn new(job: Job, calls: Vec<Call>) -> Self {
         let seconds = |ms: i64| ms.div_euclid(1_000);
+        let cost_microusd =
+            calls.iter().fold(0_u64, |sum, call| sum.saturating_add(call.usage.cost_microusd));
         Self {
             id: job.id,
             object: "job",
@@ -49,6 +83,9 @@ impl From<Job> for JobBody {
             worker: job.worker.map(|worker| worker.0),
             error: job.failure.map(|Failure { kind, message, .. }| ErrorBody { code: kind.code(), message }),
             usage: job.usage,
+            calls: calls.into_iter().map(CallBody::from).collect(),
+            cost_microusd,
+            cost_usd: dollars(cost_microusd),
         }
     }
 }
@@ -60,7 +97,8 @@ pub(crate) async fn show(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<JobBody>, Problem> {
-    Ok(Json(find(&app, &ticket, &id, &headers).await?.into()))
+    let job = find(&app, &ticket, &id, &headers).await?;
+    Ok(Json(tell(&app, job).await?))
 }
 
 /// `POST /v1/jobs/{id}/cancel`. Answers with the job as it is then: a queued one is cancelled at once, a
@@ -74,7 +112,12 @@ pub(crate) async fn cancel(
     let job = find(&app, &ticket, &id, &headers).await?;
     app.store.cancel(job.id, CancelReason::Requested, app.clock.now_ms()).await?;
     let job = app.store.job(job.id).await?.ok_or_else(|| Problem::no_such_job(&id))?;
-    Ok(Json(job.into()))
+    Ok(Json(tell(&app, job).await?))
+}
+
+async fn tell(app: &App, job: Job) -> Result<JobBody, Problem> {
+    let calls = app.store.calls(job.id).await?;
+    Ok(JobBody::new(job, calls))
 }
 
 /// The job of that id, if it belongs to who is asking. Whether others have one of that id is not told.

@@ -17,12 +17,14 @@ mod health;
 mod jobs;
 mod maintenance;
 mod models;
+mod providers;
 mod router;
 mod server;
 mod settings;
 mod sse;
 mod tail;
 mod unwanted;
+mod usage;
 
 #[cfg(test)]
 mod tests;

@@ -1,16 +1,19 @@
-//! `GET /v1/models` and `GET /v1/models/{id}`: what the fleet offers.
+//! `GET /v1/models`, `/v1/models/{id}` and `/v1/models/capabilities`: what the fleet offers.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use drover_shared::schema::Fleet;
+use drover_shared::provider::resolve;
+use drover_shared::provider::resolve::Resolved;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::admission;
 use crate::app::App;
 use crate::error::Problem;
+use crate::fleet::View;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct List {
@@ -28,17 +31,17 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    fn new(app: &App, fleet: &Fleet, id: &str) -> Self {
-        let offering = fleet.alive.iter().filter(|worker| worker.models.iter().any(|model| model == id));
-        let since_ms = offering.map(|worker| worker.started_at_ms).min().unwrap_or(app.started_at_ms);
+    fn new(app: &App, view: &View, id: &str) -> Self {
+        let since_ms = view.fleet.alive.iter().map(|worker| worker.started_at_ms).min();
+        let since_ms = since_ms.unwrap_or(app.started_at_ms);
         Self { id: id.to_owned(), object: "model", created: since_ms.div_euclid(1_000), owned_by: "drover" }
     }
 }
 
 pub(crate) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<List>, Problem> {
     app.keys.owner(&headers)?;
-    let fleet = app.fleet.get().await?;
-    let data = fleet.models.iter().map(|id| Model::new(&app, &fleet, id)).collect();
+    let view = app.fleet.get().await?;
+    let data = view.models.iter().map(|id| Model::new(&app, &view, id)).collect();
     Ok(Json(List { object: "list", data }))
 }
 
@@ -48,9 +51,51 @@ pub(crate) async fn one(
     headers: HeaderMap,
 ) -> Result<Json<Model>, Problem> {
     app.keys.owner(&headers)?;
-    let fleet = app.fleet.get().await?;
-    if !fleet.models.contains(&id) {
-        return Err(admission::unknown_model(&fleet, &id).into());
+    let view = app.fleet.get().await?;
+    if resolve(&view.offer, &id).is_none() {
+        return Err(admission::unknown_model(&view, &id).into());
     }
-    Ok(Json(Model::new(&app, &fleet, &id)))
+    Ok(Json(Model::new(&app, &view, &id)))
+}
+
+/// `GET /v1/models/capabilities`: what each model that is offered can do, who serves it, and what that costs.
+pub(crate) async fn capabilities(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    app.keys.owner(&headers)?;
+    let view = app.fleet.get().await?;
+    let offered =
+        view.models.iter().filter_map(|name| resolve(&view.offer, name).filter(|it| it.id == *name));
+    let data: Vec<Value> = offered.map(|model| capability(&view, &model)).collect();
+    Ok(Json(json!({
+        "object": "list",
+        "data": data,
+        "default_model": view.offer.default_model,
+        "prices": view.offer.prices,
+    })))
+}
+
+fn capability(view: &View, model: &Resolved) -> Value {
+    let aliases = view.offer.aliases.iter().filter(|(_, id)| **id == model.id).map(|(alias, _)| alias);
+    let routes = model.routes.iter().map(|route| {
+        json!({
+            "provider": route.provider,
+            "model": route.model,
+            "weight": route.weight,
+            "price_microusd_per_million": route.tariff,
+        })
+    });
+    json!({
+        "id": model.id,
+        "object": "model.capabilities",
+        "aliases": aliases.collect::<Vec<_>>(),
+        "context_tokens": model.abilities.context_tokens,
+        "output_tokens": model.abilities.output_tokens,
+        "vision": model.abilities.vision,
+        "tools": model.abilities.tools,
+        "thinking": model.abilities.thinking,
+        "policy": model.policy,
+        "routes": routes.collect::<Vec<_>>(),
+    })
 }

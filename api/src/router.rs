@@ -12,7 +12,7 @@ use drover_shared::dialect::{Dialect, Rejection};
 use crate::app::App;
 use crate::envelope::{self, Ticket};
 use crate::error::Problem;
-use crate::{events, generate, health, jobs, models};
+use crate::{events, generate, health, jobs, models, providers, usage};
 
 pub(crate) fn router(app: &Arc<App>) -> Router {
     Router::new()
@@ -22,7 +22,11 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/v1/chat/completions", generate_in(app.dialect))
         .route("/v1/models", get(models::list))
+        .route("/v1/models/capabilities", get(models::capabilities))
         .route("/v1/models/{*id}", get(models::one))
+        .route("/v1/providers", get(providers::list))
+        .route("/v1/usage", get(usage::usage))
+        .route("/v1/usage/comparison", get(usage::compare))
         .route("/v1/jobs/{id}", get(jobs::show))
         .route("/v1/jobs/{id}/events", get(events::stream))
         .route("/v1/jobs/{id}/cancel", post(jobs::cancel))

@@ -17,7 +17,7 @@ use crate::secret::Address;
 const DEFAULT_FILE: &str = ".env";
 
 /// Every name that the file may hold: those of both binaries, since they share it.
-pub const NAMES: [&str; 44] = [
+pub const NAMES: [&str; 47] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -38,10 +38,13 @@ pub const NAMES: [&str; 44] = [
     "DROVER_JOB_TIMEOUT",
     "DROVER_JOB_TURNS",
     "DROVER_KEPT",
+    "DROVER_LEDGER_DAYS",
     "DROVER_MAX_QUEUED",
     "DROVER_METRICS_ADDRESS",
     "DROVER_PROCESS_AGE",
     "DROVER_PROCESS_JOBS",
+    "DROVER_PROVIDERS",
+    "DROVER_PROVIDER_ATTEMPTS",
     "DROVER_READY_FILE",
     "DROVER_RESIDENTS",
     "DROVER_RESIDENT_AGE",
@@ -103,11 +106,25 @@ pub enum LogFormat {
 impl Common {
     /// Names in the settings file that neither binary knows; misspelt ones, most likely.
     pub fn unknown_names(&self) -> Vec<String> {
-        let file = self.config.clone().or_else(default_file).and_then(|path| read(&path).ok());
-        let mut names: Vec<String> = file.unwrap_or_default().into_keys().collect();
-        names.retain(|name| !NAMES.contains(&name.as_str()) && !name.starts_with("COMPOSE_"));
+        let mut names: Vec<String> = self.file().into_keys().collect();
+        // Providers' keys may be in variables of any name that says so.
+        let is_key = |name: &str| name.ends_with("_KEY") || name.ends_with("_TOKEN");
+        names
+            .retain(|name| !NAMES.contains(&name.as_str()) && !name.starts_with("COMPOSE_") && !is_key(name));
         names.sort();
         names
+    }
+
+    /// What the environment says, and the settings file where the environment is silent. Holds keys.
+    pub fn variables(&self) -> HashMap<String, String> {
+        let mut variables = self.file();
+        variables.extend(std::env::vars().filter(|(_, value)| !value.is_empty()));
+        variables
+    }
+
+    fn file(&self) -> HashMap<String, String> {
+        let path = self.config.clone().or_else(default_file);
+        path.and_then(|path| read(&path).ok()).unwrap_or_default()
     }
 
     /// Where the database, the CLI and the slots live.

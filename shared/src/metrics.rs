@@ -45,12 +45,12 @@ impl Kind {
 pub struct Label {
     /// Its name.
     pub name: &'static str,
-    /// All the values that it may have.
+    /// All the values that it may have; empty where they are the providers of the registry.
     pub values: &'static [&'static str],
 }
 
 /// Every metric, in the order of the documents.
-pub const ALL: [Metric; 12] = [
+pub const ALL: [Metric; 17] = [
     SLOTS,
     ACTIVE_JOBS,
     CLAUDE_PROCESSES,
@@ -63,6 +63,11 @@ pub const ALL: [Metric; 12] = [
     JOBS_ENDED,
     FIRST_CONTENT,
     JOB,
+    PROVIDER_CALLS,
+    PROVIDER_FIRST_BYTE,
+    FAILOVERS,
+    TOKENS,
+    COST,
 ];
 
 /// Most jobs at once.
@@ -134,6 +139,44 @@ pub const JOB: Metric = Metric {
     labels: &[CLASS],
 };
 
+/// Calls to providers.
+pub const PROVIDER_CALLS: Metric = counter(
+    "drover_worker_provider_calls_total",
+    "calls",
+    "Calls to providers, by whether an answer began.",
+    &[PROVIDER, Label { name: "outcome", values: &["answered", "failed"] }],
+);
+/// How long answers of providers take to begin.
+pub const PROVIDER_FIRST_BYTE: Metric = Metric {
+    name: "drover_worker_provider_first_byte_seconds",
+    kind: Kind::Histogram { buckets: &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0] },
+    unit: "seconds",
+    meaning: "From a call to a provider to the first byte of its answer.",
+    labels: &[PROVIDER],
+};
+/// Answers that took more than one call.
+pub const FAILOVERS: Metric = counter(
+    "drover_worker_failovers_total",
+    "answers",
+    "Answers that began only after another call for them had failed.",
+    &[],
+);
+/// What was billed.
+pub const TOKENS: Metric = counter(
+    "drover_worker_tokens_total",
+    "tokens",
+    "Tokens that providers have billed.",
+    &[Label { name: "kind", values: &["input", "output", "cache_read", "cache_write"] }],
+);
+/// What that cost.
+pub const COST: Metric = counter(
+    "drover_worker_cost_microusd_total",
+    "millionths of a US dollar",
+    "What calls with a known price have cost.",
+    &[],
+);
+
+const PROVIDER: Label = Label { name: "provider", values: &[] };
 const CLASS: Label = Label { name: "class", values: &["chat", "agent"] };
 
 /// How an attempt may end; what follows the first four are the codes of failures.

@@ -4,6 +4,8 @@ use std::io::Write;
 
 use anyhow::{Context, bail};
 use drover_shared::clock::now_ms;
+use drover_shared::provider::registry::KeyPlace;
+use drover_shared::provider::resolve;
 use drover_shared::schema::limits;
 use drover_shared::store;
 
@@ -14,20 +16,38 @@ use crate::slot::{bounds, walls};
 /// Says which CLI is used, or what is missing, and what is configured; never a key's value.
 pub async fn run(settings: &Settings) -> anyhow::Result<()> {
     let report = install::check(&settings.install()).await;
-    let set = |value: bool| if value { "set" } else { "not set" };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{report}")?;
     writeln!(out, "{}", walls::survey())?;
     writeln!(out, "data     {}", settings.common.data_dir().display())?;
-    writeln!(out, "provider {}", settings.anthropic_base_url)?;
     writeln!(out, "bounds   {}", bounds::survey())?;
-    writeln!(out, "ANTHROPIC_API_KEY    {}", set(settings.anthropic_api_key.is_some()))?;
-    writeln!(out, "ANTHROPIC_AUTH_TOKEN {}", set(settings.anthropic_auth_token.is_some()))?;
-    if settings.anthropic_api_key.is_none() && settings.anthropic_auth_token.is_none() {
-        writeln!(out, "without a key only the demo model is offered")?;
+    let served = providers(settings, &mut out);
+    if let Err(error) = &served {
+        writeln!(out, "registry {error}")?;
     }
-    if !report.is_ready() {
+    if !report.is_ready() || served.is_err() {
         bail!("a worker cannot start here");
+    }
+    Ok(())
+}
+
+/// How many keys there are for each provider, and where; never a key.
+fn providers(settings: &Settings, out: &mut impl Write) -> anyhow::Result<()> {
+    let sources = settings.registry();
+    let catalog = sources.load()?;
+    for provider in sources.registry()?.providers {
+        let places = provider.keys.iter().map(|key| match &key.place {
+            KeyPlace::Variable(name) => name.clone(),
+            KeyPlace::File(path) => path.clone(),
+        });
+        let places = places.collect::<Vec<_>>().join(", ");
+        let keys = sources.keys(&provider)?.len();
+        writeln!(out, "provider {:<14} {keys} keys ({places})", provider.id)?;
+    }
+    let default = catalog.offer.default_model.as_deref().unwrap_or_default();
+    writeln!(out, "models   {}, by default {default}", resolve::names(&catalog.offer).len())?;
+    if catalog.endpoints.is_empty() {
+        writeln!(out, "without a key only the demo model is offered")?;
     }
     Ok(())
 }

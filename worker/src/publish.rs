@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use drover_shared::clock::now_ms;
-use drover_shared::schema::{Event, Failure, FailureKind, Seq, Usage, limits};
+use drover_shared::schema::{Call, Event, Failure, FailureKind, Seq, Usage, limits};
 use drover_shared::store::{Append, Appended, Lease, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -25,6 +25,7 @@ pub struct Journal {
     lease: Lease,
     next_seq: Seq,
     held: Vec<Event>,
+    calls: Vec<Call>,
     lost: CancellationToken,
     pace: Pace,
 }
@@ -69,6 +70,7 @@ impl Publisher {
             lease,
             next_seq: last_seq + 1,
             held: Vec::new(),
+            calls: Vec::new(),
             lost: CancellationToken::new(),
             pace: Pace { start: Instant::now(), first_content: None },
         }
@@ -92,9 +94,15 @@ impl Journal {
         self.held.push(event);
     }
 
+    /// Keeps a call to a provider, which is over, to go into the ledger with the next events.
+    pub fn bill(&mut self, call: Call) {
+        crate::metrics::called(&call);
+        self.calls.push(call);
+    }
+
     /// Queues what was kept back.
     pub async fn flush(&mut self) {
-        if !self.held.is_empty() {
+        if !self.held.is_empty() || !self.calls.is_empty() {
             self.push(Vec::new(), None, None).await;
         }
     }
@@ -103,6 +111,16 @@ impl Journal {
     /// slows the reading of the CLI.
     pub async fn write(&mut self, events: Vec<Event>) {
         self.push(events, None, None).await;
+    }
+
+    /// Leaves the job to whoever holds it now. Only what was spent on it is still written.
+    pub async fn abandon(mut self) {
+        self.held.clear();
+        if !self.calls.is_empty() {
+            let (stored, done) = oneshot::channel();
+            self.push(Vec::new(), None, Some(stored)).await;
+            let _stored = done.await;
+        }
     }
 
     /// Writes the last events, or gives the job back to the queue, and waits until that is stored or
@@ -128,8 +146,13 @@ impl Journal {
             if held.is_empty() { events } else { held.into_iter().chain(events).collect() };
         let first_seq = self.next_seq;
         self.next_seq += events.len() as Seq;
-        let append =
-            Append { lease: self.lease.clone(), first_seq, events, requeue_after_ms, calls: Vec::new() };
+        let append = Append {
+            lease: self.lease.clone(),
+            first_seq,
+            events,
+            requeue_after_ms,
+            calls: std::mem::take(&mut self.calls),
+        };
         let entry = Entry { append, waiter: Waiter { lost: self.lost.clone(), stored } };
         if self.entries.send(entry).await.is_err() {
             warn!(job = %self.lease.job, "events came after the publisher had ended");
@@ -163,6 +186,7 @@ fn join(waiting: impl Iterator<Item = Entry>) -> Vec<Entry> {
         match same {
             Some(earlier) => {
                 earlier.append.events.extend(entry.append.events);
+                earlier.append.calls.extend(entry.append.calls);
                 earlier.append.requeue_after_ms = entry.append.requeue_after_ms;
                 earlier.waiter = entry.waiter;
             }

@@ -19,7 +19,8 @@ use crate::attempt::Limits;
 use crate::fleet::{self, FleetConfig};
 use crate::pool::{self, Pool};
 use crate::publish::Publisher;
-use crate::relay::{Credential, Upstream, UpstreamConfig};
+use crate::registry::{self, Sources};
+use crate::relay::Upstream;
 use crate::running::Running;
 use crate::settings::Settings;
 use crate::slot::bounds::Groups;
@@ -33,6 +34,7 @@ pub struct Worker {
     shop: Arc<Workshop>,
     rings: mpsc::Receiver<Ring>,
     publishing: JoinHandle<()>,
+    sources: Sources,
     drain_grace: Duration,
     // Held for as long as the process lives: its release tells the others that it died.
     lock: WorkerLock,
@@ -54,7 +56,8 @@ impl Worker {
         }
         let (publisher, publishing) = Publisher::start(Arc::clone(&store));
         let rings = store.listen(RingRole::Worker, &id.0).await.context("cannot listen")?;
-        let upstream = provider(settings)?;
+        let sources = settings.registry();
+        let upstream = provider(&sources, settings)?;
         let root = settings.slot_root();
         let (survey, wishes) = (walls::survey(), settings.walls());
         let users = walls::users(survey, &wishes, &root, &claude.files())?;
@@ -91,11 +94,21 @@ impl Worker {
             started_at_ms: now_ms(),
         });
         shop.store.beat(&shop.report(), now_ms()).await.context("cannot register the worker")?;
+        let offer = shop.pool.parts.upstream.offer();
+        shop.store.offer(&shop.id, &offer).await.context("cannot tell what the worker offers")?;
         let metrics = match &settings.metrics_address {
             Some(address) => Some(metrics::serve(address, Arc::clone(&shop)).await?),
             None => None,
         };
-        Ok(Self { shop, rings, publishing, drain_grace: settings.drain_grace(), lock, _metrics: metrics })
+        Ok(Self {
+            shop,
+            rings,
+            publishing,
+            sources,
+            drain_grace: settings.drain_grace(),
+            lock,
+            _metrics: metrics,
+        })
     }
 
     /// Which worker.
@@ -116,6 +129,9 @@ impl Worker {
         let kept = tokio::spawn(pool::keep(Arc::clone(&shop.pool), shop.draining.clone()));
         let kept = kept.map(|ended| ended.is_ok()).shared();
         let making_way = tokio::spawn(make_way(Arc::clone(&shop)));
+        let upstream = Arc::clone(&shop.pool.parts.upstream);
+        let store = Arc::clone(&shop.store);
+        let watching = tokio::spawn(registry::watch(self.sources, upstream, store, shop.id.clone()));
         tokio::spawn(stages(shutdown, Arc::clone(&shop), self.drain_grace));
 
         let config = FleetConfig { store: Arc::clone(&shop.store), worker: shop.id.clone(), bell };
@@ -135,6 +151,7 @@ impl Worker {
         // What waited went when draining began; this is for what was still on its way.
         kept.await;
         making_way.abort();
+        watching.abort();
         beat.abort();
         rung.abort();
         shop.store.retire(&shop.id).await.context("cannot leave the fleet")?;
@@ -200,22 +217,18 @@ fn attempt_limits(settings: &Settings) -> Limits {
     }
 }
 
-fn provider(settings: &Settings) -> anyhow::Result<Arc<Upstream>> {
-    let credential = match (&settings.anthropic_api_key, &settings.anthropic_auth_token) {
-        (Some(key), _) => Credential::ApiKey(key.clone()),
-        (None, Some(token)) => Credential::AuthToken(token.clone()),
-        (None, None) => {
-            info!("no provider key is configured: the demo model answers");
-            Credential::None
-        }
-    };
-    let config = UpstreamConfig {
-        base_url: settings.anthropic_base_url.expose().to_owned(),
-        credential,
-        default_model: settings.anthropic_model.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    };
-    Upstream::new(&config).context("the provider's settings")
+fn provider(sources: &Sources, settings: &Settings) -> anyhow::Result<Arc<Upstream>> {
+    let catalog = sources.load().context("the registry of providers")?;
+    match catalog.endpoints.as_slice() {
+        [] => info!("no provider's key is configured: the demo model answers"),
+        some => info!(
+            providers = some.iter().map(|endpoint| endpoint.id.as_str()).collect::<Vec<_>>().join(", "),
+            default_model = catalog.offer.default_model,
+            "providers"
+        ),
+    }
+    Upstream::new(catalog, env!("CARGO_PKG_VERSION"), settings.provider_attempts)
+        .context("the providers' settings")
 }
 
 fn mint_id() -> WorkerId {

@@ -12,6 +12,7 @@ use drover_shared::secret::{Address, Secret};
 use crate::install;
 use crate::machine::memory_bytes;
 use crate::pool::{Isolation, Plan, default_spares};
+use crate::registry::{Sources, Variables};
 use crate::relay::Allowance;
 use crate::slot::bounds::{Bounds, memory_share};
 use crate::slot::{Supervisor, UserRange, walls};
@@ -97,18 +98,25 @@ pub struct Settings {
     /// Run agents also where the kernel lacks some of the walls around slots
     #[arg(long, env = "DROVER_ALLOW_WEAK_WALLS", value_parser = clap::builder::BoolishValueParser::new())]
     allow_weak_walls: bool,
-    /// Key of the Anthropic API or of a compatible provider; without one only the demo model is offered
+    /// Providers, models and prices, added to those that Drover ships; read again when it changes
+    #[arg(long, value_name = "FILE", env = "DROVER_PROVIDERS")]
+    providers: Option<PathBuf>,
+    /// Calls to providers that one answer may take, the first included
+    #[arg(long, value_name = "N", env = "DROVER_PROVIDER_ATTEMPTS", default_value_t = limits::PROVIDER_ATTEMPTS,
+          value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub provider_attempts: u32,
+    /// Key of the Anthropic API; the keys of other providers have names of their own
     #[arg(long, value_name = "KEY", env = "ANTHROPIC_API_KEY")]
-    pub anthropic_api_key: Option<Secret>,
+    anthropic_api_key: Option<Secret>,
     /// The same as a bearer token, for providers that want one
     #[arg(long, value_name = "TOKEN", env = "ANTHROPIC_AUTH_TOKEN")]
-    pub anthropic_auth_token: Option<Secret>,
-    /// Where the provider's Anthropic endpoint is
-    #[arg(long, value_name = "URL", env = "ANTHROPIC_BASE_URL", default_value = "https://api.anthropic.com")]
-    pub anthropic_base_url: Address,
-    /// Model for requests that name none, offered besides the catalogue's
+    anthropic_auth_token: Option<Secret>,
+    /// Where the provider `anthropic` is, if elsewhere: any endpoint that speaks Anthropic's API
+    #[arg(long, value_name = "URL", env = "ANTHROPIC_BASE_URL")]
+    anthropic_base_url: Option<Address>,
+    /// Model for requests that name none
     #[arg(long, value_name = "MODEL", env = "ANTHROPIC_MODEL")]
-    pub anthropic_model: Option<String>,
+    anthropic_model: Option<String>,
     /// Longest time a job may run, in seconds
     #[arg(long, value_name = "SECONDS", env = "DROVER_JOB_TIMEOUT", default_value_t = limits::JOB_WALL.as_secs(),
           value_parser = clap::value_parser!(u64).range(1..))]
@@ -158,6 +166,23 @@ impl Settings {
             processes: self.slot_processes,
             cpu_secs: self.slot_cpu,
             disk_bytes: self.slot_disk << 20,
+        }
+    }
+
+    /// Where the registry of providers is, and the keys.
+    pub fn registry(&self) -> Sources {
+        let given = [
+            ("ANTHROPIC_API_KEY", &self.anthropic_api_key),
+            ("ANTHROPIC_AUTH_TOKEN", &self.anthropic_auth_token),
+        ];
+        let given = given
+            .into_iter()
+            .filter_map(|(name, key)| Some((name.to_owned(), key.as_ref()?.expose().to_owned())));
+        Sources {
+            file: self.providers.clone(),
+            anthropic_base_url: self.anthropic_base_url.as_ref().map(|url| url.expose().to_owned()),
+            default_model: self.anthropic_model.clone(),
+            variables: Variables::new(self.common.variables().into_iter().chain(given)),
         }
     }
 

@@ -11,14 +11,14 @@ use drover_shared::schema::{Class, Event, Failure, FailureKind, Usage, limits};
 use drover_shared::store::Claim;
 use futures_util::FutureExt;
 use futures_util::future::OptionFuture;
-use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval_at};
 use tracing::{Instrument, error, info, info_span};
 
 use crate::attempt::{Action, Attempt, End, Input};
+use crate::news::{News, Reports};
 use crate::pool::{Aftermath, TakeError, Taken, Urgent};
 use crate::publish::Journal;
-use crate::relay::{Binding, Report};
+use crate::relay::Binding;
 use crate::running::Place;
 use crate::slot::LineError;
 use crate::stage::Stage;
@@ -48,6 +48,9 @@ async fn perform(shop: Arc<Workshop>, claim: Claim) {
         taking = None;
         End::Failed(Failure::new(FailureKind::Internal, "the worker failed while it ran the job"))
     });
+    if let Some(cast) = &cast {
+        cast.binding.settle().into_iter().for_each(|call| journal.bill(call));
+    }
     let usage = cast.as_ref().map(|cast| cast.binding.report().usage).unwrap_or_default();
     crate::metrics::attempt_ended(claim.spec.class(), &end, journal.pace());
     info!(end = end.name(), output_tokens = usage.output_tokens, "the attempt is over");
@@ -116,7 +119,7 @@ async fn close(journal: Journal, end: End, usage: Usage) {
         End::Failed(failure) => Event::Failed { failure, usage },
         End::Cancelled(reason) => Event::Cancelled { reason, usage },
         End::Requeue { delay_ms } => return journal.close(Vec::new(), Some(delay_ms)).await,
-        End::Abandoned => return,
+        End::Abandoned => return journal.abandon().await,
     };
     journal.close(vec![event], None).await;
 }
@@ -182,12 +185,11 @@ async fn follow(
     urgent: Urgent,
 ) -> End {
     let mut urgent = Some(urgent);
-    let mut reports = binding.watch();
+    let mut reports = Reports::new(binding.watch());
     let mut ticks = interval_at(tokio::time::Instant::now() + TICK, TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let lost = journal.lost().clone();
     let mut breach = pin!(stage.watch.breach());
-    let mut provider_failed = false;
     loop {
         // In this order, so that the provider's failure is known before the CLI's account of it, and no
         // flood of lines keeps the rest from being heard.
@@ -198,13 +200,17 @@ async fn follow(
             () = shop.stop.cancelled() => Input::Stop,
             breach = &mut breach => Input::Breached { account: breach.to_string() },
             _ = ticks.tick() => {
+                binding.calls().into_iter().for_each(|call| journal.bill(call));
                 journal.flush().await;
                 Input::Tick
             }
-            failure = failed(&mut reports), if !provider_failed => {
-                provider_failed = true;
-                Input::ProviderFailed(failure)
-            }
+            news = reports.next() => match news {
+                News::Routed(events) => {
+                    events.into_iter().for_each(|event| journal.hold(event));
+                    continue;
+                }
+                News::Failed(failure) => Input::ProviderFailed(failure),
+            },
             line = stage.hear() => match line {
                 Ok(Some(line)) => heard(line),
                 Ok(None) => gone(stage).await,
@@ -255,14 +261,6 @@ fn heard(line: Line) -> Input {
         Line::TurnEnded(TurnEnd { is_error, message, subtype, stop, .. }) => {
             Input::TurnEnded { error: is_error.then(|| message.unwrap_or(subtype)), stop }
         }
-    }
-}
-
-/// The failure that the relay reports.
-async fn failed(reports: &mut watch::Receiver<Report>) -> Failure {
-    match reports.wait_for(|report| report.failure.is_some()).await.map(|report| report.failure.clone()) {
-        Ok(Some(failure)) => failure,
-        _ => std::future::pending().await,
     }
 }
 

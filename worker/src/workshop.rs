@@ -41,7 +41,6 @@ impl Workshop {
     pub fn report(&self) -> WorkerReport {
         let census = census();
         let parts = &self.pool.parts;
-        let offer = parts.upstream.offer();
         WorkerReport {
             id: self.id.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -51,9 +50,7 @@ impl Workshop {
             claude_processes: census.living,
             zombie_processes_cleaned: census.swept,
             pool: self.pool.report(),
-            models: offer.models.clone(),
-            default_model: Some(offer.default_model.clone()),
-            providers: Vec::new(),
+            providers: parts.upstream.report(),
             draining: self.draining.is_cancelled(),
             started_at_ms: self.started_at_ms,
         }

@@ -2,6 +2,7 @@
 
 mod agent;
 mod body;
+mod route;
 mod streamed;
 mod whole;
 
@@ -36,10 +37,10 @@ pub(crate) async fn answer(
         return Err(Problem::leaving());
     }
     let body = body::read(&app.settings, request).await?;
-    let fleet = app.fleet.get().await?;
+    let view = app.fleet.get().await?;
     let dialect::Request { mut spec, agent, stream, include_usage, ignored } =
-        parse(dialect, body, fleet.default_model.clone()).await?;
-    admission::model(&fleet, &spec.model)?;
+        parse(dialect, body, view.offer.default_model.clone()).await?;
+    admission::model(&view, &spec.model)?;
 
     let model = spec.model.clone();
     let now = app.clock.now_ms();

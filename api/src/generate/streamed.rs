@@ -6,6 +6,7 @@ use drover_shared::dialect::{Answer, Dialect};
 use drover_shared::schema::{Event, SeqEvent};
 use tokio::time::{Instant, timeout_at};
 
+use super::route;
 use super::whole::vanished;
 use crate::error::Problem;
 use crate::settings::Settings;
@@ -34,6 +35,7 @@ pub(super) async fn answer(
         match batch.iter().find_map(|event| verdict(&event.event)) {
             Some(Verdict::Speaks) => {
                 stream.push(&batch);
+                held.extend_from_slice(&batch);
                 break;
             }
             Some(Verdict::Refused) => {
@@ -46,7 +48,9 @@ pub(super) async fn answer(
             }
         }
     }
-    Ok(stream.into_response(End::MustBeTold))
+    let mut response = stream.into_response(End::MustBeTold);
+    response.headers_mut().extend(route::headers(&held));
+    Ok(response)
 }
 
 fn refused(dialect: &dyn Dialect, answer: &Answer, events: &[SeqEvent]) -> Problem {

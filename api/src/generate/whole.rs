@@ -6,6 +6,7 @@ use axum::response::Response;
 use drover_shared::dialect::{Answer, Dialect};
 use drover_shared::schema::SeqEvent;
 
+use super::route;
 use crate::error::Problem;
 use crate::tail::Reader;
 
@@ -22,6 +23,7 @@ pub(super) async fn answer(
         return Err(vanished(answer));
     }
     let mut response = Response::new(Body::from(dialect.whole(answer, &events)?));
+    response.headers_mut().extend(route::headers(&events));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }

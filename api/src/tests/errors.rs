@@ -56,7 +56,7 @@ async fn bad_requests_are_told_what_is_wrong() {
         (Call::chat(&" ".repeat(1_001)), Expected(413, "request_too_large", "1000 bytes", &[])),
         (
             Call::chat(r#"{"model":"gpt"}"#),
-            Expected(404, "model_not_found", "Offered are: org/opus, opus", &[]),
+            Expected(404, "model_not_found", "Offered are: opus, org/opus", &[]),
         ),
         (Call::get("/v1/models/gpt/4"), Expected(404, "model_not_found", "'gpt/4'", &[])),
         (Call::get(job), Expected(404, "job_not_found", "job_0192", &[])),

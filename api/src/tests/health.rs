@@ -16,8 +16,6 @@ fn worker(id: &str, claude: Option<&str>, busy: u32) -> WorkerReport {
         claude_processes: busy + 1,
         zombie_processes_cleaned: 5,
         pool: PoolReport { chat_spares: busy, kept_claims: 3, cold_starts: 1, ..PoolReport::default() },
-        models: vec!["opus".to_owned()],
-        default_model: None,
         providers: Vec::new(),
         draining: false,
         started_at_ms: NOW_MS - 60_000,
@@ -45,7 +43,7 @@ async fn health_sums_up_the_heartbeats() {
         "workers_alive": 2,
     });
     assert_eq!(api.get("/health").await.json().await, expected);
-    expected["models"] = json!(["org/opus", "opus"]);
+    expected["models"] = json!(["opus", "org/opus"]);
     expected["workers"] = json!(api.store.lock().fleet.alive.clone());
     let answer = Call::get("/health").header("x-api-key", "sesame").send(api.address).await;
     assert_eq!(answer.json().await, expected);

@@ -16,7 +16,7 @@ async fn a_job_is_shown() {
     let mut expected = json!({
         "id": job.to_string(), "object": "job", "status": "queued", "model": "opus", "attempts": 0,
         "created_at": NOW_MS / 1_000, "started_at": null, "finished_at": null, "worker": null,
-        "error": null, "usage": null,
+        "error": null, "usage": null, "calls": [], "cost_microusd": 0, "cost_usd": "0.000000",
     });
     assert_eq!(api.get(&path).await.json().await, expected);
 
@@ -100,7 +100,7 @@ async fn models_are_what_the_fleet_offers() {
     let list = api.get("/v1/models").await.json().await;
     assert_eq!(list["object"], "list");
     let ids: Vec<_> = list["data"].as_array().expect("a list").iter().map(|model| &model["id"]).collect();
-    assert_eq!(ids, ["org/opus", "opus"]);
+    assert_eq!(ids, ["opus", "org/opus"]);
     for id in ["opus", "org/opus", "org%2Fopus"] {
         let model = api.get(&format!("/v1/models/{id}")).await.json().await;
         assert_eq!(model["id"], id.replace("%2F", "/"));

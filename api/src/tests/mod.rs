@@ -18,6 +18,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use drover_shared::schema::Offer;
+use drover_shared::schema::offer::{Abilities, Model, Policy, Provider, Route};
 use drover_shared::store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +38,20 @@ const NOW_MS: i64 = 1_700_000_000_250;
 
 async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("{what} did not happen"))
+}
+
+/// What a worker offers that serves these models.
+pub(crate) fn offer(models: &[&str]) -> Offer {
+    let route =
+        |model: &str| Route { provider: "p".to_owned(), model: model.to_owned(), weight: 1, tariff: None };
+    let model = |id: &&str| Model {
+        id: (*id).to_owned(),
+        policy: Policy::Priority,
+        routes: vec![route(id)],
+        abilities: Abilities::default(),
+    };
+    let provider = Provider { id: "p".to_owned(), name: "P".to_owned(), keys: 1, lacks: Vec::new() };
+    Offer { models: models.iter().map(model).collect(), providers: vec![provider], ..Offer::default() }
 }
 
 /// An api that serves on a free port.

@@ -6,15 +6,15 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use drover_shared::schema::{
-    CancelReason, Event, Fleet, Job, JobId, JobState, LeaseToken, NewJob, Project, ProjectId, Seq, SeqEvent,
-    Session, SessionId, StopReason, Usage, WorkerId, WorkerReport,
+    Call, CancelReason, Event, Fleet, Job, JobId, JobState, LeaseToken, NewJob, Offer, Project, ProjectId,
+    Seq, SeqEvent, Session, SessionId, StopReason, Usage, UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
 use drover_shared::store::{
     Append, Appended, Claim, Enqueued, Held, Lease, Millis, Ring, RingRole, Store, StoreError,
 };
 use tokio::sync::{mpsc, watch};
 
-use super::within;
+use super::{offer, within};
 
 pub(super) struct FakeStore {
     pub(super) state: Mutex<State>,
@@ -36,6 +36,10 @@ pub(super) struct State {
     pub(super) cancel_calls: usize,
     pub(super) rescues: Vec<(Millis, Millis)>,
     pub(super) prunes: Vec<Millis>,
+    pub(super) calls: Vec<Call>,
+    /// What was asked of the ledger, and what it answers.
+    pub(super) asked: Vec<UsageQuery>,
+    pub(super) usage: Vec<UsageRow>,
     /// Whether rings get lost.
     pub(super) deaf: bool,
     pub(super) enqueueing: usize,
@@ -47,8 +51,8 @@ pub(super) struct State {
 impl Default for FakeStore {
     fn default() -> Self {
         let mut state = State::default();
-        state.fleet.models = vec!["org/opus".to_owned(), "opus".to_owned()];
-        state.fleet.default_model = Some("opus".to_owned());
+        let offer = Offer { default_model: Some("opus".to_owned()), ..offer(&["org/opus", "opus"]) };
+        state.fleet.offers = vec![offer];
         Self {
             state: Mutex::new(state),
             broken: AtomicBool::new(false),
@@ -243,6 +247,27 @@ impl Store for FakeStore {
         self.check()?;
         self.lock().prunes.push(before);
         self.changed();
+        Ok(0)
+    }
+
+    async fn offer(&self, _: &WorkerId, _: &Offer) -> Result<(), StoreError> {
+        unreachable!("an api is no worker")
+    }
+
+    async fn calls(&self, id: JobId) -> Result<Vec<Call>, StoreError> {
+        self.check()?;
+        Ok(self.lock().calls.iter().filter(|call| call.job == id).cloned().collect())
+    }
+
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, StoreError> {
+        self.check()?;
+        let mut state = self.lock();
+        state.asked.push(query.clone());
+        Ok(state.usage.clone())
+    }
+
+    async fn prune_calls(&self, _: Millis, _: u32) -> Result<u64, StoreError> {
+        self.check()?;
         Ok(0)
     }
 

@@ -7,8 +7,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::catalogue;
 use super::compose::NotTheJob;
+use crate::schema::offer::{Abilities, Thinking};
 use crate::schema::{JobSpec, limits};
 
 /// What is kept of the CLI's body as it is.
@@ -27,7 +27,12 @@ pub const AGENT_BETA: &str = "interleaved-thinking-2025-05-14";
 ///
 /// What is no round is not the job: a call without tools that the CLI itself runs, by which it searches the
 /// web or finds a title, or one that wants no stream, which is how it repeats what was refused.
-pub fn compose_agent(cli_body: &Value, spec: &JobSpec, upstream_model: &str) -> Result<Value, NotTheJob> {
+pub fn compose_agent(
+    cli_body: &Value,
+    spec: &JobSpec,
+    abilities: &Abilities,
+    upstream_model: &str,
+) -> Result<Value, NotTheJob> {
     let tools = run_by_the_cli(&cli_body["tools"]);
     if tools.is_empty() || cli_body["stream"] != true || !cli_body["messages"].is_array() {
         return Err(NotTheJob);
@@ -37,9 +42,9 @@ pub fn compose_agent(cli_body: &Value, spec: &JobSpec, upstream_model: &str) -> 
     body.insert("model".to_owned(), upstream_model.into());
     body.insert("tools".to_owned(), tools.into());
     body.insert("stream".to_owned(), true.into());
-    let max_tokens = bounded(cli_body["max_tokens"].as_u64(), spec.sampling.max_tokens);
+    let max_tokens = bounded(cli_body["max_tokens"].as_u64(), spec.sampling.max_tokens, abilities);
     body.insert("max_tokens".to_owned(), max_tokens.into());
-    match thinking(&cli_body["thinking"], upstream_model, max_tokens) {
+    match thinking(&cli_body["thinking"], abilities.thinking, max_tokens) {
         Some(thinking) => drop(body.insert("thinking".to_owned(), thinking)),
         None => sample(&mut body, spec),
     }
@@ -61,20 +66,22 @@ fn run_by_the_cli(tools: &Value) -> Vec<Value> {
         .collect()
 }
 
-fn bounded(asked: Option<u64>, allowed: Option<u32>) -> u64 {
+fn bounded(asked: Option<u64>, allowed: Option<u32>, abilities: &Abilities) -> u64 {
     let default = u64::from(limits::DEFAULT_OUTPUT_TOKENS);
-    let asked = asked.unwrap_or(default).min(default);
-    allowed.map_or(asked, |allowed| asked.min(u64::from(allowed)))
+    let bounds = [allowed, abilities.output_tokens].into_iter().flatten().map(u64::from);
+    bounds.fold(asked.unwrap_or(default).min(default), u64::min)
 }
 
-/// How the job's model is to think where the CLI wants it to. The newer ones find the measure themselves;
-/// a budget has to leave room for an answer.
-fn thinking(asked: &Value, model: &str, max_tokens: u64) -> Option<Value> {
+/// How the job's model is to think where the CLI wants it to. Some find the measure themselves; a budget has to
+/// leave room for an answer.
+fn thinking(asked: &Value, how: Thinking, max_tokens: u64) -> Option<Value> {
     if !matches!(asked["type"].as_str(), Some("enabled" | "adaptive")) {
         return None;
     }
-    if catalogue::thinks_by_itself(model) {
-        return Some(json!({ "type": "adaptive" }));
+    match how {
+        Thinking::None => return None,
+        Thinking::Adaptive => return Some(json!({ "type": "adaptive" })),
+        Thinking::Budget => {}
     }
     let budget = asked["budget_tokens"].as_u64().unwrap_or(u64::MAX).min(max_tokens.saturating_sub(1));
     (budget >= LEAST_BUDGET).then(|| json!({ "type": "enabled", "budget_tokens": budget }))
@@ -130,6 +137,17 @@ mod tests {
         JobSpec { model: "m".to_owned(), system: String::new(), turns: vec![], sampling, agent: Some(agent) }
     }
 
+    /// A model that is told how much to think.
+    const BUDGETED: Abilities = Abilities {
+        context_tokens: None,
+        output_tokens: None,
+        vision: true,
+        tools: true,
+        thinking: Thinking::Budget,
+    };
+    /// One that finds out by itself.
+    const ADAPTIVE: Abilities = Abilities { thinking: Thinking::Adaptive, ..BUDGETED };
+
     /// What the CLI sends for a round of its main loop.
     fn round() -> Value {
         let cached = json!({ "type": "ephemeral" });
@@ -158,13 +176,15 @@ mod tests {
 
     #[test]
     fn a_round_is_the_clis_but_for_what_depends_on_the_model() {
-        let body = compose_agent(&round(), &spec(Sampling::default()), "claude-sonnet-4-5").expect("a round");
+        let body = compose_agent(&round(), &spec(Sampling::default()), &BUDGETED, "claude-sonnet-4-5")
+            .expect("a round");
         let mut expected = round();
         expected.as_object_mut().expect("an object").remove("metadata");
         expected["messages"][0]["content"][0]["text"] =
             "<system-reminder>\nYou are powered by the model claude-sonnet-4-5.\n</system-reminder>".into();
         assert_eq!(body, expected);
-        let newer = compose_agent(&round(), &spec(Sampling::default()), "claude-opus-5-5").expect("a round");
+        let newer = compose_agent(&round(), &spec(Sampling::default()), &ADAPTIVE, "claude-opus-5-5")
+            .expect("a round");
         expected["model"] = "claude-opus-5-5".into();
         expected["thinking"] = json!({ "type": "adaptive" });
         expected["messages"][0]["content"][0]["text"] =
@@ -183,7 +203,8 @@ mod tests {
             (Some(1), 1, None),
         ] {
             let sampling = Sampling { max_tokens: allowed, temperature: Some(0.5), ..Sampling::default() };
-            let body = compose_agent(&round(), &spec(sampling), "claude-haiku-4-5").expect("a round");
+            let body =
+                compose_agent(&round(), &spec(sampling), &BUDGETED, "claude-haiku-4-5").expect("a round");
             assert_eq!(body["max_tokens"], max_tokens, "{allowed:?}");
             assert_eq!(body["thinking"]["budget_tokens"].as_u64(), budget, "{allowed:?}");
             let heated = body["temperature"].as_f64();
@@ -197,7 +218,7 @@ mod tests {
         quiet["thinking"] = json!({ "type": "disabled" });
         let stop = vec!["END".to_owned()];
         let sampling = Sampling { temperature: Some(0.0), top_p: Some(0.5), max_tokens: None, stop };
-        let body = compose_agent(&quiet, &spec(sampling), "claude-opus-5-5").expect("a round");
+        let body = compose_agent(&quiet, &spec(sampling), &ADAPTIVE, "claude-opus-5-5").expect("a round");
         assert!(body.get("thinking").is_none());
         assert_eq!(
             (&body["temperature"], &body["top_p"], &body["stop_sequences"]),
@@ -214,8 +235,8 @@ mod tests {
         forged["max_tokens"] = 128_000.into();
         let fetch = json!({ "type": "web_fetch_20250910", "name": "web_fetch" });
         forged["tools"].as_array_mut().expect("a list").push(fetch);
-        let sent = compose_agent(&forged, &spec(Sampling::default()), "claude-sonnet-4-5");
-        assert_eq!(sent, compose_agent(&round(), &spec(Sampling::default()), "claude-sonnet-4-5"));
+        let sent = compose_agent(&forged, &spec(Sampling::default()), &BUDGETED, "claude-sonnet-4-5");
+        assert_eq!(sent, compose_agent(&round(), &spec(Sampling::default()), &BUDGETED, "claude-sonnet-4-5"));
     }
 
     #[test]
@@ -239,7 +260,11 @@ mod tests {
             with("tools", json!([])),
             with("tools", json!([{ "type": "web_search_20250305", "name": "web_search" }])),
         ] {
-            assert_eq!(compose_agent(&body, &spec(Sampling::default()), "m"), Err(NotTheJob), "{body}");
+            assert_eq!(
+                compose_agent(&body, &spec(Sampling::default()), &BUDGETED, "m"),
+                Err(NotTheJob),
+                "{body}"
+            );
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::schema::offer::Abilities;
 use crate::schema::{JobSpec, Part, Role, Turn, limits};
 
 /// The body does not carry the job's placeholder: the CLI speaks of something else.
@@ -18,6 +19,7 @@ pub fn compose(
     cli_body: &Value,
     placeholder: &str,
     spec: &JobSpec,
+    abilities: &Abilities,
     upstream_model: &str,
 ) -> Result<Value, NotTheJob> {
     let appended = after_placeholder(cli_body, placeholder).ok_or(NotTheJob)?;
@@ -28,7 +30,8 @@ pub fn compose(
     let mut body = Map::new();
     body.insert("model".to_owned(), upstream_model.into());
     body.insert("messages".to_owned(), messages.into());
-    body.insert("max_tokens".to_owned(), sampling.max_tokens.unwrap_or(limits::DEFAULT_OUTPUT_TOKENS).into());
+    let usual = abilities.output_tokens.unwrap_or(u32::MAX).min(limits::DEFAULT_OUTPUT_TOKENS);
+    body.insert("max_tokens".to_owned(), sampling.max_tokens.unwrap_or(usual).into());
     body.insert("stream".to_owned(), true.into());
     if !spec.system.is_empty() {
         body.insert("system".to_owned(), json!([cached(text_block(&spec.system))]));
@@ -135,7 +138,7 @@ mod tests {
             "messages": [{ "role": "user", "content": [{ "type": "text", "text": "  hi\n" }] }],
             "stream": true,
         });
-        assert_eq!(compose(&ask(), PLACEHOLDER, &spec, "up"), Ok(expected));
+        assert_eq!(compose(&ask(), PLACEHOLDER, &spec, &Abilities::default(), "up"), Ok(expected));
     }
 
     #[test]
@@ -168,7 +171,10 @@ mod tests {
                 ] },
             ],
         });
-        assert_eq!(compose(&ask(), PLACEHOLDER, &spec("Be kind.", turns, sampling), "up"), Ok(expected));
+        assert_eq!(
+            compose(&ask(), PLACEHOLDER, &spec("Be kind.", turns, sampling), &Abilities::default(), "up"),
+            Ok(expected)
+        );
     }
 
     #[test]
@@ -192,7 +198,8 @@ mod tests {
             ]),
         ] {
             let spec = spec("", vec![turn(Role::User, &["hi"])], Sampling::default());
-            let body = compose(&cli_body(&messages), PLACEHOLDER, &spec, "up").expect("the job's body");
+            let body = compose(&cli_body(&messages), PLACEHOLDER, &spec, &Abilities::default(), "up")
+                .expect("the job's body");
             let sent = json!([{ "role": "user", "content": [{ "type": "text", "text": "hi" }] }, told]);
             assert_eq!(body["messages"], sent, "{messages}");
         }
@@ -210,7 +217,11 @@ mod tests {
             cli_body(&json!([{ "role": "user", "content": "Find a title for: drover-job-1" }])),
             cli_body(&json!([{ "role": "user", "content": "drover-job-11" }])),
         ] {
-            assert_eq!(compose(&body, PLACEHOLDER, &spec, "up"), Err(NotTheJob), "{body}");
+            assert_eq!(
+                compose(&body, PLACEHOLDER, &spec, &Abilities::default(), "up"),
+                Err(NotTheJob),
+                "{body}"
+            );
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::catalogue::DEMO;
+use super::registry::DEMO;
 use super::sse::{Frame, frame};
 use crate::schema::{JobSpec, Part, Role, limits};
 

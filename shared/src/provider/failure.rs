@@ -83,6 +83,11 @@ pub fn unreachable() -> Failure {
     Failure::new(FailureKind::ProviderUnreachable, "The model provider cannot be reached.")
 }
 
+/// Nothing came for as long as an answer may take to begin.
+pub fn silent() -> Failure {
+    Failure::new(FailureKind::ProviderUnreachable, "The model provider did not begin to answer in time.")
+}
+
 /// The answer broke off.
 pub fn interrupted() -> Failure {
     Failure::new(FailureKind::StreamInterrupted, "The model provider's answer broke off.")

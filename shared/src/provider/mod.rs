@@ -5,14 +5,18 @@
 //! and the reading of an amount.
 
 pub mod agent;
-pub mod catalogue;
+pub mod comparison;
 pub mod compose;
 pub mod demo;
 pub mod failure;
+pub mod health;
 pub mod price;
 pub mod priming;
+pub mod registry;
+pub mod resolve;
+pub mod route;
 pub mod sse;
 
 pub use agent::{AGENT_BETA, compose_agent};
-pub use catalogue::Offer;
 pub use compose::{NotTheJob, compose};
+pub use resolve::resolve;

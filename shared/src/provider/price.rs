@@ -1,77 +1,30 @@
-//! What a call costs.
-//!
-//! The prices are those of Anthropic's list as litellm 1.109.1 carries it, and for `claude-fable-5-2` and
-//! `claude-haiku-5-5` those that the Claude CLI 2.1.330 reckons with, both read on 23 November 2026. Writing
-//! to the cache costs a quarter more than input; reading from it a tenth of input where nothing else is
-//! listed.
+//! What calls cost.
 
 use std::num::ParseIntError;
 
-use super::catalogue::{DEMO, resolve};
 use crate::schema::Usage;
+use crate::schema::offer::Tariff;
 
-/// What a million tokens cost, in thousandths of a US dollar. A token then costs as many billionths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Price {
-    input: u64,
-    output: u64,
-    cache_read: u64,
-}
+/// Tokens that a price is for.
+const MILLION: u128 = 1_000_000;
 
-/// What a model's tokens cost, and what they cost in calls with a longer prompt than so many tokens.
-struct Tariff {
-    model: &'static str,
-    price: Price,
-    long: Option<(u64, Price)>,
-}
-
-const TARIFFS: [Tariff; 16] = [
-    flat("claude-fable-5-2", 8_000, 40_000),
-    flat("claude-fable-5-1", 10_000, 50_000),
-    flat("claude-fable-5", 10_000, 50_000),
-    Tariff {
-        model: "claude-opus-5-5",
-        price: Price { input: 4_000, output: 20_000, cache_read: 200 },
-        long: None,
-    },
-    flat("claude-opus-5", 5_000, 25_000),
-    flat("claude-opus-4-8", 5_000, 25_000),
-    flat("claude-opus-4-7", 5_000, 25_000),
-    flat("claude-opus-4-6", 5_000, 25_000),
-    flat("claude-opus-4-5", 5_000, 25_000),
-    flat("claude-sonnet-5-5", 2_000, 10_000),
-    flat("claude-sonnet-5", 2_000, 10_000),
-    flat("claude-sonnet-4-6", 3_000, 15_000),
-    flat("claude-sonnet-4-5", 3_000, 15_000),
-    Tariff { model: "claude-haiku-5-5", price: plain(100, 500), long: Some((100_000, plain(500, 2_500))) },
-    flat("claude-haiku-4-5", 1_000, 5_000),
-    flat(DEMO, 0, 0),
-];
-
-const fn flat(model: &'static str, input: u64, output: u64) -> Tariff {
-    Tariff { model, price: plain(input, output), long: None }
-}
-
-const fn plain(input: u64, output: u64) -> Price {
-    Price { input, output, cache_read: input / 10 }
-}
-
-/// What one call that used so much of `model` costs, in millionths of a US dollar; a part of one counts as a
-/// whole. `None` if the model has no known price.
-pub fn cost(model: &str, usage: &Usage) -> Option<u64> {
-    let model = resolve(model);
-    let tariff = TARIFFS.iter().find(|tariff| tariff.model == model)?;
-    let long = tariff.long.filter(|(above, _)| usage.prompt_tokens() > *above);
-    let price = long.map_or(tariff.price, |(_, price)| price);
-    // In four billionths of a dollar, so that the quarter more of the cache's writes is a whole number too.
-    let quarters = [
-        (usage.input_tokens, price.input * 4),
-        (usage.output_tokens, price.output * 4),
-        (usage.cache_read_tokens, price.cache_read * 4),
-        (usage.cache_write_tokens, price.input * 5),
+/// What one call that was billed so much costs, in millionths of a US dollar; a part of one counts as a whole.
+pub fn cost(tariff: &Tariff, usage: &Usage) -> u64 {
+    let long = tariff.long.filter(|long| usage.prompt_tokens() > long.above_tokens);
+    let price = long.map_or(tariff.price, |long| long.price);
+    let parts = [
+        (usage.input_tokens, price.input),
+        (usage.output_tokens, price.output),
+        (usage.cache_read_tokens, price.cache_read),
+        (usage.cache_write_tokens, price.cache_write),
     ];
-    let sum: u128 = quarters.iter().map(|(tokens, price)| u128::from(*tokens) * u128::from(*price)).sum();
-    Some(u64::try_from(sum.div_ceil(4_000)).unwrap_or(u64::MAX))
+    let sum: u128 = parts.iter().map(|(tokens, price)| u128::from(*tokens) * u128::from(*price)).sum();
+    u64::try_from(sum.div_ceil(MILLION)).unwrap_or(u64::MAX)
+}
+
+/// By what tariffs are compared: a usual call reads three tokens for each that it writes.
+pub fn rank(tariff: &Tariff) -> u64 {
+    tariff.price.input.saturating_mul(3).saturating_add(tariff.price.output)
 }
 
 /// An amount that is none.
@@ -101,8 +54,18 @@ pub fn write_dollars(microusd: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Offer;
     use super::*;
+    use crate::schema::offer::{LongPrice, Price};
+
+    /// Cents of a US dollar for a million tokens; the cache at the usual tenth and five quarters.
+    fn price(input: u64, output: u64) -> Price {
+        let (input, output) = (input * 10_000, output * 10_000);
+        Price { input, output, cache_read: input / 10, cache_write: input * 5 / 4 }
+    }
+
+    fn flat(input: u64, output: u64) -> Tariff {
+        Tariff { price: price(input, output), long: None }
+    }
 
     fn usage(input: u64, output: u64, read: u64, write: u64) -> Usage {
         Usage {
@@ -111,45 +74,44 @@ mod tests {
             cache_read_tokens: read,
             cache_write_tokens: write,
             thinking_tokens: output,
+            ..Usage::default()
         }
     }
 
     #[test]
     fn calls_cost_what_was_reckoned_by_hand() {
-        for (model, used, microusd) in [
-            ("claude-sonnet-4-5", usage(0, 0, 0, 0), 0),
+        let haiku = LongPrice { above_tokens: 100_000, price: price(50, 250) };
+        let haiku = Tariff { price: price(10, 50), long: Some(haiku) };
+        let opus = Tariff { price: Price { cache_read: 200_000, ..price(400, 2_000) }, long: None };
+        for (tariff, used, microusd) in [
+            (flat(300, 1_500), usage(0, 0, 0, 0), 0),
             // 1000 × 3 + 100 × 15 = 4500 millionths.
-            ("claude-sonnet-4-5", usage(1_000, 100, 0, 0), 4_500),
+            (flat(300, 1_500), usage(1_000, 100, 0, 0), 4_500),
             // 10 × 3 + 20 × 15 + 1000 × 0.3 + 400 × 3.75 = 30 + 300 + 300 + 1500.
-            ("claude-sonnet-4-5", usage(10, 20, 1_000, 400), 2_130),
+            (flat(300, 1_500), usage(10, 20, 1_000, 400), 2_130),
             // The cache is read at a twentieth: 1000 × 0.2.
-            ("claude-opus-5-5", usage(0, 0, 1_000, 0), 200),
+            (opus, usage(0, 0, 1_000, 0), 200),
             // 7 × 0.5 = 3.5, which counts as 4; 1 × 6.25 as 7.
-            ("claude-opus-5", usage(0, 0, 7, 0), 4),
-            ("claude-opus-5", usage(0, 0, 0, 1), 7),
+            (flat(500, 2_500), usage(0, 0, 7, 0), 4),
+            (flat(500, 2_500), usage(0, 0, 0, 1), 7),
             // 1 × 0.01, 1 × 0.125 and 1 × 0.1.
-            ("claude-haiku-5-5", usage(1, 0, 1, 1), 1),
+            (haiku, usage(1, 0, 1, 1), 1),
             // 100,000 × 0.1, and one token more at five times the price: 100,001 × 0.5.
-            ("claude-haiku-5-5", usage(100_000, 0, 0, 0), 10_000),
-            ("claude-haiku-5-5", usage(100_001, 0, 0, 0), 50_001),
-            ("claude-haiku-5-5", usage(1, 10, 100_000, 0), 5_026),
-            // A retired name costs what its successor does.
-            ("claude-opus-4-20250514", usage(1_000, 0, 0, 0), 4_000),
-            ("claude-fable-5", usage(u64::MAX / 2, u64::MAX, 0, 0), u64::MAX),
-            (DEMO, usage(1_000_000, 1_000_000, 0, 0), 0),
+            (haiku, usage(100_000, 0, 0, 0), 10_000),
+            (haiku, usage(100_001, 0, 0, 0), 50_001),
+            (haiku, usage(1, 10, 100_000, 0), 5_026),
+            (flat(1_000, 5_000), usage(u64::MAX / 2, u64::MAX, 0, 0), u64::MAX),
+            (flat(0, 0), usage(1_000_000, 1_000_000, 0, 0), 0),
         ] {
-            assert_eq!(cost(model, &used), Some(microusd), "{model} {used:?}");
+            assert_eq!(cost(&tariff, &used), microusd, "{tariff:?} {used:?}");
         }
-        assert_eq!(cost("kimi-k3", &usage(1, 1, 1, 1)), None);
     }
 
     #[test]
-    fn every_model_of_the_catalogue_has_a_price() {
-        for offer in [Offer::new(true, None), Offer::new(false, None)] {
-            for model in offer.models {
-                assert!(cost(&model, &Usage::default()).is_some(), "{model}");
-            }
-        }
+    fn the_cheaper_of_two_is_so_for_a_usual_call() {
+        assert!(rank(&flat(30, 120)) < rank(&flat(95, 400)));
+        // Three times 0.5 and 10 is more than three times 2 and 4.
+        assert!(rank(&flat(50, 1_000)) > rank(&flat(200, 400)));
     }
 
     #[test]

@@ -72,6 +72,7 @@ pub enum Signal {
 pub struct Meter {
     usage: Usage,
     hides: bool,
+    speaks: bool,
 }
 
 impl Meter {
@@ -80,7 +81,7 @@ impl Meter {
     /// A chat process is told small figures: one that hears of 199,000 tokens and more answers "Prompt is too
     /// long" by itself from then on. An agent's is told the truth, by which it compacts its conversation in time.
     pub fn new(class: Class) -> Self {
-        Self { usage: Usage::default(), hides: class == Class::Chat }
+        Self { usage: Usage::default(), hides: class == Class::Chat, speaks: false }
     }
 
     /// What was billed so far.
@@ -88,10 +89,17 @@ impl Meter {
         self.usage
     }
 
+    /// Whether there is more of the answer than its beginning: until then nobody has heard any of it, and another
+    /// provider may be asked.
+    pub fn has_spoken(&self) -> bool {
+        self.speaks
+    }
+
     /// The frame as the CLI is to see it, and what it means. An error's frame is kept back: whoever
     /// reads tells of it in words that suit the CLI.
     pub fn read(&mut self, frame: Frame) -> (Frame, Signal) {
         let (name, data) = fields(&frame);
+        self.speaks |= !matches!(name.as_deref(), None | Some("ping" | "message_start" | "error"));
         match name.as_deref() {
             Some("message_start") => self.meter(&data, "/message/usage", &frame),
             Some("message_delta") => self.meter(&data, "/usage", &frame),
@@ -127,6 +135,7 @@ impl Meter {
             (&mut usage.cache_read_tokens, "/cache_read_input_tokens"),
             (&mut usage.cache_write_tokens, "/cache_creation_input_tokens"),
             (&mut usage.thinking_tokens, "/output_tokens_details/thinking_tokens"),
+            (&mut usage.web_searches, "/server_tool_use/web_search_requests"),
         ] {
             *count = (*count).max(reported.pointer(pointer).and_then(Value::as_u64).unwrap_or(0));
         }
@@ -225,6 +234,7 @@ mod tests {
 
         let delta = json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn" }, "usage": {
             "output_tokens": 900, "output_tokens_details": { "thinking_tokens": 400 },
+            "server_tool_use": { "web_search_requests": 2 },
             "cache_read_input_tokens": null,
         } });
         let (seen, signal) = meter.read(frame("message_delta", &delta));
@@ -237,6 +247,8 @@ mod tests {
             cache_read_tokens: 30,
             cache_write_tokens: 20,
             thinking_tokens: 400,
+            web_searches: 2,
+            ..Usage::default()
         };
         assert_eq!(meter.usage(), billed);
     }

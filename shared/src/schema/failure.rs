@@ -78,6 +78,11 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// The kind of that code.
+    pub fn parse(code: &str) -> Option<Self> {
+        serde_json::from_value(serde_json::Value::String(code.to_owned())).ok()
+    }
+
     /// The stable code, as in the serialised form.
     pub fn code(self) -> &'static str {
         match self {

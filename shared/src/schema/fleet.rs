@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::id::WorkerId;
-use super::offer::ProviderHealth;
+use super::offer::{Offer, ProviderHealth};
 
 /// One worker's state, written with each heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,10 +22,6 @@ pub struct WorkerReport {
     pub claude_processes: u32,
     /// How many processes it has killed or reaped after their slot had ended, since it started.
     pub zombie_processes_cleaned: u64,
-    /// The models it can serve.
-    pub models: Vec<String>,
-    /// The model for requests that name none.
-    pub default_model: Option<String>,
     /// How the providers do that it has keys for.
     #[serde(default)]
     pub providers: Vec<ProviderHealth>,
@@ -88,9 +84,6 @@ pub struct Fleet {
     pub oldest_queued_ms: Option<u64>,
     /// The workers whose heartbeat is recent.
     pub alive: Vec<WorkerReport>,
-    /// The models that the fleet offers: those of the live workers, or, when none lives, those that the
-    /// last ones offered. Sorted, no duplicates.
-    pub models: Vec<String>,
-    /// The model for requests that name none.
-    pub default_model: Option<String>,
+    /// What the live workers offer, or, when none lives, what the last ones did.
+    pub offers: Vec<Offer>,
 }

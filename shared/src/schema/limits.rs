@@ -134,6 +134,20 @@ pub const RING_BACKLOG: usize = 4_096;
 pub const RINGS_PER_DATAGRAM: usize = 256;
 /// Appends that may wait for the group commit; past it the CLI's output is not read on.
 pub const APPEND_BACKLOG: usize = 2_000;
+/// Rows of the ledger that one statement adds: far below the parameters that SQLite takes.
+pub const CALLS_PER_INSERT: usize = 500;
+/// Calls of one job that are told.
+pub const JOB_CALLS: u32 = 1_000;
+/// Largest figure of a row of the ledger: sums of a million of them are still numbers.
+pub const LEDGER_FIGURE: i64 = 1 << 42;
+/// How long the ledger keeps calls by default, in days: a year and a month to look back from.
+pub const LEDGER_DAYS: u32 = 400;
+/// Rows of usage that one answer tells at most, and unless it is told.
+pub const USAGE_ROWS: u32 = 10_000;
+/// See [`USAGE_ROWS`].
+pub const USAGE_ROWS_USUAL: u32 = 1_000;
+/// Longest time over which usage is compared, in days.
+pub const COMPARISON_DAYS: u32 = 90;
 /// Pause before a store operation that failed is tried again.
 pub const STORE_RETRY: Duration = Duration::from_millis(200);
 
@@ -201,6 +215,50 @@ pub const PROVIDER_ERROR_BYTES: usize = 64 << 10;
 pub const PROVIDER_MESSAGE_CHARS: usize = 1_000;
 /// How long a provider may take to accept a connection.
 pub const PROVIDER_CONNECT: Duration = Duration::from_secs(10);
+/// Largest file of providers, or of keys, in bytes.
+pub const REGISTRY_BYTES: u64 = 1 << 20;
+/// Pause between two looks at whether such a file has changed.
+pub const REGISTRY_LOOK: Duration = Duration::from_secs(2);
+/// Calls to providers for one answer by default, the first included.
+pub const PROVIDER_ATTEMPTS: u32 = 5;
+/// From the first call on, how long others may follow: SDKs give up after minutes, people sooner.
+pub const PROVIDER_DEADLINE: Duration = Duration::from_mins(1);
+/// Longest pause before everybody is asked again; doubles with each round up to the second.
+pub const PROVIDER_RETRY: Duration = Duration::from_millis(500);
+/// See [`PROVIDER_RETRY`].
+pub const PROVIDER_RETRY_MAX: Duration = Duration::from_secs(4);
+/// How long a call waits for the only key that is left and limited.
+pub const PROVIDER_PATIENCE: Duration = Duration::from_secs(6);
+/// Failures in a row after which a provider is left alone.
+pub const PROVIDER_FAILURES: u32 = 3;
+/// How long it is left alone; doubles with each time in a row up to the second.
+pub const PROVIDER_REST: Duration = Duration::from_secs(10);
+/// See [`PROVIDER_REST`].
+pub const PROVIDER_REST_MAX: Duration = Duration::from_mins(5);
+/// How long others wait for the one call that tries whether a provider or a key is back.
+pub const PROVIDER_TRIAL: Duration = Duration::from_secs(30);
+/// Keys of one provider.
+pub const PROVIDER_KEYS: usize = 64;
+/// How long a key is left out whose rate limit is reached, where the provider does not say; doubles with each time
+/// in a row up to the second.
+pub const KEY_REST: Duration = Duration::from_secs(5);
+/// See [`KEY_REST`].
+pub const KEY_REST_MAX: Duration = Duration::from_mins(2);
+/// Longest time that a provider's word keeps a key out.
+pub const KEY_LIMITED_MAX: Duration = Duration::from_hours(1);
+/// How long a key is left out that the provider refused or does not bill; then one call tries it again, so that
+/// an account that was topped up needs no restart.
+pub const KEY_OUT: Duration = Duration::from_mins(10);
+/// Longest silence of a provider before its answer begins, by default.
+pub const PROVIDER_FIRST_BYTE: Duration = Duration::from_mins(1);
+/// Calls that a provider is given at a time, by default.
+pub const PROVIDER_CALLS: u32 = 256;
+/// Largest weight of a route.
+pub const ROUTE_WEIGHT: u32 = 10_000;
+/// Highest price for a million tokens, in US dollars: a misplaced point should not go unnoticed.
+pub const PRICE_USD: f64 = 10_000.0;
+/// Conversations of which a worker remembers who served them, about 100 bytes each.
+pub const CONVERSATIONS_REMEMBERED: usize = 20_000;
 /// Longest server-sent event of a provider, in bytes.
 pub const PROVIDER_EVENT_BYTES: usize = 16 << 20;
 /// Pause between pings on a provider's HTTP/2 connection in use, so that one that died unseen is given up.

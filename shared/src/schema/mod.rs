@@ -16,7 +16,7 @@ pub mod spec;
 pub mod state;
 pub mod usage;
 
-pub use call::{Call, CallOutcome};
+pub use call::{Call, CallOutcome, Dimension, UsageQuery, UsageRow};
 pub use event::{Block, Event, Seq, SeqEvent, StopReason};
 pub use failure::{Failure, FailureKind};
 pub use fleet::{Fleet, PoolReport, WorkerReport};

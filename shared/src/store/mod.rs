@@ -20,8 +20,8 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use crate::schema::{
-    Call, CancelReason, Event, Fleet, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Project, ProjectId,
-    Seq, SeqEvent, Session, SessionId, WorkerId, WorkerReport,
+    Call, CancelReason, Event, Fleet, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Offer, Owner,
+    Project, ProjectId, Seq, SeqEvent, Session, SessionId, UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
 
 pub use self::sqlite::SqliteStore;
@@ -108,6 +108,9 @@ pub trait Store: Send + Sync {
     /// Registers the worker or renews its heartbeat.
     async fn beat(&self, report: &WorkerReport, now: Millis) -> Result<(), StoreError>;
 
+    /// Notes what the worker, which has beaten before, offers from now on.
+    async fn offer(&self, worker: &WorkerId, offer: &Offer) -> Result<(), StoreError>;
+
     /// Takes a worker that has nothing left to do out of the fleet; it holds no project any more.
     async fn retire(&self, worker: &WorkerId) -> Result<(), StoreError>;
 
@@ -124,6 +127,16 @@ pub trait Store: Send + Sync {
     /// Deletes at most `limit` jobs that ended before `before`, with events and task, job by job, and as many
     /// sessions that have no jobs left and were not written to since. Returns how many jobs went.
     async fn prune(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
+
+    /// The calls to providers that were made for a job, in order.
+    async fn calls(&self, job: JobId) -> Result<Vec<Call>, StoreError>;
+
+    /// Adds up calls to providers. Rows are in the order of their groups; one more than the limit comes if there are
+    /// more than it allows.
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, StoreError>;
+
+    /// Forgets at most `limit` calls that were made before `before`. Returns how many went.
+    async fn prune_calls(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
 
     /// Adds a project. `false`: there is one with this id, which is left as it is.
     async fn create_project(&self, project: &Project) -> Result<bool, StoreError>;
@@ -239,7 +252,7 @@ pub struct Append {
     pub lease: Lease,
     /// Sequence number of the first of `events`; the others follow without a gap.
     pub first_seq: Seq,
-    /// What happened; may be empty only together with `requeue_after_ms`. When the last one is terminal
+    /// What happened; may be empty only together with `requeue_after_ms` or `calls`. When the last one is terminal
     /// the job ends with it, in the same commit.
     pub events: Vec<Event>,
     /// Gives the job back to the queue, to be taken up after so many milliseconds. Only for attempts that

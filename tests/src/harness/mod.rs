@@ -12,6 +12,6 @@ pub use agent::{Agent, AgentSlot};
 pub use cluster::{Builder, Cluster, MODEL, PROVIDER_KEY};
 pub use direct::DirectCli;
 pub use kin::{Kin, read as read_process};
-pub use parts::{ClaudeKind, binary, installed, settings_in_help, workspace};
+pub use parts::{ClaudeKind, binary, demo, installed, settings_in_help, workspace};
 pub use process::Process;
 pub use wait::{wait_for, wait_until};

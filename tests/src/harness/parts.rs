@@ -2,9 +2,12 @@
 
 use crate::scripted::Fault;
 use drover_shared::cli::Build;
+use drover_shared::provider::registry::Registry;
+use drover_worker::relay::{Catalog, Upstream};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 /// Which CLI the workers run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +46,12 @@ impl ClaudeKind {
             _ => Vec::new(),
         }
     }
+}
+
+/// The demo model, as relays have it that nobody has a key for: nothing is asked of anybody.
+pub fn demo() -> Arc<Upstream> {
+    let catalog = Catalog { offer: Registry::shipped().offer(|_| 0, None), endpoints: Vec::new() };
+    Upstream::new(catalog, "0", 1).expect("the demo model")
 }
 
 /// A binary of this workspace, from the directory that the test's own executable was built into.

@@ -8,8 +8,8 @@ use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use drover_tests::harness::binary;
-use drover_worker::relay::{Credential, Relay, Upstream, UpstreamConfig};
+use drover_tests::harness::{binary, demo};
+use drover_worker::relay::Relay;
 use drover_worker::slot::walls::Walls;
 use drover_worker::slot::{Launch, Slot, SlotDir, SlotDirs, Supervisor, UserRange, Users};
 use tempfile::TempDir;
@@ -159,14 +159,4 @@ fn sleep(slot: &SlotDir) -> Launch {
         directory: slot.work(),
         walls: Some(Walls::around(slot)),
     }
-}
-
-fn demo() -> std::sync::Arc<Upstream> {
-    let config = UpstreamConfig {
-        base_url: "https://api.anthropic.com".into(),
-        credential: Credential::None,
-        default_model: None,
-        version: "0".into(),
-    };
-    Upstream::new(&config).expect("the demo model")
 }

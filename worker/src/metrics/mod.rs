@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use drover_shared::metrics::{
-    ACTIVE_JOBS, ALL, CLAIMS, CLAUDE_PROCESSES, FIRST_CONTENT, JOB, JOBS_ENDED, KEPT, Kind, PROCESSES_SWEPT,
-    RECYCLED, RESIDENTS, SLOTS, SPARES,
+    ACTIVE_JOBS, ALL, CLAIMS, CLAUDE_PROCESSES, COST, FAILOVERS, FIRST_CONTENT, JOB, JOBS_ENDED, KEPT, Kind,
+    PROCESSES_SWEPT, PROVIDER_CALLS, PROVIDER_FIRST_BYTE, RECYCLED, RESIDENTS, SLOTS, SPARES, TOKENS,
 };
-use drover_shared::schema::{Class, WorkerReport};
+use drover_shared::schema::{Call, CallOutcome, Class, WorkerReport};
 use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
@@ -38,6 +38,31 @@ pub fn attempt_ended(class: Class, end: &End, pace: &Pace) {
     if let Some(first_content) = pace.first_content {
         histogram!(FIRST_CONTENT.name, "class" => class).record(first_content);
     }
+}
+
+/// Notes that an answer has begun that took so many calls.
+pub fn answer_began(attempts: u32) {
+    counter!(FAILOVERS.name).increment(u64::from(attempts > 1));
+}
+
+/// Notes that a call to a provider is over.
+pub fn called(call: &Call) {
+    let outcome = if call.outcome == CallOutcome::Answered { "answered" } else { "failed" };
+    counter!(PROVIDER_CALLS.name, "provider" => call.provider.clone(), "outcome" => outcome).increment(1);
+    if let Some(ms) = call.first_byte_ms {
+        let took = std::time::Duration::from_millis(ms.into());
+        histogram!(PROVIDER_FIRST_BYTE.name, "provider" => call.provider.clone()).record(took);
+    }
+    let usage = &call.usage;
+    for (kind, tokens) in [
+        ("input", usage.input_tokens),
+        ("output", usage.output_tokens),
+        ("cache_read", usage.cache_read_tokens),
+        ("cache_write", usage.cache_write_tokens),
+    ] {
+        counter!(TOKENS.name, "kind" => kind).increment(tokens);
+    }
+    counter!(COST.name).increment(usage.cost_microusd);
 }
 
 /// Makes the process's recorder, and describes to it what there is.

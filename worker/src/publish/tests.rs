@@ -4,8 +4,8 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use drover_shared::schema::{
-    CancelReason, Fleet, Job, JobId, JobState, LeaseToken, NewJob, Project, ProjectId, SeqEvent, Session,
-    SessionId, WorkerId, WorkerReport,
+    Call, CancelReason, Fleet, Job, JobId, JobState, LeaseToken, NewJob, Offer, Project, ProjectId, SeqEvent,
+    Session, SessionId, UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
 use drover_shared::store::{Claim, Enqueued, Held, Millis, Ring, RingRole};
 use uuid::Uuid;
@@ -65,6 +65,22 @@ impl Store for Picky {
         let mut stored = self.stored.lock().expect("unpoisoned");
         stored.extend(batch.iter().map(|append| (append.lease.job, append.events.clone())));
         Ok(vec![Appended::Stored; batch.len()])
+    }
+
+    async fn offer(&self, _: &WorkerId, _: &Offer) -> Result<(), StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn calls(&self, _: JobId) -> Result<Vec<Call>, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn usage(&self, _: &UsageQuery) -> Result<Vec<UsageRow>, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn prune_calls(&self, _: Millis, _: u32) -> Result<u64, StoreError> {
+        unreachable!("publishing only appends")
     }
 
     async fn enqueue(&self, _: &NewJob, _: u64) -> Result<Enqueued, StoreError> {

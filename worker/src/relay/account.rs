@@ -1,7 +1,7 @@
 //! What a job may use up, and what it has.
 
-use drover_shared::provider::price::{self, write_dollars};
-use drover_shared::schema::{Failure, FailureKind, JobSpec, Usage};
+use drover_shared::provider::price::write_dollars;
+use drover_shared::schema::{Failure, FailureKind, JobSpec};
 
 /// What a job may use up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,6 @@ impl Allowance {
 /// What a job has used up.
 #[derive(Debug)]
 pub(super) struct Account {
-    model: String,
     allowance: Allowance,
     calls: u32,
     spent_microusd: u64,
@@ -36,7 +35,7 @@ pub(super) struct Account {
 impl Account {
     pub(super) fn open(spec: &JobSpec, worker: Allowance) -> Self {
         let allowance = worker.within(spec);
-        Self { model: spec.model.clone(), allowance, calls: 0, spent_microusd: 0 }
+        Self { allowance, calls: 0, spent_microusd: 0 }
     }
 
     /// Makes one more call, or says why not. What calls that are still under way will cost is not known, so
@@ -45,21 +44,29 @@ impl Account {
         if self.calls >= self.allowance.turns {
             return Err(turns_exceeded(self.allowance.turns));
         }
-        if let Some(budget) = self.allowance.budget_microusd {
-            price::cost(&self.model, &Usage::default()).ok_or_else(|| no_price(&self.model))?;
-            if self.spent_microusd >= budget {
-                return Err(budget_exceeded(self.spent_microusd, budget));
-            }
-        }
+        self.afford()?;
         self.calls += 1;
         Ok(())
     }
 
-    /// A call of which `earlier` was known has now been billed `usage`.
-    pub(super) fn bill(&mut self, earlier: &Usage, usage: &Usage) {
-        let cost = |usage| price::cost(&self.model, usage).unwrap_or(0);
-        let more = cost(usage).saturating_sub(cost(earlier));
-        self.spent_microusd = self.spent_microusd.saturating_add(more);
+    /// Whether the budget has room for another provider to be asked.
+    pub(super) fn afford(&self) -> Result<(), Failure> {
+        match self.allowance.budget_microusd {
+            Some(budget) if self.spent_microusd >= budget => {
+                Err(budget_exceeded(self.spent_microusd, budget))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the job may cost so much and no more: what it asks must have a known price.
+    pub(super) fn has_budget(&self) -> bool {
+        self.allowance.budget_microusd.is_some()
+    }
+
+    /// A call has cost so much more, in millionths of a US dollar.
+    pub(super) fn spend(&mut self, microusd: u64) {
+        self.spent_microusd = self.spent_microusd.saturating_add(microusd);
     }
 }
 
@@ -79,7 +86,8 @@ fn budget_exceeded(spent: u64, budget: u64) -> Failure {
     )
 }
 
-fn no_price(model: &str) -> Failure {
+/// The job has a budget, and nobody says what the model costs.
+pub(super) fn no_price(model: &str) -> Failure {
     Failure::new(
         FailureKind::InvalidRequest,
         format!("The job has a budget, but what the model `{model}` costs is not known."),
@@ -90,10 +98,6 @@ fn no_price(model: &str) -> Failure {
 mod tests {
     use super::super::tests::{agent, job};
     use super::*;
-
-    fn usage(input_tokens: u64) -> Usage {
-        Usage { input_tokens, ..Usage::default() }
-    }
 
     #[test]
     fn the_smaller_of_two_limits_counts() {
@@ -113,14 +117,14 @@ mod tests {
     #[test]
     fn a_budget_ends_with_the_call_that_reaches_it() {
         let worker = Allowance { turns: 9, budget_microusd: Some(8_000) };
-        // Four millionths for a token of the prompt.
         let mut account = Account::open(&agent(None, None).spec, worker);
-        for (earlier, now) in [(0, 1_000), (1_000, 1_999)] {
+        for cost in [4_000, 3_996] {
             account.call().expect("below the budget");
-            account.bill(&usage(earlier), &usage(now));
+            account.spend(cost);
         }
         account.call().expect("4 millionths are left");
-        account.bill(&usage(0), &usage(1));
+        account.spend(4);
+        assert!(account.has_budget() && account.afford().is_err());
         let failure = account.call().expect_err("nothing is left");
         assert_eq!(failure.kind, FailureKind::BudgetExceeded);
         assert_eq!(failure.message, "The job has cost $0.008, and may cost no more than $0.008.");
@@ -134,19 +138,5 @@ mod tests {
         let failure = account.call().expect_err("that was all");
         assert_eq!(failure.kind, FailureKind::TurnsExceeded);
         assert_eq!(failure.message, "The agent has called the model 2 times, which is as often as it may.");
-    }
-
-    #[test]
-    fn a_budget_needs_a_price() {
-        let mut spec = JobSpec::clone(&agent(None, Some(1)).spec);
-        spec.model = "kimi-k3".to_owned();
-        let worker = Allowance { turns: 9, budget_microusd: None };
-        let failure = Account::open(&spec, worker).call().expect_err("no price");
-        assert_eq!(failure.kind, FailureKind::InvalidRequest);
-        assert!(failure.message.contains("`kimi-k3`"), "{}", failure.message);
-        if let Some(agent) = &mut spec.agent {
-            agent.budget_microusd = None;
-        }
-        assert!(Account::open(&spec, worker).call().is_ok());
     }
 }

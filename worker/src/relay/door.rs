@@ -2,21 +2,21 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use drover_shared::provider::{catalogue, compose, compose_agent};
-use drover_shared::schema::{FailureKind, limits};
+use drover_shared::schema::limits;
+use drover_shared::secret::Secret;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use super::attempts::{self, Order};
 use super::call::Call;
 use super::gate::{Admission, Binding, Bound, Gate};
 use super::priming::{Primer, Priming};
 use super::pump;
 use super::reply::{self, Body};
-use super::upstream::{Ask, Upstream};
-use drover_shared::secret::Secret;
+use super::upstream::{Refusal, Upstream};
 
 /// What all connections of a relay share.
 #[derive(Debug)]
@@ -90,49 +90,46 @@ impl Door {
             return hold(&gate).await;
         }
         match read(request).await {
-            Ok(body) => self.messages(&gate, &body).await,
+            Ok(body) => self.messages(&gate, body).await,
             Err(refused) => Ok(refused),
         }
     }
 
     /// A call of `POST /v1/messages`. Whether it is a chat job's is known by the placeholder in its body;
     /// an agent has the relay to itself as long as it is bound.
-    async fn messages(&self, gate: &Arc<Gate>, body: &Value) -> Answer {
-        let Bound { spec, placeholder, .. } = &gate.bound;
-        let model = catalogue::resolve(&spec.model);
-        let composed = match &spec.agent {
-            Some(_) => compose_agent(body, spec, model),
-            None => compose(body, placeholder, spec, model),
-        };
-        let Ok(body) = composed else {
+    async fn messages(&self, gate: &Arc<Gate>, body: Value) -> Answer {
+        let Ok(order) = Order::take(&self.upstream, &gate.bound, body) else {
             return Ok(reply::error(StatusCode::FORBIDDEN, "This call does not belong to the bound job."));
         };
         match gate.admit().await {
             Admission::Hold => hold(gate).await,
             Admission::Repeat(status, failure) => Ok(reply::error(status, &failure.message)),
-            Admission::Forward(call) => self.forward(call, body).await,
+            Admission::Forward(call) => self.forward(call, order).await,
         }
     }
 
-    /// Asks the provider and sends its answer back. Retries and failover have their place here, before
-    /// the CLI has been given a status.
-    async fn forward(&self, mut call: Call, body: Value) -> Answer {
-        let bound = &call.gate().bound;
-        let ask = Ask { job: bound.job, spec: &bound.spec, body };
-        let opened = tokio::select! {
-            biased;
-            () = call.gate().ended() => return Err(HungUp),
-            opened = self.upstream.open(ask) => opened,
+    /// Asks providers and sends the answer back. Retries and failover have their place here, before the CLI has
+    /// been given a status.
+    async fn forward(&self, mut call: Call, order: Result<Order, Refusal>) -> Answer {
+        let ended = call.ended();
+        let answered = async {
+            match order {
+                Ok(order) => attempts::answer(&self.upstream, &mut call, order).await,
+                Err(refusal) => Err(refusal),
+            }
         };
-        match opened {
-            Ok(stream) => {
-                call.started();
+        let answered = tokio::select! {
+            biased;
+            () = ended.cancelled() => return Err(HungUp),
+            answered = answered => answered,
+        };
+        match answered {
+            Ok((answer, asked)) => {
                 let (chunks, received) = mpsc::channel(limits::RELAY_BACKLOG);
-                tokio::spawn(pump::run(Arc::clone(&self.upstream), stream, call, chunks));
+                tokio::spawn(pump::run(asked, answer, call, chunks));
                 Ok(reply::event_stream(received))
             }
             Err(refusal) => {
-                log(&call, refusal.status, refusal.failure.kind);
                 call.failed(refusal.status, refusal.failure.clone());
                 Ok(reply::error(refusal.status, &refusal.failure.message))
             }
@@ -168,11 +165,6 @@ fn is_messages(request: &Request<Incoming>) -> bool {
 
 fn unbound() -> Response<Body> {
     reply::error(StatusCode::FORBIDDEN, "No job is bound to this relay.")
-}
-
-fn log(call: &Call, status: StatusCode, kind: FailureKind) {
-    let job = call.gate().bound.job;
-    tracing::warn!(%job, status = status.as_u16(), kind = kind.code(), "the provider did not answer");
 }
 
 async fn hold(gate: &Gate) -> Answer {

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use drover_shared::schema::{Class, Failure, JobId, JobSpec, Usage, limits};
+use drover_shared::schema::{Call as Row, Class, Failure, JobId, JobSpec, Owner, Usage, limits};
 use hyper::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::account::{Account, Allowance};
 use super::call::Call;
+use super::tab::Tab;
 
 /// What the CLI is told when the job has used up what it may: both builds end their turn with it, and ask
 /// no second time.
@@ -20,6 +21,10 @@ const USED_UP: StatusCode = StatusCode::FORBIDDEN;
 pub struct Bound {
     /// Which job.
     pub job: JobId,
+    /// Which of its attempts; counts from 1.
+    pub attempt: u32,
+    /// Whose it is.
+    pub owner: Owner,
     /// What to ask the provider.
     pub spec: Arc<JobSpec>,
     /// The text of the user's message that the CLI was given in place of the conversation. Its own for
@@ -35,13 +40,26 @@ impl fmt::Debug for Bound {
     }
 }
 
+/// Who answers a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routed {
+    /// The provider's identifier.
+    pub provider: String,
+    /// What it calls the model.
+    pub model: String,
+    /// How many providers were asked, this one included; the same one may have been asked several times.
+    pub attempts: u32,
+    /// Those that were asked before and failed, each with the failure's code, in order.
+    pub passed_over: Vec<(String, &'static str)>,
+}
+
 /// What came of a binding so far. It is up to date before the CLI sees what it tells of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// How many calls have gone to the provider.
     pub forwarded: u32,
-    /// Whether the provider has begun to answer with an event stream.
-    pub upstream_started: bool,
+    /// Who has begun to answer the latest call that is answered.
+    pub routed: Option<Routed>,
     /// Whether the first bytes of the stream are here.
     pub first_byte: bool,
     /// Whether the answer is whole. Nobody but the CLI knows that of an agent's.
@@ -71,6 +89,16 @@ impl Binding {
         self.report.borrow().clone()
     }
 
+    /// The calls to providers that are over and were not told of before.
+    pub fn calls(&self) -> Vec<Row> {
+        self.gate.course().tab.take()
+    }
+
+    /// The same where the job is over: what is under way counts as broken off.
+    pub fn settle(&self) -> Vec<Row> {
+        self.gate.course().tab.settle()
+    }
+
     /// The report, to be awaited; `changed` fails once the binding is gone and all its calls have ended.
     pub fn watch(&self) -> watch::Receiver<Report> {
         self.report.clone()
@@ -98,6 +126,7 @@ pub(super) struct Gate {
 pub(super) struct Course {
     pub(super) phase: Phase,
     pub(super) account: Account,
+    pub(super) tab: Tab,
 }
 
 #[derive(Clone, Debug)]
@@ -131,7 +160,7 @@ impl Gate {
             bound,
             report: sender,
             ended: CancellationToken::new(),
-            course: Mutex::new(Course { phase: Phase::Expecting, account }),
+            course: Mutex::new(Course { phase: Phase::Expecting, account, tab: Tab::default() }),
             room: Arc::new(Semaphore::new(limits::RELAY_CALLS)),
         });
         (Arc::clone(&gate), Binding { gate, report })

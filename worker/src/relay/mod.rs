@@ -9,12 +9,15 @@
 //! - `door`: who may come in, and what becomes of a call.
 //! - `gate`: the job that is bound, what it still expects, and what came of it.
 //! - `account`: what the job may use up.
-//! - `call`: one call of the job's, until it is over.
+//! - `call`: one call of the job's, until it is over; `tab`: what it came to.
+//! - `attempts`: who is asked, one after the other; `answer`: whether it is one.
 //! - `priming`: the turn before the first job.
-//! - `upstream`: the provider, or the demo model in its place.
+//! - `upstream`: the providers, or the demo model in their place.
 //! - `pump`: the answer on its way back.
 
 mod account;
+mod answer;
+mod attempts;
 mod call;
 mod door;
 mod gate;
@@ -23,6 +26,7 @@ mod peers;
 mod priming;
 mod pump;
 mod reply;
+mod tab;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -47,9 +51,9 @@ use self::peers::Supervisor;
 use crate::slot::walls::User;
 
 pub use self::account::Allowance;
-pub use self::gate::{Binding, Bound, Report};
+pub use self::gate::{Binding, Bound, Report, Routed};
 pub use self::priming::Priming;
-pub use self::upstream::{Credential, Upstream, UpstreamConfig, UpstreamError};
+pub use self::upstream::{Catalog, Credential, EndpointConfig, Upstream, UpstreamError};
 
 /// A relay for one CLI process. Dropping it ends the server and all of its connections, and with them
 /// every call that is under way, and removes the socket.

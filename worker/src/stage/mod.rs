@@ -170,7 +170,14 @@ impl Stage {
             self.watch.pace(Pace::Idle);
         }
         let spec = Arc::clone(&claim.spec);
-        self.relay.bind(Bound { job: claim.lease.job, spec, placeholder, allowance })
+        self.relay.bind(Bound {
+            job: claim.lease.job,
+            attempt: claim.lease.attempt,
+            owner: claim.owner.clone(),
+            spec,
+            placeholder,
+            allowance,
+        })
     }
 
     /// The next line, understood; `None` at the end of the output. What a process says between being asked

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::schema::{
-    Block, Event, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Part, PoolReport, Role, Sampling,
-    SeqEvent, StopReason, Turn, Usage, WorkerId, WorkerReport,
+    Block, Event, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Offer, Owner, Part, PoolReport, Role,
+    Sampling, SeqEvent, StopReason, Turn, Usage, WorkerId, WorkerReport,
 };
 use crate::store::{Append, Appended, Claim, Enqueued, Millis, Store};
 
@@ -59,11 +59,16 @@ pub(in crate::store) struct Hand {
 }
 
 impl Hand {
-    /// One that has beaten at [`NOW`].
+    /// One that has beaten at [`NOW`], and offers a model of its name.
     pub(in crate::store) async fn hire(bench: &dyn Bench, name: &str) -> Self {
         let hand = Self { store: bench.handle().await, id: WorkerId(name.to_owned()) };
         hand.beat(NOW).await;
+        hand.store.offer(&hand.id, &hand.offer()).await.expect("an offer");
         hand
+    }
+
+    pub(super) fn offer(&self) -> Offer {
+        Offer { default_model: Some(format!("{}-model", self.id)), ..Offer::default() }
     }
 
     pub(super) fn report(&self) -> WorkerReport {
@@ -76,8 +81,6 @@ impl Hand {
             claude_processes: 0,
             zombie_processes_cleaned: 0,
             pool: PoolReport::default(),
-            models: vec![format!("{}-model", self.id), "shared-model".to_owned()],
-            default_model: Some(format!("{}-model", self.id)),
             providers: Vec::new(),
             draining: false,
             started_at_ms: NOW,
@@ -109,7 +112,13 @@ impl Hand {
 
 /// Events under the claim's lease, after the last ones stored.
 pub(super) fn say(claim: &Claim, first_seq: u64, events: &[Event]) -> Append {
-    Append { lease: claim.lease.clone(), first_seq, events: events.to_vec(), requeue_after_ms: None, calls: Vec::new() }
+    Append {
+        lease: claim.lease.clone(),
+        first_seq,
+        events: events.to_vec(),
+        requeue_after_ms: None,
+        calls: Vec::new(),
+    }
 }
 
 /// Gives the claim's job back.

@@ -10,6 +10,7 @@ pub(super) mod claim;
 mod desk;
 pub(super) mod fleet;
 pub(super) mod hold;
+pub(super) mod ledger;
 pub(super) mod life;
 pub(super) mod rescue;
 pub(super) mod stray;
@@ -71,6 +72,13 @@ macro_rules! conformance {
                 who_beats_again_keeps_its_projects
                 who_retires_holds_nothing
                 a_project_changes_hands_without_two_at_work_in_it
+            }
+            ledger {
+                calls_are_told_as_they_were_made
+                calls_are_kept_whoever_holds_the_lease
+                sums_are_those_of_the_calls
+                a_day_begins_at_midnight
+                the_ledger_outlives_its_jobs
             }
             life {
                 a_job_is_told_from_beginning_to_end

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sqlx::SqliteConnection;
 
 use super::chunk::{self, ChunkKey, NewChunk};
-use super::{SqliteStore, abandon, job};
+use super::{SqliteStore, abandon, job, ledger};
 use crate::schema::{Event, JobId, limits};
 use crate::store::{Append, Appended, Lease, Millis, StoreError};
 
@@ -25,7 +25,8 @@ pub(super) async fn append(
         .filter(|(append, live)| **live && !append.events.is_empty())
         .map(|(append, _)| NewChunk::of(append))
         .collect::<Result<Vec<_>, _>>()?;
-    if chunks.len() <= limits::CHUNKS_PER_INSERT && !batch.iter().any(gives_up_job) {
+    let is_plain = !batch.iter().any(|append| gives_up_job(append) || !append.calls.is_empty());
+    if is_plain && chunks.len() <= limits::CHUNKS_PER_INSERT {
         let stored = chunk::insert_fenced(&mut *store.writer.acquire().await?, &chunks).await?;
         let outcomes: Vec<_> =
             batch.iter().map(|append| outcome(stored.contains(&chunk::key(append)))).collect();
@@ -33,6 +34,8 @@ pub(super) async fn append(
         return Ok(outcomes);
     }
     let mut tx = store.begin().await?;
+    // Whoever holds the leases: the calls were made.
+    ledger::insert(&mut tx, batch.iter().flat_map(|append| &append.calls)).await?;
     let stored = chunk::insert_fenced(&mut tx, &chunks).await?;
     let mut outcomes = Vec::with_capacity(batch.len());
     let mut claimable = false;

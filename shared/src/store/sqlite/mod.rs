@@ -12,6 +12,7 @@ mod error;
 mod hold;
 mod intake;
 mod job;
+mod ledger;
 mod migrate;
 mod open;
 mod own;
@@ -34,8 +35,8 @@ use self::own::Own;
 use super::doorbell::Doorbell;
 use super::{Append, Appended, Claim, Enqueued, Held, Lease, Millis, Ring, RingRole, Store, StoreError};
 use crate::schema::{
-    CancelReason, Fleet, Job, JobId, JobState, LeaseToken, NewJob, Project, ProjectId, Seq, SeqEvent,
-    Session, SessionId, WorkerId, WorkerReport,
+    Call, CancelReason, Fleet, Job, JobId, JobState, LeaseToken, NewJob, Offer, Project, ProjectId, Seq,
+    SeqEvent, Session, SessionId, UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
 
 /// A handle on the database. One per process is enough.
@@ -115,6 +116,10 @@ impl Store for SqliteStore {
         Ok(())
     }
 
+    async fn offer(&self, worker: &WorkerId, offer: &Offer) -> Result<(), StoreError> {
+        worker::offer(&self.writer, worker, offer).await
+    }
+
     async fn retire(&self, worker: &WorkerId) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         worker::retire(&mut tx, worker).await?;
@@ -137,6 +142,18 @@ impl Store for SqliteStore {
 
     async fn prune(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
         prune::prune(self, before, limit).await
+    }
+
+    async fn calls(&self, job: JobId) -> Result<Vec<Call>, StoreError> {
+        ledger::calls(&self.readers, job).await
+    }
+
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, StoreError> {
+        ledger::usage(&self.readers, query).await
+    }
+
+    async fn prune_calls(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
+        ledger::prune(&self.writer, before, limit).await
     }
 
     async fn create_project(&self, project: &Project) -> Result<bool, StoreError> {

@@ -1,11 +1,9 @@
 //! The table `worker`, and the fleet as it tells it.
 
-use std::collections::BTreeSet;
-
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::error::corrupt;
-use crate::schema::{Fleet, WorkerId, WorkerReport, limits};
+use crate::schema::{Fleet, Offer, WorkerId, WorkerReport, limits};
 use crate::store::{Millis, StoreError, millis};
 
 /// Registers the worker or renews its heartbeat; one that was given up for dead is back with it.
@@ -24,6 +22,17 @@ pub(super) async fn beat(
     .bind(json)
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Notes what the worker offers.
+pub(super) async fn offer(writer: &SqlitePool, worker: &WorkerId, offer: &Offer) -> Result<(), StoreError> {
+    let json = serde_json::to_string(offer).map_err(|error| corrupt(worker, error))?;
+    sqlx::query("UPDATE worker SET offer = ?2 WHERE id = ?1")
+        .bind(&worker.0)
+        .bind(json)
+        .execute(writer)
+        .await?;
     Ok(())
 }
 
@@ -52,11 +61,21 @@ struct Row {
     beat_ms: Millis,
     gone: bool,
     report: String,
+    offer: Option<String>,
 }
 
 impl Row {
     fn report(&self) -> Result<WorkerReport, StoreError> {
         serde_json::from_str(&self.report).map_err(|error| corrupt(format!("worker {}", self.id), error))
+    }
+
+    fn is_alive(&self, since: Millis) -> bool {
+        !self.gone && self.beat_ms >= since
+    }
+
+    fn offer(&self) -> Option<Result<Offer, StoreError>> {
+        let offer = self.offer.as_ref()?;
+        Some(serde_json::from_str(offer).map_err(|error| corrupt(format!("offer of {}", self.id), error)))
     }
 }
 
@@ -72,31 +91,23 @@ pub(super) async fn fleet(
     )
     .fetch_one(readers)
     .await?;
-    let rows: Vec<Row> =
-        sqlx::query_as("SELECT id, beat_ms, gone, report FROM worker ORDER BY id").fetch_all(readers).await?;
-    let alive = reports(rows.iter().filter(|row| !row.gone && row.beat_ms >= alive_since))?;
-    let offered = if alive.is_empty() { reports(last_of(&rows))? } else { alive.clone() };
+    let rows: Vec<Row> = sqlx::query_as("SELECT id, beat_ms, gone, report, offer FROM worker ORDER BY id")
+        .fetch_all(readers)
+        .await?;
+    let alive: Vec<&Row> = rows.iter().filter(|row| row.is_alive(alive_since)).collect();
+    let offering = if alive.is_empty() { last_of(&rows) } else { alive.clone() };
     Ok(Fleet {
         queued: queued.unsigned_abs(),
         running: running.unsigned_abs(),
         oldest_queued_ms: oldest.map(|created| u64::try_from(now - created).unwrap_or(0)),
-        alive,
-        models: models(&offered),
-        default_model: offered.into_iter().find_map(|report| report.default_model),
+        alive: alive.into_iter().map(Row::report).collect::<Result<_, _>>()?,
+        offers: offering.into_iter().filter_map(Row::offer).collect::<Result<_, _>>()?,
     })
 }
 
-fn reports<'a>(rows: impl Iterator<Item = &'a Row>) -> Result<Vec<WorkerReport>, StoreError> {
-    rows.map(Row::report).collect()
-}
-
 /// The workers that were last to live: those that fell silent about together.
-fn last_of(rows: &[Row]) -> impl Iterator<Item = &Row> {
+fn last_of(rows: &[Row]) -> Vec<&Row> {
     let last = rows.iter().map(|row| row.beat_ms).max().unwrap_or(0);
     let since = last.saturating_sub(millis(limits::DEAD_AFTER));
-    rows.iter().filter(move |row| row.beat_ms >= since)
-}
-
-fn models(reports: &[WorkerReport]) -> Vec<String> {
-    reports.iter().flat_map(|report| &report.models).cloned().collect::<BTreeSet<_>>().into_iter().collect()
+    rows.iter().filter(|row| row.beat_ms >= since).collect()
 }

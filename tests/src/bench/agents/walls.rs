@@ -3,10 +3,10 @@
 use super::super::report::{Figure, Section};
 use super::super::road::ms;
 use super::super::statistics::{median, quantile};
-use crate::harness::{ClaudeKind, binary};
+use crate::harness::{ClaudeKind, binary, demo};
 use drover_shared::cli::{Build, Decoder, Line, Slot as CliSlot, Upstream as CliUpstream, invocation};
 use drover_shared::schema::{Event, limits};
-use drover_worker::relay::{Credential, Relay, Upstream, UpstreamConfig};
+use drover_worker::relay::{Relay, Upstream};
 use drover_worker::slot::walls::{Plan, Walls, Wishes, survey, users};
 use drover_worker::slot::{Launch, Slot, SlotDir, SlotDirs, Supervisor};
 use std::fs::Permissions;
@@ -164,15 +164,4 @@ async fn first_word(slot: &mut Slot) {
 
 fn program() -> PathBuf {
     ClaudeKind::Native.binary(Path::new("/")).canonicalize().expect("the CLI's path")
-}
-
-/// The relay answers by itself, so that nobody has to be asked.
-fn demo() -> Arc<Upstream> {
-    let config = UpstreamConfig {
-        base_url: "https://api.anthropic.com".into(),
-        credential: Credential::None,
-        default_model: None,
-        version: "0".into(),
-    };
-    Upstream::new(&config).expect("the demo model")
 }

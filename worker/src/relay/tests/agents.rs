@@ -1,12 +1,15 @@
 //! An agent's many calls.
 
 use drover_shared::cli::Build;
+use drover_shared::provider::registry::Registry;
 use drover_shared::schema::{Failure, FailureKind, limits};
 use serde_json::{Value, json};
 
-use super::super::{Allowance, Bound, Relay};
+use super::super::{Allowance, Bound, Credential, Relay, Secret, Upstream};
 use super::cli::{Cli, body};
-use super::provider::{Exchange, Provider, closed, delta, ended, opened, started, started_with, stop, tool};
+use super::provider::{
+    Exchange, KEY, Provider, catalog, closed, delta, ended, opened, started, started_with, stop, tool,
+};
 use super::session::{BUILDS, Session, agent_arguments};
 use super::{ALLOWANCE, agent, job, relay, soon};
 
@@ -115,11 +118,13 @@ async fn a_job_that_has_cost_what_it_may_calls_no_more() {
 #[tokio::test]
 async fn a_budget_needs_to_know_what_the_model_costs() {
     let mut provider = Provider::start().await;
-    let (_folder, relay) = relay(provider.upstream());
+    let mut offered = catalog(&[("anthropic", &provider.base_url)], Credential::ApiKey(Secret::new(KEY)));
+    offered.offer = Registry::shipped().offer(|id| u32::from(id == "anthropic"), Some("my-own"));
+    let (_folder, relay) = relay(Upstream::new(offered, "1", 1).expect("a sound configuration"));
     let allowance = Allowance { budget_microusd: Some(1), ..ALLOWANCE };
-    let binding = relay.bind(Bound { allowance, ..super::bound("kimi-k3") });
+    let binding = relay.bind(Bound { allowance, ..super::bound("my-own") });
     let (_, told) = Cli::ask(&relay).await.rest().await;
-    assert!(told.contains("`kimi-k3`"), "{told}");
+    assert!(told.contains("`my-own`"), "{told}");
     assert_eq!(binding.report().failure.expect("a failure").kind, FailureKind::InvalidRequest);
     assert!(provider.is_idle());
 

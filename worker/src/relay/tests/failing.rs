@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 
 use super::super::{Credential, Secret};
 use super::cli::Cli;
-use super::provider::{Exchange, KEY, Provider, delta, started, upstream};
+use super::provider::{Exchange, KEY, Provider, delta, opened, started, upstream};
 use super::{job, relay};
 
 /// Runs the job against a provider that does `script`. What the CLI got, and the failure reported.
@@ -118,16 +118,19 @@ async fn an_answer_that_breaks_off_is_told_to_the_cli() {
 
 #[tokio::test]
 async fn an_error_within_the_stream_has_its_kind() {
-    let script = async |mut asked: Exchange| {
-        asked.begin().await;
-        asked.send(&started()).await;
-        let event = error("overloaded_error", "Overloaded");
-        asked.send(format!("event: error\ndata: {event}\n\n").as_bytes()).await;
-        asked.closed().await;
-    };
-    let (status, body, failure) = run(script).await;
-    assert_eq!((status, failure.kind), (200, FailureKind::ProviderOverloaded));
-    assert_eq!(body.matches("event: error").count(), 1, "{body}");
+    // Nobody has heard anything before the model's first block: until then it is an answer with a status.
+    for (said, status, events) in [(started(), 502, 0), ([started(), opened()].concat(), 200, 1)] {
+        let script = async |mut asked: Exchange| {
+            asked.begin().await;
+            asked.send(&said).await;
+            let event = error("overloaded_error", "Overloaded");
+            asked.send(format!("event: error\ndata: {event}\n\n").as_bytes()).await;
+            asked.closed().await;
+        };
+        let (told, body, failure) = run(script).await;
+        assert_eq!((told, failure.kind), (status, FailureKind::ProviderOverloaded));
+        assert_eq!(body.matches("event: error").count(), events, "{body}");
+    }
 }
 
 #[tokio::test]

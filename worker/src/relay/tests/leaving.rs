@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use drover_shared::schema::FailureKind;
 
-use super::super::{Credential, Relay, RelayError, Secret, Upstream, UpstreamConfig, UpstreamError};
+use super::super::{Credential, Relay, RelayError, Secret, Upstream, UpstreamError};
 use super::cli::Cli;
-use super::provider::{KEY, Provider, delta, started};
+use super::provider::{KEY, Provider, catalog, delta, opened, started};
 use super::{job, relay, soon};
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn when_the_cli_hangs_up_the_model_stops() {
         let mut asked = provider.asked().await;
         if answered {
             asked.begin().await;
-            asked.send(&started()).await;
+            asked.send(&[started(), opened()].concat()).await;
             cli.until(b"message_start").await;
         }
         drop(cli);
@@ -77,7 +77,7 @@ async fn a_relay_takes_everything_with_it() {
     let mut cli = Cli::ask(&relay).await;
     let mut asked = provider.asked().await;
     asked.begin().await;
-    asked.send(&started()).await;
+    asked.send(&[started(), opened()].concat()).await;
     cli.until(b"message_start").await;
     drop(relay);
     assert!(!socket.exists());
@@ -116,14 +116,12 @@ async fn tokens_differ_and_nothing_secret_is_printed() {
 
 #[test]
 fn a_configuration_that_cannot_work_is_refused() {
-    let config = |base_url: &str, key: &str| UpstreamConfig {
-        base_url: base_url.to_owned(),
-        credential: Credential::ApiKey(Secret::new(key)),
-        default_model: None,
-        version: "1".to_owned(),
+    let start = |base_url: &str, key: &str| {
+        let key = Credential::ApiKey(Secret::new(key));
+        Upstream::new(catalog(&[("anthropic", base_url)], key), "1", 1)
     };
     for base_url in ["", "api.anthropic.com", "ftp://x", "https://x/?a=b"] {
-        assert!(matches!(Upstream::new(&config(base_url, KEY)), Err(UpstreamError::BaseUrl)), "{base_url}");
+        assert!(matches!(start(base_url, KEY), Err(UpstreamError::BaseUrl { .. })), "{base_url}");
     }
-    assert!(matches!(Upstream::new(&config("https://x", "a\nb")), Err(UpstreamError::Header)));
+    assert!(matches!(start("https://x", "a\nb"), Err(UpstreamError::Header)));
 }

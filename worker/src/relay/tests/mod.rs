@@ -3,6 +3,7 @@
 mod agents;
 mod cli;
 mod failing;
+mod failover;
 mod gating;
 mod leaving;
 mod peers;
@@ -16,7 +17,9 @@ mod succession;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drover_shared::schema::{AgentSpec, JobId, JobSpec, Part, ProjectId, Role, Sampling, SessionId, Turn};
+use drover_shared::schema::{
+    AgentSpec, JobId, JobSpec, Owner, Part, ProjectId, Role, Sampling, SessionId, Turn,
+};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -47,6 +50,8 @@ fn bound(model: &str) -> Bound {
     };
     Bound {
         job: JobId::from_uuid(Uuid::now_v7()),
+        attempt: 1,
+        owner: Owner::anonymous(),
         spec: Arc::new(spec),
         placeholder: PLACEHOLDER.to_owned(),
         allowance: ALLOWANCE,

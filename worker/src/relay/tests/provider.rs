@@ -1,7 +1,9 @@
 //! A provider on loopback whose every byte the test writes itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use drover_shared::provider::registry::Registry;
 use drover_shared::provider::sse;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -9,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::super::{Credential, Secret, Upstream, UpstreamConfig};
+use super::super::{Catalog, Credential, EndpointConfig, Secret, Upstream};
 use super::soon;
 
 /// The key of the tests' account.
@@ -56,13 +58,31 @@ impl Provider {
 }
 
 pub(super) fn upstream(base_url: &str, credential: Credential) -> Arc<Upstream> {
-    let config = UpstreamConfig {
-        base_url: base_url.to_owned(),
-        credential,
-        default_model: None,
-        version: "1.2.3".to_owned(),
+    Upstream::new(catalog(&[("anthropic", base_url)], credential), "1.2.3", 1).expect("a sound configuration")
+}
+
+/// Providers of the registry, by where they are; each takes the key, and spare ones for when it is left out.
+pub(super) fn catalog(providers: &[(&str, &str)], key: Credential) -> Catalog {
+    let spare = |n| Credential::ApiKey(Secret::new(format!("{KEY}-{n}")));
+    let keys: Vec<Credential> = std::iter::once(key).chain((1..16).map(spare)).collect();
+    let endpoint = |(id, base_url): &(&str, &str)| EndpointConfig {
+        id: (*id).to_owned(),
+        base_url: (*base_url).to_owned(),
+        keys: keys.clone(),
+        headers: vec![],
+        betas: *id == "anthropic",
+        max_calls: 16,
+        first_byte: Duration::from_secs(15),
     };
-    Upstream::new(&config).expect("a sound configuration")
+    let endpoints: Vec<_> = providers.iter().map(endpoint).collect();
+    let has_key = |id: &str| u32::from(endpoints.iter().any(|endpoint| endpoint.id == id));
+    Catalog { offer: Registry::shipped().offer(has_key, None), endpoints }
+}
+
+/// Nobody has a key.
+pub(super) fn demo() -> Arc<Upstream> {
+    let catalog = Catalog { offer: Registry::shipped().offer(|_| 0, None), endpoints: vec![] };
+    Upstream::new(catalog, "1.2.3", 1).expect("the demo model")
 }
 
 /// A request, and the connection it is to be answered on.

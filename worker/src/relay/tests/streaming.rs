@@ -1,12 +1,12 @@
 //! The answer that comes as it should.
 
-use drover_shared::provider::catalogue::DEMO;
+use drover_shared::provider::registry::DEMO;
 use drover_shared::schema::{JobSpec, Usage};
 use serde_json::json;
 
-use super::super::{Credential, Relay, Report, Secret};
+use super::super::{Credential, Relay, Report, Routed, Secret};
 use super::cli::Cli;
-use super::provider::{KEY, Provider, delta, ended, reread, started, stop, upstream};
+use super::provider::{KEY, Provider, delta, demo, ended, opened, reread, started, stop, upstream};
 use super::{bound, job, relay, soon};
 
 const BILLED: Usage = Usage {
@@ -15,6 +15,10 @@ const BILLED: Usage = Usage {
     cache_read_tokens: 7,
     cache_write_tokens: 5,
     thinking_tokens: 0,
+    web_searches: 0,
+    // 250,000 × 4 + 40 × 20 + 7 × 0.2 + 5 × 5 millionths of a dollar, rounded up.
+    cost_microusd: 1_000_827,
+    unpriced_calls: 0,
 };
 
 #[tokio::test]
@@ -28,8 +32,9 @@ async fn each_piece_arrives_before_the_next_is_sent() {
 
     asked.begin().await;
     asked.send(&started()).await;
-    cli.until(b"message_start").await;
-    assert!(binding.report().upstream_started && binding.report().first_byte);
+    asked.send(&opened()).await;
+    cli.until(b"content_block_start").await;
+    assert!(binding.report().routed.is_some() && binding.report().first_byte);
     for text in ["one", " two ", "3\u{e4}"] {
         let frame = delta(text);
         let (front, back) = frame.split_at(frame.len() / 2);
@@ -43,7 +48,12 @@ async fn each_piece_arrives_before_the_next_is_sent() {
     cli.until(b"message_stop").await;
     let report = Report {
         forwarded: 1,
-        upstream_started: true,
+        routed: Some(Routed {
+            provider: "anthropic".to_owned(),
+            model: "claude-opus-5-5".to_owned(),
+            attempts: 1,
+            passed_over: vec![],
+        }),
         first_byte: true,
         answered: true,
         held: 0,
@@ -64,7 +74,7 @@ async fn each_piece_arrives_before_the_next_is_sent() {
 async fn the_provider_gets_the_job_and_nothing_of_the_cli() {
     for (credential, header) in [
         (Credential::ApiKey(Secret::new(KEY)), format!("x-api-key: {KEY}\r\n")),
-        (Credential::AuthToken(Secret::new(KEY)), format!("authorization: bearer {KEY}\r\n")),
+        (Credential::Bearer(Secret::new(KEY)), format!("authorization: bearer {KEY}\r\n")),
     ] {
         let mut provider = Provider::start().await;
         let (_folder, relay) = relay(upstream(&format!("{}/", provider.base_url), credential));
@@ -139,7 +149,7 @@ async fn the_javascript_cli_has_a_port() {
 
 #[tokio::test]
 async fn without_a_key_the_demo_answers() {
-    let (_folder, relay) = relay(upstream("http://127.0.0.1:9", Credential::None));
+    let (_folder, relay) = relay(demo());
     let binding = relay.bind(bound(DEMO));
     let mut cli = Cli::ask(&relay).await;
     cli.until(b"content_block_delta").await;

@@ -64,7 +64,7 @@ async fn a_full_disk_is_unavailable_until_there_is_room() {
     };
     limit(pages).await.expect("set");
     let mut report = report("w");
-    report.models = vec!["m".repeat(100_000)];
+    report.version = "v".repeat(100_000);
     assert_unavailable(&store.beat(&report, 0).await);
     limit(pages + 1_000).await.expect("set");
     store.beat(&report, 0).await.expect("room again");

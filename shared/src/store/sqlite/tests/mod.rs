@@ -78,8 +78,6 @@ fn report(id: &str) -> WorkerReport {
         claude_processes: 0,
         zombie_processes_cleaned: 0,
         pool: PoolReport::default(),
-        models: Vec::new(),
-        default_model: None,
         providers: Vec::new(),
         draining: false,
         started_at_ms: 0,

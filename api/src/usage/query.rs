@@ -1,0 +1,163 @@
+//! What a request for usage asks, read from its query.
+
+use drover_shared::dialect::Rejection;
+use drover_shared::schema::{Dimension, Owner, UsageQuery, limits};
+use time::macros::format_description;
+use time::{Date, UtcDateTime};
+
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
+/// The time that is told unless another is asked for, in days.
+const USUAL_DAYS: i64 = 30;
+
+/// What was asked, understood.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) query: UsageQuery,
+    pub(super) csv: bool,
+}
+
+/// Parameters by name, each once.
+pub(super) fn parameters(query: Option<&str>) -> Result<Vec<(String, String)>, Rejection> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        if all.iter().any(|(known, _)| *known == name) {
+            return Err(invalid(&name, "It stands here twice."));
+        }
+        all.push((name.into_owned(), value.into_owned()));
+    }
+    Ok(all)
+}
+
+pub(super) fn invalid(name: &str, why: &str) -> Rejection {
+    Rejection::invalid("invalid_value", name, format!("Invalid value for '{name}'. {why}"))
+}
+
+pub(super) fn unknown(name: &str) -> Rejection {
+    let name: String = name.chars().take(64).collect();
+    Rejection::invalid("unknown_parameter", name.clone(), format!("Unknown parameter: '{name}'."))
+}
+
+/// A number of a parameter from 1 on.
+pub(super) fn count(name: &str, value: &str, most: u32) -> Result<u32, Rejection> {
+    let count = value.parse().ok().filter(|count| (1..=most).contains(count));
+    count.ok_or_else(|| invalid(name, &format!("It must be an integer from 1 to {most}.")))
+}
+
+/// Reads the query of `GET /v1/usage`, asked for by `owner` at `now`.
+pub(super) fn read(query: Option<&str>, owner: Owner, now: i64) -> Result<Asked, Rejection> {
+    let mut asked = Asked {
+        query: UsageQuery {
+            owner: Some(owner),
+            since_ms: now - USUAL_DAYS * DAY_MS,
+            // What is under way counts when it is over.
+            until_ms: now + 1,
+            only: Vec::new(),
+            group_by: Vec::new(),
+            limit: limits::USAGE_ROWS_USUAL,
+        },
+        csv: false,
+    };
+    for (name, value) in parameters(query)? {
+        match name.as_str() {
+            "start" => asked.query.since_ms = moment(&name, &value, 0)?,
+            "end" => asked.query.until_ms = moment(&name, &value, DAY_MS)?,
+            "group_by" => asked.query.group_by = dimensions(&name, &value)?,
+            "limit" => asked.query.limit = count(&name, &value, limits::USAGE_ROWS)?,
+            "format" => {
+                asked.csv = match value.as_str() {
+                    "json" => false,
+                    "csv" => true,
+                    _ => return Err(invalid(&name, "It must be 'json' or 'csv'.")),
+                }
+            }
+            "model" => asked.query.only.push((Dimension::Model, value)),
+            "provider" => asked.query.only.push((Dimension::Provider, value)),
+            "job_id" => asked.query.only.push((Dimension::Job, value)),
+            "session_id" => asked.query.only.push((Dimension::Session, value)),
+            "project_id" => asked.query.only.push((Dimension::Project, value)),
+            _ => return Err(unknown(&name)),
+        }
+    }
+    if asked.query.since_ms >= asked.query.until_ms {
+        return Err(invalid("end", "It must be later than 'start'."));
+    }
+    Ok(asked)
+}
+
+/// Seconds since the Unix epoch, or a day in UTC: its beginning, and so much later for an end that includes it.
+fn moment(name: &str, value: &str, later_ms: i64) -> Result<i64, Rejection> {
+    if let Ok(seconds) = value.parse::<i64>()
+        && UtcDateTime::from_unix_timestamp(seconds).is_ok()
+    {
+        return Ok(seconds * 1_000);
+    }
+    let day = Date::parse(value, format_description!("[year]-[month]-[day]"));
+    let day =
+        day.map_err(|_| invalid(name, "It must be seconds since 1970, or a day such as 2026-11-23."))?;
+    Ok(day.midnight().assume_utc().unix_timestamp() * 1_000 + later_ms)
+}
+
+fn dimensions(name: &str, value: &str) -> Result<Vec<Dimension>, Rejection> {
+    let mut all = Vec::new();
+    for word in value.split(',').filter(|word| !word.is_empty()) {
+        let Some(dimension) = Dimension::parse(word) else {
+            let known = Dimension::ALL.map(Dimension::name).join(", ");
+            return Err(invalid(name, &format!("It is a list of: {known}.")));
+        };
+        if !all.contains(&dimension) {
+            all.push(dimension);
+        }
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_700_000_000_250;
+
+    fn asked(query: &str) -> Result<Asked, Rejection> {
+        read(Some(query), Owner::anonymous(), NOW)
+    }
+
+    #[test]
+    fn a_query_is_read() {
+        let all = asked(
+            "start=2024-02-29&end=2024-03-01&group_by=day,model,day&limit=7&format=csv&model=a%2Fb&provider=p&job_id=j\
+             &session_id=s&project_id=r",
+        )
+        .expect("a query");
+        assert_eq!(all.query.since_ms, 1_709_164_800_000);
+        assert_eq!(all.query.until_ms, 1_709_337_600_000, "the end's day is part of it");
+        assert_eq!(
+            (all.query.group_by.as_slice(), all.query.limit),
+            (&[Dimension::Day, Dimension::Model][..], 7)
+        );
+        assert_eq!(all.query.only[0], (Dimension::Model, "a/b".to_owned()));
+        assert!(all.csv && all.query.only.len() == 5 && all.query.owner == Some(Owner::anonymous()));
+        let usual = asked("").expect("a query").query;
+        assert_eq!((usual.since_ms, usual.until_ms), (NOW - 30 * DAY_MS, NOW + 1));
+        assert_eq!(asked("start=1699999999").expect("a query").query.since_ms, 1_699_999_999_000);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (query, param) in [
+            ("start=yesterday", "start"),
+            ("start=2024-02-30", "start"),
+            ("end=99999999999999999", "end"),
+            ("start=10&end=10", "end"),
+            ("group_by=colour", "group_by"),
+            ("limit=0", "limit"),
+            ("limit=10001", "limit"),
+            ("format=xml", "format"),
+            ("owner=key_1", "owner"),
+            ("model=a&model=b", "model"),
+        ] {
+            let rejection = asked(query).expect_err(query);
+            assert_eq!((rejection.status, rejection.param.as_deref()), (400, Some(param)), "{query}");
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! Whom one call goes to, and whom next when that one fails. Pure: time and chance are told.
+//!
+//! Nothing here happens after a model has said something: then a failure is the answer.
+
+use std::cmp::Reverse;
+
+use super::health::Health;
+use super::price;
+use crate::schema::offer::{KeyState, Policy, Route, Tariff};
+use crate::schema::{Failure, FailureKind, limits};
+
+/// Milliseconds since the Unix epoch.
+type Millis = i64;
+
+/// Somebody to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The provider's identifier.
+    pub provider: String,
+    /// Which of its keys, counted from 0.
+    pub key: usize,
+    /// That key's fingerprint.
+    pub fingerprint: String,
+    /// What the provider calls the model.
+    pub model: String,
+    /// What it charges, if that is known.
+    pub tariff: Option<Tariff>,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Ask this one.
+    Ask(Candidate),
+    /// Nothing for so many milliseconds, then ask anew what to do.
+    Wait(u64),
+    /// Nobody is left to ask; the last failure stands. Without any, this is why.
+    GiveUp(Failure),
+}
+
+/// The way of one call through the routes of its model.
+#[derive(Debug)]
+pub struct Course {
+    routes: Vec<Way>,
+    /// Who served the conversation before.
+    known: Option<(String, String)>,
+    attempts: u32,
+    /// How often everybody was asked in vain.
+    rounds: u32,
+    most_attempts: u32,
+    deadline: Millis,
+    /// Not before: everybody was asked in vain a moment ago.
+    not_before: Millis,
+    last: Option<Failure>,
+    over: bool,
+}
+
+/// A route, and what became of it in this round.
+#[derive(Debug)]
+struct Way {
+    route: Route,
+    /// It does not have the model.
+    dead: bool,
+    /// The keys that were asked in this round.
+    tried: Vec<usize>,
+    /// Whether the last failure there may pass by itself.
+    may_recover: bool,
+}
+
+/// What the call is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Errand<'a> {
+    /// The model, by its identifier.
+    pub model: &'a str,
+    /// In which order its routes are taken.
+    pub policy: Policy,
+    /// The routes that can serve the job, in the registry's order.
+    pub routes: &'a [Route],
+    /// Provider and fingerprint of the key that served the conversation before.
+    pub known: Option<(&'a str, &'a str)>,
+    /// Most calls to providers.
+    pub most_attempts: u32,
+}
+
+impl Course {
+    /// A course that begins now.
+    pub fn new(errand: Errand, health: &mut Health, now: Millis) -> Self {
+        let routes = ordered(&errand, health).into_iter().map(|route| Way {
+            route,
+            dead: false,
+            tried: Vec::new(),
+            may_recover: false,
+        });
+        Self {
+            routes: routes.collect(),
+            known: errand.known.map(|(provider, key)| (provider.to_owned(), key.to_owned())),
+            attempts: 0,
+            rounds: 0,
+            most_attempts: errand.most_attempts,
+            deadline: now + millis(limits::PROVIDER_DEADLINE),
+            not_before: now,
+            last: None,
+            over: false,
+        }
+    }
+
+    /// How many were asked so far.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// What to do now. `chance` is any number from 0 to 1: it spreads the pauses of many calls.
+    pub fn next(&mut self, health: &Health, now: Millis, chance: f64) -> Next {
+        if self.over || self.attempts >= self.most_attempts || now >= self.deadline {
+            return self.give_up(health, now);
+        }
+        if now < self.not_before {
+            return Next::Wait(wait(self.not_before - now));
+        }
+        if let Some((way, key)) = self.free(health, now) {
+            return Next::Ask(self.ask(health, way, key));
+        }
+        if let Some((way, key)) = self.resting(health, now) {
+            return Next::Ask(self.ask(health, way, key));
+        }
+        if self.routes.iter().any(|way| way.may_recover && !way.dead) {
+            return self.pause(now, chance);
+        }
+        self.wait(health, now)
+    }
+
+    /// The one that was asked has failed.
+    pub fn failed(&mut self, candidate: &Candidate, failure: Failure) {
+        let way = self
+            .routes
+            .iter_mut()
+            .find(|way| way.route.provider == candidate.provider && way.route.model == candidate.model);
+        match consequence(failure.kind) {
+            Consequence::Fatal => self.over = true,
+            Consequence::NoRoute => way.into_iter().for_each(|way| way.dead = true),
+            Consequence::NoKey => way.into_iter().for_each(|way| way.may_recover = false),
+            Consequence::MayPass => {
+                // The provider's trouble is the same with each of its keys.
+                way.into_iter().for_each(|way| {
+                    way.may_recover = true;
+                    way.tried = (0..limits::PROVIDER_KEYS).collect();
+                });
+            }
+        }
+        self.last = Some(failure);
+    }
+
+    /// The first route with a key that may be asked now and was not in this round.
+    fn free(&self, health: &Health, now: Millis) -> Option<(usize, usize)> {
+        self.untried(health)
+            .find(|(way, key)| health.free_at(&self.routes[*way].route.provider, *key, now) == 0)
+    }
+
+    /// Every route and key that was not asked in this round, in order; those that served the conversation first.
+    fn untried<'a>(&'a self, health: &'a Health) -> impl Iterator<Item = (usize, usize)> + 'a {
+        let all = self.routes.iter().enumerate().filter(|(_, way)| !way.dead).flat_map(move |(at, way)| {
+            let keys = health.keys(&way.route.provider).enumerate();
+            keys.filter(|(key, _)| !way.tried.contains(key)).map(move |(key, name)| (at, key, name))
+        });
+        let mut all: Vec<_> = all.collect();
+        if let Some((provider, fingerprint)) = &self.known {
+            all.sort_by_key(|(way, _, name)| {
+                let same = self.routes[*way].route.provider == *provider;
+                Reverse(u8::from(same) + u8::from(same && name == fingerprint))
+            });
+        }
+        all.into_iter().map(|(way, key, _)| (way, key))
+    }
+
+    fn ask(&mut self, health: &Health, way: usize, key: usize) -> Candidate {
+        self.attempts += 1;
+        let way = &mut self.routes[way];
+        way.tried.push(key);
+        let route = &way.route;
+        Candidate {
+            provider: route.provider.clone(),
+            key,
+            fingerprint: health.keys(&route.provider).nth(key).unwrap_or_default().to_owned(),
+            model: route.model.clone(),
+            tariff: route.tariff,
+        }
+    }
+
+    /// Everybody was asked: a pause, longer each time, and everybody who may have recovered is asked again.
+    fn pause(&mut self, now: Millis, chance: f64) -> Next {
+        let longest =
+            limits::PROVIDER_RETRY.saturating_mul(1 << self.rounds.min(10)).min(limits::PROVIDER_RETRY_MAX);
+        self.rounds += 1;
+        let pause = longest.mul_f64(chance.clamp(0.0, 1.0));
+        self.not_before = now + millis(pause).max(1);
+        if self.not_before >= self.deadline {
+            self.over = true;
+        }
+        for way in &mut self.routes {
+            if std::mem::take(&mut way.may_recover) {
+                way.tried.clear();
+            }
+        }
+        Next::Wait(wait(self.not_before - now))
+    }
+
+    /// One whose provider merely rests. Where nobody else is left it is asked all the same, since the
+    /// alternative is no answer at all.
+    fn resting(&self, health: &Health, now: Millis) -> Option<(usize, usize)> {
+        self.untried(health).find(|(way, key)| {
+            health.key_state(&self.routes[*way].route.provider, *key, now) == KeyState::Ready
+        })
+    }
+
+    /// Nobody is left whose key is fit. If that is for a moment only, it is waited for.
+    fn wait(&mut self, health: &Health, now: Millis) -> Next {
+        let free_at = |(way, key): (usize, usize)| health.free_at(&self.routes[way].route.provider, key, now);
+        match self.untried(health).map(free_at).min() {
+            Some(at) if at - now <= millis(limits::PROVIDER_PATIENCE) && at < self.deadline => {
+                Next::Wait(wait(at - now))
+            }
+            _ => self.give_up(health, now),
+        }
+    }
+
+    fn give_up(&mut self, health: &Health, now: Millis) -> Next {
+        self.over = true;
+        Next::GiveUp(self.last.clone().unwrap_or_else(|| self.why(health, now)))
+    }
+
+    /// Why nobody could be asked.
+    fn why(&self, health: &Health, now: Millis) -> Failure {
+        let keys: Vec<(KeyState, Millis)> = self
+            .untried(health)
+            .map(|(way, key)| {
+                let provider = &self.routes[way].route.provider;
+                (health.key_state(provider, key, now), health.free_at(provider, key, now))
+            })
+            .collect();
+        let soonest = keys.iter().filter(|(state, _)| *state == KeyState::Limited).map(|(_, at)| *at).min();
+        if let Some(at) = soonest {
+            let message = "The rate limits of all providers of the model are reached; try again later.";
+            let failure = Failure::new(FailureKind::ProviderRateLimited, message);
+            return Failure { retry_after_ms: Some(wait(at - now)), ..failure };
+        }
+        let message = "No provider of the model can be asked now: their keys are refused or not paid for.";
+        Failure::new(FailureKind::ProviderAuthFailed, message)
+    }
+}
+
+/// What a failure means for the call.
+enum Consequence {
+    /// It is the request's, and everybody else would say the same.
+    Fatal,
+    /// The provider does not have the model.
+    NoRoute,
+    /// The key is of no use now.
+    NoKey,
+    /// The provider is in trouble, which may pass.
+    MayPass,
+}
+
+fn consequence(kind: FailureKind) -> Consequence {
+    match kind {
+        FailureKind::ModelNotFound => Consequence::NoRoute,
+        FailureKind::ProviderAuthFailed
+        | FailureKind::ProviderBillingFailed
+        | FailureKind::ProviderRateLimited => Consequence::NoKey,
+        FailureKind::ProviderOverloaded
+        | FailureKind::ProviderError
+        | FailureKind::ProviderUnreachable
+        | FailureKind::StreamInterrupted => Consequence::MayPass,
+        _ => Consequence::Fatal,
+    }
+}
+
+/// The routes in the order in which the policy takes them.
+fn ordered(errand: &Errand, health: &mut Health) -> Vec<Route> {
+    let mut routes = errand.routes.to_vec();
+    match errand.policy {
+        Policy::Priority => {}
+        Policy::Cheapest => routes.sort_by_key(|route| route.tariff.map_or(u64::MAX, |it| price::rank(&it))),
+        Policy::Fastest => routes.sort_by_key(|route| health.first_byte_ms(&route.provider)),
+        Policy::RoundRobin => {
+            // A conversation that is known somewhere takes no turn.
+            let turn = match errand.known {
+                Some(_) => None,
+                None => health.turn(errand.model, &routes),
+            };
+            routes.rotate_left(turn.unwrap_or(0));
+        }
+    }
+    routes
+}
+
+fn wait(ms: Millis) -> u64 {
+    u64::try_from(ms).unwrap_or(0).max(1)
+}
+
+fn millis(duration: std::time::Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -33,10 +33,19 @@ impl Upstream {
         Self::start_at(0)
     }
 
+    /// Starts on a free port, and plays this script whatever it is asked.
+    pub fn always(script: &str) -> Self {
+        Self::start_with(0, Record::playing(script))
+    }
+
     /// Starts on the given port. The server has a thread and a runtime of its own, so that what a test does
     /// to its own runtime shifts no answer.
     pub fn start_at(port: u16) -> Self {
-        let record = Arc::new(Record::default());
+        Self::start_with(port, Record::default())
+    }
+
+    fn start_with(port: u16, record: Record) -> Self {
+        let record = Arc::new(record);
         let stop = CancellationToken::new();
         let (send, receive) = std::sync::mpsc::channel();
         let (thread_record, thread_stop) = (Arc::clone(&record), stop.clone());

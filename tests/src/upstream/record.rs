@@ -48,6 +48,8 @@ pub enum Ending {
 /// All calls.
 #[derive(Default)]
 pub(super) struct Record {
+    /// What is played instead of the prompts.
+    script: Option<String>,
     calls: Mutex<Calls>,
     changed: watch::Sender<()>,
 }
@@ -61,6 +63,15 @@ struct Calls {
 }
 
 impl Record {
+    pub(super) fn playing(script: &str) -> Self {
+        Self { script: Some(script.to_owned()), ..Self::default() }
+    }
+
+    /// What to play for a prompt.
+    pub(super) fn script<'a>(&'a self, prompt: &'a str) -> &'a str {
+        self.script.as_deref().unwrap_or(prompt)
+    }
+
     pub(super) fn calls(&self) -> Vec<Call> {
         self.lock().kept.clone()
     }

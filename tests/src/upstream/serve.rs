@@ -64,7 +64,7 @@ async fn answer(
     let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
     let body: Arc<Value> = Arc::new(serde_json::from_slice(&body).unwrap_or_default());
     let prompt = last_user_text(&body);
-    let mut script = script::read(&prompt);
+    let mut script = script::read(record.script(&prompt));
     if let Script::Times(count, first, then) = script {
         script = if record.count(&prompt) < count { *first } else { *then };
     } else if let Script::UntilTold(first, then) = script {

@@ -1,5 +1,6 @@
 //! Commands, settings and files that the documents name exist, and the other way round.
 
+use drover_shared::provider::registry::{KeyPlace, Registry};
 use drover_tests::harness::{settings_in_help, workspace};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -28,7 +29,7 @@ fn settings_in_the_documents_are_settings_of_a_binary() {
             _ => text.lines().filter(|line| line.starts_with("| `")).flat_map(capitals).collect(),
         };
         assert!(named.len() > 5, "{file}: {named:?}");
-        let unknown: Vec<_> = named.difference(&settings).collect();
+        let unknown: Vec<_> = named.difference(&settings).filter(|name| !keys().contains(*name)).collect();
         assert!(unknown.is_empty(), "{file} names what no binary knows: {unknown:?}");
         if file == ".env.example" {
             continue;
@@ -38,6 +39,24 @@ fn settings_in_the_documents_are_settings_of_a_binary() {
             settings.difference(&named).filter(|name| !BTreeSet::contains(&left, *name)).collect();
         assert!(missing.is_empty(), "{file} does not name {missing:?}");
     }
+}
+
+#[test]
+fn containers_get_every_providers_key() {
+    let compose = read("compose.yaml");
+    let missing: Vec<_> =
+        keys().into_iter().filter(|name| !compose.contains(&format!(" {name}:\n"))).collect();
+    assert!(missing.is_empty(), "compose.yaml does not hand on {missing:?}");
+}
+
+/// The variables in which providers' keys may be.
+fn keys() -> BTreeSet<String> {
+    let places = Registry::shipped().providers.into_iter().flat_map(|provider| provider.keys);
+    let names = places.filter_map(|key| match key.place {
+        KeyPlace::Variable(name) => Some(name),
+        KeyPlace::File(_) => None,
+    });
+    names.collect()
 }
 
 #[test]

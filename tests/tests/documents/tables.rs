@@ -2,15 +2,17 @@
 
 use drover_shared::dialect::openai_chat::parameters;
 use drover_shared::metrics;
+use drover_shared::provider::registry;
 use drover_tests::harness::workspace;
 
 /// Set to anything, it makes the tests write their tables instead of comparing them.
 const REWRITE: &str = "DROVER_REWRITE_DOCUMENTS";
 
 #[test]
-fn the_readme_lists_parameters_as_they_are_treated_and_metrics_as_they_are_told() {
+fn the_readme_lists_parameters_providers_and_metrics_as_they_are() {
     // In one test, since both write the same file.
     check("parameters", &parameters::markdown());
+    check("providers", &registry::markdown());
     check("metrics", &metrics::markdown());
 }
 
@@ -26,4 +28,15 @@ fn check(name: &str, expected: &str) {
         return;
     }
     assert_eq!(table, expected, "{name}: the table is out of date; run this test once with {REWRITE}=1");
+}
+
+#[test]
+fn files_of_providers_that_the_readme_shows_can_be_read() {
+    let readme = std::fs::read_to_string(workspace().join("README.md")).expect("a README");
+    let shown: Vec<&str> =
+        readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(!shown.is_empty());
+    for file in shown {
+        registry::Registry::read(file).unwrap_or_else(|error| panic!("{error}\n{file}"));
+    }
 }

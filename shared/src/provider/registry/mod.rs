@@ -115,6 +115,23 @@ impl Registry {
     }
 }
 
+/// The shipped providers as a Markdown table, for the documentation.
+pub fn markdown() -> String {
+    let registry = Registry::shipped();
+    let head = "| provider | keys | models |\n|---|---|---|\n".to_owned();
+    registry.providers.iter().fold(head, |table, provider| {
+        let keys = provider.keys.iter().map(|key| match &key.place {
+            KeyPlace::Variable(name) | KeyPlace::File(name) => format!("`{name}`"),
+        });
+        let served =
+            registry.models.iter().filter(|it| it.routes.iter().any(|route| route.provider == provider.id));
+        let served: Vec<String> = served.map(|model| format!("`{}`", model.id)).collect();
+        let keys = keys.collect::<Vec<_>>().join(" or ");
+        let Provider { id, name, .. } = provider;
+        table + &format!("| `{id}` ({name}) | {keys} | {} |\n", served.join(", "))
+    })
+}
+
 fn parse(text: &str) -> Result<File, RegistryError> {
     toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| line_of(text, span.start));

@@ -1,0 +1,8 @@
+//! Several providers behind one name: failover, routing, keys, what it costs, and what becomes of all that when
+//! one of them dies.
+
+mod death;
+mod failures;
+mod matrix;
+mod money;
+mod reload;

@@ -111,6 +111,7 @@ mod tests {
             cache_read_tokens: read,
             cache_write_tokens: write,
             thinking_tokens: output,
+            ..Usage::default()
         }
     }
 

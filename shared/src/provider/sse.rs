@@ -237,6 +237,7 @@ mod tests {
             cache_read_tokens: 30,
             cache_write_tokens: 20,
             thinking_tokens: 400,
+            ..Usage::default()
         };
         assert_eq!(meter.usage(), billed);
     }

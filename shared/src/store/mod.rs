@@ -20,8 +20,8 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use crate::schema::{
-    Call, CancelReason, Event, Fleet, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Project, ProjectId,
-    Seq, SeqEvent, Session, SessionId, WorkerId, WorkerReport,
+    Call, CancelReason, Event, Fleet, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Project,
+    ProjectId, Seq, SeqEvent, Session, SessionId, WorkerId, WorkerReport,
 };
 
 pub use self::sqlite::SqliteStore;

@@ -109,7 +109,13 @@ impl Hand {
 
 /// Events under the claim's lease, after the last ones stored.
 pub(super) fn say(claim: &Claim, first_seq: u64, events: &[Event]) -> Append {
-    Append { lease: claim.lease.clone(), first_seq, events: events.to_vec(), requeue_after_ms: None, calls: Vec::new() }
+    Append {
+        lease: claim.lease.clone(),
+        first_seq,
+        events: events.to_vec(),
+        requeue_after_ms: None,
+        calls: Vec::new(),
+    }
 }
 
 /// Gives the claim's job back.

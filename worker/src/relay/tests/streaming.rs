@@ -15,6 +15,9 @@ const BILLED: Usage = Usage {
     cache_read_tokens: 7,
     cache_write_tokens: 5,
     thinking_tokens: 0,
+    cost_microusd: 0,
+    unpriced_calls: 0,
+    web_searches: 0,
 };
 
 #[tokio::test]

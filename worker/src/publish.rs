@@ -26,6 +26,7 @@ pub struct Journal {
     next_seq: Seq,
     held: Vec<Event>,
     lost: CancellationToken,
+    spoken: CancellationToken,
     pace: Pace,
 }
 
@@ -52,7 +53,22 @@ struct Entry {
 /// Who wants to know what became of an entry.
 struct Waiter {
     lost: CancellationToken,
+    spoken: CancellationToken,
     stored: Option<oneshot::Sender<()>>,
+}
+
+impl Waiter {
+    fn tell(self, append: &Append, outcome: Appended) {
+        if outcome == Appended::Fenced {
+            self.lost.cancel();
+        } else if !self.spoken.is_cancelled() && append.events.iter().any(Event::speaks) {
+            self.spoken.cancel();
+        }
+        if let Some(stored) = self.stored {
+            // The attempt may have been dropped meanwhile; its events are stored all the same.
+            let _gone = stored.send(());
+        }
+    }
 }
 
 impl Publisher {
@@ -70,6 +86,7 @@ impl Publisher {
             next_seq: last_seq + 1,
             held: Vec::new(),
             lost: CancellationToken::new(),
+            spoken: CancellationToken::new(),
             pace: Pace { start: Instant::now(), first_content: None },
         }
     }
@@ -79,6 +96,11 @@ impl Journal {
     /// Cancelled once the store has said that somebody else holds the job.
     pub fn lost(&self) -> &CancellationToken {
         &self.lost
+    }
+
+    /// Cancelled once the store knows that the job has spoken, and so must not be run again.
+    pub fn spoken(&self) -> &CancellationToken {
+        &self.spoken
     }
 
     /// How fast the attempt has gone so far.
@@ -130,7 +152,8 @@ impl Journal {
         self.next_seq += events.len() as Seq;
         let append =
             Append { lease: self.lease.clone(), first_seq, events, requeue_after_ms, calls: Vec::new() };
-        let entry = Entry { append, waiter: Waiter { lost: self.lost.clone(), stored } };
+        let waiter = Waiter { lost: self.lost.clone(), spoken: self.spoken.clone(), stored };
+        let entry = Entry { append, waiter };
         if self.entries.send(entry).await.is_err() {
             warn!(job = %self.lease.job, "events came after the publisher had ended");
         }
@@ -143,14 +166,8 @@ async fn run(store: Arc<dyn Store>, mut queue: mpsc::Receiver<Entry>) {
         let (batch, waiters): (Vec<Append>, Vec<Waiter>) =
             join(waiting.drain(..)).into_iter().map(|entry| (entry.append, entry.waiter)).unzip();
         let outcomes = commit(store.as_ref(), &batch).await;
-        for (waiter, outcome) in waiters.into_iter().zip(outcomes) {
-            if outcome == Appended::Fenced {
-                waiter.lost.cancel();
-            }
-            if let Some(stored) = waiter.stored {
-                // The attempt may have been dropped meanwhile; its events are stored all the same.
-                let _gone = stored.send(());
-            }
+        for ((waiter, append), outcome) in waiters.into_iter().zip(&batch).zip(outcomes) {
+            waiter.tell(append, outcome);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use drover_shared::cli::{Line, TurnEnd};
+use drover_shared::provider::tool::ToolCall;
 use drover_shared::schema::{Class, Event, Failure, FailureKind, Usage, limits};
 use drover_shared::store::Claim;
 use futures_util::FutureExt;
@@ -182,10 +183,11 @@ async fn follow(
     urgent: Urgent,
 ) -> End {
     let mut urgent = Some(urgent);
-    let mut reports = binding.watch();
+    let (mut reports, mut calls) = (binding.watch(), binding.watch());
     let mut ticks = interval_at(tokio::time::Instant::now() + TICK, TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let lost = journal.lost().clone();
+    let (lost, spoken) = (journal.lost().clone(), journal.spoken().clone());
+    let mut tools_wait = true;
     let mut breach = pin!(stage.watch.breach());
     let mut provider_failed = false;
     loop {
@@ -201,6 +203,12 @@ async fn follow(
                 journal.flush().await;
                 Input::Tick
             }
+            () = spoken.cancelled(), if tools_wait => {
+                tools_wait = false;
+                binding.let_tools_run();
+                continue;
+            }
+            call = called(&mut calls), if !attempt.has_spoken() => Input::ToolCalled(call),
             failure = failed(&mut reports), if !provider_failed => {
                 provider_failed = true;
                 Input::ProviderFailed(failure)
@@ -262,6 +270,14 @@ fn heard(line: Line) -> Input {
 async fn failed(reports: &mut watch::Receiver<Report>) -> Failure {
     match reports.wait_for(|report| report.failure.is_some()).await.map(|report| report.failure.clone()) {
         Ok(Some(failure)) => failure,
+        _ => std::future::pending().await,
+    }
+}
+
+/// The call of a tool that the relay holds.
+async fn called(calls: &mut watch::Receiver<Report>) -> ToolCall {
+    match calls.wait_for(|report| report.tool.is_some()).await.map(|report| report.tool.clone()) {
+        Ok(Some(call)) => call,
         _ => std::future::pending().await,
     }
 }

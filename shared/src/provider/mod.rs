@@ -12,6 +12,7 @@ pub mod failure;
 pub mod price;
 pub mod priming;
 pub mod sse;
+pub mod tool;
 
 pub use agent::{AGENT_BETA, compose_agent};
 pub use catalogue::Offer;

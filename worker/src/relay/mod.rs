@@ -13,6 +13,7 @@
 //! - `priming`: the turn before the first job.
 //! - `upstream`: the provider, or the demo model in its place.
 //! - `pump`: the answer on its way back.
+//! - `tools`: what an agent's CLI has to wait for.
 
 mod account;
 mod call;
@@ -25,6 +26,7 @@ mod pump;
 mod reply;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod upstream;
 
 use std::fs::Permissions;

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::call::Call;
+use super::tools::Outlet;
 use super::upstream::{Stream, Upstream};
 
 /// Sends each piece of the stream on as it comes, until the answer is whole or has failed, the CLI has
@@ -45,6 +46,7 @@ async fn answer(
     chunks: &mpsc::Sender<Bytes>,
 ) -> bool {
     let mut reader = Reader::new(call.gate().bound.spec.class());
+    let mut outlet = Outlet::new(chunks);
     loop {
         let next = stream.next().await.unwrap_or_else(|| Err(failure::interrupted()));
         let mut out = Vec::new();
@@ -63,10 +65,7 @@ async fn answer(
                 Some(false)
             }
         };
-        if !out.is_empty() {
-            // That the CLI has hung up is noticed by `run`.
-            let _ = chunks.send(out.into()).await;
-        }
+        outlet.send(call.gate(), out).await;
         if let Some(whole) = end {
             return whole;
         }

@@ -54,6 +54,7 @@ impl Workshop {
             models: offer.models.clone(),
             default_model: Some(offer.default_model.clone()),
             providers: Vec::new(),
+            agents: parts.run_agents().is_ok(),
             draining: self.draining.is_cancelled(),
             started_at_ms: self.started_at_ms,
         }

@@ -19,6 +19,7 @@ fn worker(id: &str, claude: Option<&str>, busy: u32) -> WorkerReport {
         models: vec!["opus".to_owned()],
         default_model: None,
         providers: Vec::new(),
+        agents: true,
         draining: false,
         started_at_ms: NOW_MS - 60_000,
     }

@@ -88,7 +88,8 @@ pub trait Store: Send + Sync {
     /// Claims the next task and its job for `worker` under the lease `token`. Tasks with nothing to do
     /// (job gone, ended, or running) are acknowledged and passed over, and so are jobs past their
     /// deadline, which expire. A job whose project or session has a running job, or whose project another
-    /// worker holds, is left where it is for later. With an agent's job the worker becomes the holder of
+    /// worker holds, is left where it is for later, and an agent's job is left to others by a worker that cannot
+    /// run it while one lives that can. With an agent's job the worker becomes the holder of
     /// its project. The worker must have beaten before.
     async fn claim(
         &self,

@@ -56,12 +56,21 @@ pub(super) fn new_job() -> NewJob {
 pub(in crate::store) struct Hand {
     pub(in crate::store) store: Arc<dyn Store>,
     pub(in crate::store) id: WorkerId,
+    /// Whether it can run agents.
+    pub(in crate::store) agents: bool,
 }
 
 impl Hand {
     /// One that has beaten at [`NOW`].
     pub(in crate::store) async fn hire(bench: &dyn Bench, name: &str) -> Self {
-        let hand = Self { store: bench.handle().await, id: WorkerId(name.to_owned()) };
+        let hand = Self { store: bench.handle().await, id: WorkerId(name.to_owned()), agents: true };
+        hand.beat(NOW).await;
+        hand
+    }
+
+    /// The same, but its walls are too weak for agents.
+    pub(in crate::store) async fn hire_for_chats(bench: &dyn Bench, name: &str) -> Self {
+        let hand = Self { agents: false, ..Self::hire(bench, name).await };
         hand.beat(NOW).await;
         hand
     }
@@ -79,6 +88,7 @@ impl Hand {
             models: vec![format!("{}-model", self.id), "shared-model".to_owned()],
             default_model: Some(format!("{}-model", self.id)),
             providers: Vec::new(),
+            agents: self.agents,
             draining: false,
             started_at_ms: NOW,
         }

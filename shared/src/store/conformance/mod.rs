@@ -38,6 +38,7 @@ macro_rules! conformance {
                 one_job_of_a_project_runs_at_a_time
                 a_held_back_job_stops_nobody_behind_it
                 a_doubled_task_lets_nobody_into_a_busy_project
+                who_cannot_run_agents_leaves_them_to_others
                 the_end_of_a_job_rings_for_the_next_of_its_project
                 sessions_are_pruned_after_their_jobs_and_projects_never
             }

@@ -81,6 +81,7 @@ fn report(id: &str) -> WorkerReport {
         models: Vec::new(),
         default_model: None,
         providers: Vec::new(),
+        agents: true,
         draining: false,
         started_at_ms: 0,
     }

@@ -90,6 +90,8 @@ pub enum End {
         /// The pause.
         delay_ms: u64,
     },
+    /// The job goes back into the queue as it came: the worker stops.
+    Returned,
     /// The job is somebody else's: write nothing.
     Abandoned,
 }
@@ -102,6 +104,7 @@ impl End {
             Self::Failed(failure) => failure.kind.code(),
             Self::Cancelled(_) => "cancelled",
             Self::Requeue { .. } => "requeued",
+            Self::Returned => "returned",
             Self::Abandoned => "abandoned",
         }
     }
@@ -278,8 +281,8 @@ impl Attempt {
     }
 
     fn stopped(&self) -> End {
-        if self.may_retry && !self.spoken {
-            return End::Requeue { delay_ms: 0 };
+        if !self.spoken {
+            return End::Returned;
         }
         End::Failed(Failure::new(FailureKind::WorkerLost, "the worker was stopped while the job ran"))
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use drover_shared::clock::now_ms;
 use drover_shared::schema::{Event, Failure, FailureKind, Seq, Usage, limits};
-use drover_shared::store::{Append, Appended, Lease, Store, StoreError};
+use drover_shared::store::{Append, Appended, GiveBack, Lease, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -129,9 +129,9 @@ impl Journal {
 
     /// Writes the last events, or gives the job back to the queue, and waits until that is stored or
     /// fenced out.
-    pub async fn close(mut self, events: Vec<Event>, requeue_after_ms: Option<u64>) {
+    pub async fn close(mut self, events: Vec<Event>, give_back: Option<GiveBack>) {
         let (stored, done) = oneshot::channel();
-        self.push(events, requeue_after_ms, Some(stored)).await;
+        self.push(events, give_back, Some(stored)).await;
         // An error means that the publisher is gone, which happens only after every journal is.
         let _stored = done.await;
     }
@@ -139,7 +139,7 @@ impl Journal {
     async fn push(
         &mut self,
         events: Vec<Event>,
-        requeue_after_ms: Option<u64>,
+        give_back: Option<GiveBack>,
         stored: Option<oneshot::Sender<()>>,
     ) {
         if self.pace.first_content.is_none() && events.iter().any(Event::speaks) {
@@ -150,8 +150,7 @@ impl Journal {
             if held.is_empty() { events } else { held.into_iter().chain(events).collect() };
         let first_seq = self.next_seq;
         self.next_seq += events.len() as Seq;
-        let append =
-            Append { lease: self.lease.clone(), first_seq, events, requeue_after_ms, calls: Vec::new() };
+        let append = Append { lease: self.lease.clone(), first_seq, events, give_back, calls: Vec::new() };
         let waiter = Waiter { lost: self.lost.clone(), spoken: self.spoken.clone(), stored };
         let entry = Entry { append, waiter };
         if self.entries.send(entry).await.is_err() {
@@ -180,7 +179,7 @@ fn join(waiting: impl Iterator<Item = Entry>) -> Vec<Entry> {
         match same {
             Some(earlier) => {
                 earlier.append.events.extend(entry.append.events);
-                earlier.append.requeue_after_ms = entry.append.requeue_after_ms;
+                earlier.append.give_back = entry.append.give_back;
                 earlier.waiter = entry.waiter;
             }
             None => entries.push(entry),
@@ -220,7 +219,7 @@ async fn commit_alone(store: &dyn Store, append: &Append) -> Appended {
 fn last_word(append: &Append) -> Append {
     let failure = Failure::new(FailureKind::Internal, "what the job said could not be stored");
     let events = vec![Event::Failed { failure, usage: Usage::default() }];
-    Append { events, requeue_after_ms: None, ..append.clone() }
+    Append { events, give_back: None, ..append.clone() }
 }
 
 /// Stores, as often as it takes: the events of running jobs are nowhere else. The store fences what

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use drover_shared::cli::{Line, TurnEnd};
 use drover_shared::provider::tool::ToolCall;
 use drover_shared::schema::{Class, Event, Failure, FailureKind, Usage, limits};
-use drover_shared::store::Claim;
+use drover_shared::store::{Claim, GiveBack};
 use futures_util::FutureExt;
 use futures_util::future::OptionFuture;
 use tokio::sync::watch;
@@ -102,7 +102,9 @@ fn aftermath(end: &End, stage: &Stage) -> Aftermath {
         // The CLI has taken the provider's refusal as what it is.
         End::Failed(Failure { kind, .. }) if stage.is_idle() && !is_doubtful(*kind) => Aftermath::Ending,
         End::Cancelled(_) if stage.has_begun() => Aftermath::Running,
-        End::Failed(_) | End::Cancelled(_) | End::Requeue { .. } | End::Abandoned => Aftermath::Doubtful,
+        End::Failed(_) | End::Cancelled(_) | End::Requeue { .. } | End::Returned | End::Abandoned => {
+            Aftermath::Doubtful
+        }
     }
 }
 
@@ -116,7 +118,10 @@ async fn close(journal: Journal, end: End, usage: Usage) {
         End::Completed { stop, stop_sequence } => Event::Completed { stop, stop_sequence, usage },
         End::Failed(failure) => Event::Failed { failure, usage },
         End::Cancelled(reason) => Event::Cancelled { reason, usage },
-        End::Requeue { delay_ms } => return journal.close(Vec::new(), Some(delay_ms)).await,
+        End::Requeue { delay_ms } => {
+            return journal.close(Vec::new(), Some(GiveBack::Failed { after_ms: delay_ms })).await;
+        }
+        End::Returned => return journal.close(Vec::new(), Some(GiveBack::Stopped)).await,
         End::Abandoned => return,
     };
     journal.close(vec![event], None).await;

@@ -240,14 +240,26 @@ pub struct Append {
     pub lease: Lease,
     /// Sequence number of the first of `events`; the others follow without a gap.
     pub first_seq: Seq,
-    /// What happened; may be empty only together with `requeue_after_ms`. When the last one is terminal
+    /// What happened; may be empty only together with `give_back`. When the last one is terminal
     /// the job ends with it, in the same commit.
     pub events: Vec<Event>,
-    /// Gives the job back to the queue, to be taken up after so many milliseconds. Only for attempts that
-    /// have not spoken.
-    pub requeue_after_ms: Option<u64>,
+    /// Gives the job back to the queue. Only for attempts that have not spoken.
+    pub give_back: Option<GiveBack>,
     /// Calls to providers that are over, for the ledger. They are kept whoever holds the lease: they were made.
     pub calls: Vec<Call>,
+}
+
+/// Why a job goes back into the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GiveBack {
+    /// The attempt has failed. It is to be taken up after so many milliseconds.
+    Failed {
+        /// The pause.
+        after_ms: u64,
+    },
+    /// The worker stops. The attempt costs the job none of its own, up to
+    /// [`limits::ATTEMPTS_ALTOGETHER`](crate::schema::limits::ATTEMPTS_ALTOGETHER), and it may be taken up at once.
+    Stopped,
 }
 
 /// What became of a job that was to be added.

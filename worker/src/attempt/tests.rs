@@ -132,7 +132,10 @@ fn every_limit_has_its_own_error() {
 
 #[test]
 fn a_stopping_worker_gives_back_what_has_not_spoken() {
-    assert_eq!(end(attempt().step(Input::Stop, 1)), End::Requeue { delay_ms: 0 });
+    for attempt in [1, 3] {
+        let mut silent = Attempt::new(Class::Chat, LIMITS, attempt, 3, 0);
+        assert_eq!(end(silent.step(Input::Stop, 1)), End::Returned, "attempt {attempt}");
+    }
     let mut speaking = attempt();
     speaking.step(Input::Line(text()), 1);
     assert_eq!(failure(speaking.step(Input::Stop, 2)), FailureKind::WorkerLost);

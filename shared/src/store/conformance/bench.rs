@@ -9,7 +9,7 @@ use crate::schema::{
     Block, Event, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Part, PoolReport, Role, Sampling,
     SeqEvent, StopReason, Turn, Usage, WorkerId, WorkerReport,
 };
-use crate::store::{Append, Appended, Claim, Enqueued, Millis, Store};
+use crate::store::{Append, Appended, Claim, Enqueued, GiveBack, Millis, Store};
 
 /// A database of its own for one case.
 #[async_trait]
@@ -123,14 +123,14 @@ pub(super) fn say(claim: &Claim, first_seq: u64, events: &[Event]) -> Append {
         lease: claim.lease.clone(),
         first_seq,
         events: events.to_vec(),
-        requeue_after_ms: None,
+        give_back: None,
         calls: Vec::new(),
     }
 }
 
 /// Gives the claim's job back.
 pub(super) fn give_back(claim: &Claim, after_ms: u64) -> Append {
-    Append { requeue_after_ms: Some(after_ms), ..say(claim, claim.last_seq + 1, &[]) }
+    Append { give_back: Some(GiveBack::Failed { after_ms }), ..say(claim, claim.last_seq + 1, &[]) }
 }
 
 pub(super) fn started(attempt: u32) -> Event {

@@ -50,6 +50,7 @@ macro_rules! conformance {
                 sequence_numbers_rise_across_attempts
                 a_requeued_job_waits_to_the_millisecond
                 a_job_that_cannot_go_back_ends
+                a_stopping_worker_costs_a_job_no_attempt
                 a_large_batch_is_one_commit
             }
             bell { what_is_committed_is_rung }

@@ -179,11 +179,12 @@ pub const COST: Metric = counter(
 const PROVIDER: Label = Label { name: "provider", values: &[] };
 const CLASS: Label = Label { name: "class", values: &["chat", "agent"] };
 
-/// How an attempt may end; what follows the first four are the codes of failures.
-const ENDS: [&str; 29] = [
+/// How an attempt may end; what follows the first five are the codes of failures.
+const ENDS: [&str; 30] = [
     "completed",
     "cancelled",
     "requeued",
+    "returned",
     "abandoned",
     "invalid_request",
     "context_length_exceeded",
@@ -251,7 +252,7 @@ mod tests {
         // What serde says to a name that it does not know is the list of those that it does.
         let error = serde_json::from_str::<FailureKind>("\"\"").expect_err("no such kind").to_string();
         let kinds: Vec<&str> = error.split('`').skip(1).step_by(2).filter(|name| !name.is_empty()).collect();
-        assert_eq!(ENDS[4..], kinds);
+        assert_eq!(ENDS[5..], kinds);
     }
 
     #[test]

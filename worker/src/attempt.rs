@@ -1,6 +1,7 @@
 //! One attempt of a job, as a pure state machine: (state, input) → actions. The shell in `work` does what
 //! they say; no I/O and no clock in here.
 
+use drover_shared::provider::tool::ToolCall;
 use drover_shared::schema::{CancelReason, Class, Event, Failure, FailureKind, StopReason, limits};
 
 /// Milliseconds since any one moment, by a clock that is never set.
@@ -44,6 +45,8 @@ pub enum Input {
     /// The relay could not get an answer from the provider, or the CLI hung up on it
     /// ([`FailureKind::CliFailed`]).
     ProviderFailed(Failure),
+    /// The model has called a tool of the agent's, which is not run before the job is known to have spoken.
+    ToolCalled(ToolCall),
     /// What the job ran took more than a slot may; `account` says of what.
     Breached {
         /// Such as "it used more than 2048 MB of memory".
@@ -87,6 +90,8 @@ pub enum End {
         /// The pause.
         delay_ms: u64,
     },
+    /// The job goes back into the queue as it came: the worker stops.
+    Returned,
     /// The job is somebody else's: write nothing.
     Abandoned,
 }
@@ -99,6 +104,7 @@ impl End {
             Self::Failed(failure) => failure.kind.code(),
             Self::Cancelled(_) => "cancelled",
             Self::Requeue { .. } => "requeued",
+            Self::Returned => "returned",
             Self::Abandoned => "abandoned",
         }
     }
@@ -116,6 +122,8 @@ pub struct Attempt {
     spoken: bool,
     /// Tools that the agent's latest message called and that are still at work, silently.
     at_work: usize,
+    /// The call that was told of before the CLI did.
+    told: Option<String>,
     provider_failure: Option<(Failure, Millis)>,
 }
 
@@ -134,6 +142,7 @@ impl Attempt {
             heard: false,
             spoken: false,
             at_work: 0,
+            told: None,
             provider_failure: None,
         }
     }
@@ -160,6 +169,7 @@ impl Attempt {
                 self.provider_failure.get_or_insert((failure, now));
                 Vec::new()
             }
+            Input::ToolCalled(call) => self.tool_called(call).into_iter().collect(),
             Input::Breached { account } => {
                 vec![fail(FailureKind::ResourceLimit, format!("the job was stopped: {account}"))]
             }
@@ -170,7 +180,7 @@ impl Attempt {
         }
     }
 
-    fn line(&mut self, events: Vec<Event>, now: Millis) -> Vec<Action> {
+    fn line(&mut self, mut events: Vec<Event>, now: Millis) -> Vec<Action> {
         self.heard = true;
         self.last_life_ms = now;
         self.spoken |= events.iter().any(Event::speaks);
@@ -189,8 +199,20 @@ impl Attempt {
             }
             _ => None,
         });
+        if let Some(told) = &self.told {
+            events.retain(|event| !matches!(event, Event::ToolStarted { id, .. } if id == told));
+        }
         let publish = (!events.is_empty()).then_some(Action::Publish(events));
         publish.into_iter().chain(end.map(Action::End)).collect()
+    }
+
+    /// Speaks for a turn that begins with a tool, so that the tool can run. The CLI tells of it too, once it does.
+    fn tool_called(&mut self, ToolCall { id, name }: ToolCall) -> Option<Action> {
+        if std::mem::replace(&mut self.spoken, true) {
+            return None;
+        }
+        self.told = Some(id.clone());
+        Some(Action::Publish(vec![Event::ToolStarted { id, name }]))
     }
 
     /// A model may say nothing because a limit, a stop sequence or a classifier cut it off, but not by
@@ -259,8 +281,8 @@ impl Attempt {
     }
 
     fn stopped(&self) -> End {
-        if self.may_retry && !self.spoken {
-            return End::Requeue { delay_ms: 0 };
+        if !self.spoken {
+            return End::Returned;
         }
         End::Failed(Failure::new(FailureKind::WorkerLost, "the worker was stopped while the job ran"))
     }

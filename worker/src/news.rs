@@ -1,5 +1,6 @@
 //! What a relay reports of a job's calls, as far as it is new.
 
+use drover_shared::provider::tool::ToolCall;
 use drover_shared::schema::{Event, Failure};
 use tokio::sync::watch;
 
@@ -9,6 +10,7 @@ use crate::relay::{Report, Routed};
 pub(crate) struct Reports {
     reports: watch::Receiver<Report>,
     routed: Option<Routed>,
+    tool: bool,
     failed: bool,
 }
 
@@ -17,6 +19,8 @@ pub(crate) struct Reports {
 pub(crate) enum News {
     /// A provider has begun to answer: the events that say so.
     Routed(Vec<Event>),
+    /// The relay holds the call of an agent's tool.
+    ToolCalled(ToolCall),
     /// There will be no whole answer.
     Failed(Failure),
 }
@@ -24,7 +28,7 @@ pub(crate) enum News {
 impl Reports {
     /// Of a binding that was just made.
     pub(crate) fn new(reports: watch::Receiver<Report>) -> Self {
-        Self { reports, routed: None, failed: false }
+        Self { reports, routed: None, tool: false, failed: false }
     }
 
     /// The next piece of news. May be dropped and asked again.
@@ -45,6 +49,10 @@ impl Reports {
             let events = events(routed);
             self.routed = Some(routed.clone());
             return Some(News::Routed(events));
+        }
+        if let Some(call) = report.tool.clone().filter(|_| !self.tool) {
+            self.tool = true;
+            return Some(News::ToolCalled(call));
         }
         let failure = report.failure.clone().filter(|_| !self.failed)?;
         self.failed = true;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use drover_shared::clock::now_ms;
 use drover_shared::schema::{Call, Event, Failure, FailureKind, Seq, Usage, limits};
-use drover_shared::store::{Append, Appended, Lease, Store, StoreError};
+use drover_shared::store::{Append, Appended, GiveBack, Lease, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,7 @@ pub struct Journal {
     held: Vec<Event>,
     calls: Vec<Call>,
     lost: CancellationToken,
+    spoken: CancellationToken,
     pace: Pace,
 }
 
@@ -53,7 +54,22 @@ struct Entry {
 /// Who wants to know what became of an entry.
 struct Waiter {
     lost: CancellationToken,
+    spoken: CancellationToken,
     stored: Option<oneshot::Sender<()>>,
+}
+
+impl Waiter {
+    fn tell(self, append: &Append, outcome: Appended) {
+        if outcome == Appended::Fenced {
+            self.lost.cancel();
+        } else if !self.spoken.is_cancelled() && append.events.iter().any(Event::speaks) {
+            self.spoken.cancel();
+        }
+        if let Some(stored) = self.stored {
+            // The attempt may have been dropped meanwhile; its events are stored all the same.
+            let _gone = stored.send(());
+        }
+    }
 }
 
 impl Publisher {
@@ -72,6 +88,7 @@ impl Publisher {
             held: Vec::new(),
             calls: Vec::new(),
             lost: CancellationToken::new(),
+            spoken: CancellationToken::new(),
             pace: Pace { start: Instant::now(), first_content: None },
         }
     }
@@ -81,6 +98,11 @@ impl Journal {
     /// Cancelled once the store has said that somebody else holds the job.
     pub fn lost(&self) -> &CancellationToken {
         &self.lost
+    }
+
+    /// Cancelled once the store knows that the job has spoken, and so must not be run again.
+    pub fn spoken(&self) -> &CancellationToken {
+        &self.spoken
     }
 
     /// How fast the attempt has gone so far.
@@ -125,9 +147,9 @@ impl Journal {
 
     /// Writes the last events, or gives the job back to the queue, and waits until that is stored or
     /// fenced out.
-    pub async fn close(mut self, events: Vec<Event>, requeue_after_ms: Option<u64>) {
+    pub async fn close(mut self, events: Vec<Event>, give_back: Option<GiveBack>) {
         let (stored, done) = oneshot::channel();
-        self.push(events, requeue_after_ms, Some(stored)).await;
+        self.push(events, give_back, Some(stored)).await;
         // An error means that the publisher is gone, which happens only after every journal is.
         let _stored = done.await;
     }
@@ -135,7 +157,7 @@ impl Journal {
     async fn push(
         &mut self,
         events: Vec<Event>,
-        requeue_after_ms: Option<u64>,
+        give_back: Option<GiveBack>,
         stored: Option<oneshot::Sender<()>>,
     ) {
         if self.pace.first_content.is_none() && events.iter().any(Event::speaks) {
@@ -146,14 +168,10 @@ impl Journal {
             if held.is_empty() { events } else { held.into_iter().chain(events).collect() };
         let first_seq = self.next_seq;
         self.next_seq += events.len() as Seq;
-        let append = Append {
-            lease: self.lease.clone(),
-            first_seq,
-            events,
-            requeue_after_ms,
-            calls: std::mem::take(&mut self.calls),
-        };
-        let entry = Entry { append, waiter: Waiter { lost: self.lost.clone(), stored } };
+        let calls = std::mem::take(&mut self.calls);
+        let append = Append { lease: self.lease.clone(), first_seq, events, give_back, calls };
+        let waiter = Waiter { lost: self.lost.clone(), spoken: self.spoken.clone(), stored };
+        let entry = Entry { append, waiter };
         if self.entries.send(entry).await.is_err() {
             warn!(job = %self.lease.job, "events came after the publisher had ended");
         }
@@ -166,14 +184,8 @@ async fn run(store: Arc<dyn Store>, mut queue: mpsc::Receiver<Entry>) {
         let (batch, waiters): (Vec<Append>, Vec<Waiter>) =
             join(waiting.drain(..)).into_iter().map(|entry| (entry.append, entry.waiter)).unzip();
         let outcomes = commit(store.as_ref(), &batch).await;
-        for (waiter, outcome) in waiters.into_iter().zip(outcomes) {
-            if outcome == Appended::Fenced {
-                waiter.lost.cancel();
-            }
-            if let Some(stored) = waiter.stored {
-                // The attempt may have been dropped meanwhile; its events are stored all the same.
-                let _gone = stored.send(());
-            }
+        for ((waiter, append), outcome) in waiters.into_iter().zip(&batch).zip(outcomes) {
+            waiter.tell(append, outcome);
         }
     }
 }
@@ -187,7 +199,7 @@ fn join(waiting: impl Iterator<Item = Entry>) -> Vec<Entry> {
             Some(earlier) => {
                 earlier.append.events.extend(entry.append.events);
                 earlier.append.calls.extend(entry.append.calls);
-                earlier.append.requeue_after_ms = entry.append.requeue_after_ms;
+                earlier.append.give_back = entry.append.give_back;
                 earlier.waiter = entry.waiter;
             }
             None => entries.push(entry),
@@ -227,7 +239,7 @@ async fn commit_alone(store: &dyn Store, append: &Append) -> Appended {
 fn last_word(append: &Append) -> Append {
     let failure = Failure::new(FailureKind::Internal, "what the job said could not be stored");
     let events = vec![Event::Failed { failure, usage: Usage::default() }];
-    Append { events, requeue_after_ms: None, ..append.clone() }
+    Append { events, give_back: None, ..append.clone() }
 }
 
 /// Stores, as often as it takes: the events of running jobs are nowhere else. The store fences what

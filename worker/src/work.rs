@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use drover_shared::cli::{Line, TurnEnd};
 use drover_shared::schema::{Class, Event, Failure, FailureKind, Usage, limits};
-use drover_shared::store::Claim;
+use drover_shared::store::{Claim, GiveBack};
 use futures_util::FutureExt;
 use futures_util::future::OptionFuture;
 use tokio::time::{MissedTickBehavior, interval_at};
@@ -104,7 +104,9 @@ fn aftermath(end: &End, stage: &Stage) -> Aftermath {
         // The CLI has taken the provider's refusal as what it is.
         End::Failed(Failure { kind, .. }) if stage.is_idle() && !is_doubtful(*kind) => Aftermath::Ending,
         End::Cancelled(_) if stage.has_begun() => Aftermath::Running,
-        End::Failed(_) | End::Cancelled(_) | End::Requeue { .. } | End::Abandoned => Aftermath::Doubtful,
+        End::Failed(_) | End::Cancelled(_) | End::Requeue { .. } | End::Returned | End::Abandoned => {
+            Aftermath::Doubtful
+        }
     }
 }
 
@@ -118,7 +120,10 @@ async fn close(journal: Journal, end: End, usage: Usage) {
         End::Completed { stop, stop_sequence } => Event::Completed { stop, stop_sequence, usage },
         End::Failed(failure) => Event::Failed { failure, usage },
         End::Cancelled(reason) => Event::Cancelled { reason, usage },
-        End::Requeue { delay_ms } => return journal.close(Vec::new(), Some(delay_ms)).await,
+        End::Requeue { delay_ms } => {
+            return journal.close(Vec::new(), Some(GiveBack::Failed { after_ms: delay_ms })).await;
+        }
+        End::Returned => return journal.close(Vec::new(), Some(GiveBack::Stopped)).await,
         End::Abandoned => return journal.abandon().await,
     };
     journal.close(vec![event], None).await;
@@ -188,7 +193,8 @@ async fn follow(
     let mut reports = Reports::new(binding.watch());
     let mut ticks = interval_at(tokio::time::Instant::now() + TICK, TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let lost = journal.lost().clone();
+    let (lost, spoken) = (journal.lost().clone(), journal.spoken().clone());
+    let mut tools_wait = true;
     let mut breach = pin!(stage.watch.breach());
     loop {
         // In this order, so that the provider's failure is known before the CLI's account of it, and no
@@ -204,11 +210,18 @@ async fn follow(
                 journal.flush().await;
                 Input::Tick
             }
+            () = spoken.cancelled(), if tools_wait => {
+                tools_wait = false;
+                binding.let_tools_run();
+                continue;
+            }
             news = reports.next() => match news {
                 News::Routed(events) => {
                     events.into_iter().for_each(|event| journal.hold(event));
                     continue;
                 }
+                News::ToolCalled(_) if attempt.has_spoken() => continue,
+                News::ToolCalled(call) => Input::ToolCalled(call),
                 News::Failed(failure) => Input::ProviderFailed(failure),
             },
             line = stage.hear() => match line {

@@ -51,6 +51,7 @@ impl Workshop {
             zombie_processes_cleaned: census.swept,
             pool: self.pool.report(),
             providers: parts.upstream.report(),
+            agents: parts.run_agents().is_ok(),
             draining: self.draining.is_cancelled(),
             started_at_ms: self.started_at_ms,
         }

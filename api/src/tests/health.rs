@@ -17,6 +17,7 @@ fn worker(id: &str, claude: Option<&str>, busy: u32) -> WorkerReport {
         zombie_processes_cleaned: 5,
         pool: PoolReport { chat_spares: busy, kept_claims: 3, cold_starts: 1, ..PoolReport::default() },
         providers: Vec::new(),
+        agents: true,
         draining: false,
         started_at_ms: NOW_MS - 60_000,
     }

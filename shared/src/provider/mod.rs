@@ -16,6 +16,7 @@ pub mod registry;
 pub mod resolve;
 pub mod route;
 pub mod sse;
+pub mod tool;
 
 pub use agent::{AGENT_BETA, compose_agent};
 pub use compose::{NotTheJob, compose};

@@ -153,7 +153,7 @@ pub fn error_frame(failure: &Failure) -> Frame {
 }
 
 /// The event's name and its data. Some providers send no `event:` line; the data's `type` says the same.
-fn fields(frame: &[u8]) -> (Option<Cow<'_, str>>, Cow<'_, [u8]>) {
+pub(super) fn fields(frame: &[u8]) -> (Option<Cow<'_, str>>, Cow<'_, [u8]>) {
     let (mut name, mut data) = (None, Cow::Borrowed(&[][..]));
     for line in frame.split(|byte| *byte == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);

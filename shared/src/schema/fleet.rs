@@ -25,6 +25,9 @@ pub struct WorkerReport {
     /// How the providers do that it has keys for.
     #[serde(default)]
     pub providers: Vec<ProviderHealth>,
+    /// Whether agent jobs can run there: its walls and the user it runs as allow it.
+    #[serde(default = "everybody")]
+    pub agents: bool,
     /// Whether it finishes what it has and takes nothing new.
     pub draining: bool,
     /// The processes it keeps ready, and how jobs got theirs.
@@ -32,6 +35,11 @@ pub struct WorkerReport {
     pub pool: PoolReport,
     /// When it started, in milliseconds since the Unix epoch.
     pub started_at_ms: i64,
+}
+
+/// Workers that did not tell yet take every job.
+fn everybody() -> bool {
+    true
 }
 
 /// What a worker's pool holds now, and what it has done since the worker started.

@@ -78,6 +78,9 @@ pub const TRY_AGAIN: Duration = Duration::from_secs(2);
 
 /// Attempts of a job that has not spoken.
 pub const ATTEMPTS: u32 = 3;
+/// Attempts of a job altogether. Those that were cut short by their worker's stopping are on top of [`ATTEMPTS`]: a
+/// fleet that is renewed worker by worker fails no job, and one that stops all the time does not run it for ever.
+pub const ATTEMPTS_ALTOGETHER: u32 = 20;
 /// How long a job may wait for a worker.
 pub const QUEUE_DEADLINE: Duration = Duration::from_hours(1);
 /// How long one attempt may run.

@@ -88,7 +88,8 @@ pub trait Store: Send + Sync {
     /// Claims the next task and its job for `worker` under the lease `token`. Tasks with nothing to do
     /// (job gone, ended, or running) are acknowledged and passed over, and so are jobs past their
     /// deadline, which expire. A job whose project or session has a running job, or whose project another
-    /// worker holds, is left where it is for later. With an agent's job the worker becomes the holder of
+    /// worker holds, is left where it is for later, and an agent's job is left to others by a worker that cannot
+    /// run it while one lives that can. With an agent's job the worker becomes the holder of
     /// its project. The worker must have beaten before.
     async fn claim(
         &self,
@@ -252,14 +253,26 @@ pub struct Append {
     pub lease: Lease,
     /// Sequence number of the first of `events`; the others follow without a gap.
     pub first_seq: Seq,
-    /// What happened; may be empty only together with `requeue_after_ms` or `calls`. When the last one is terminal
+    /// What happened; may be empty only together with `give_back` or `calls`. When the last one is terminal
     /// the job ends with it, in the same commit.
     pub events: Vec<Event>,
-    /// Gives the job back to the queue, to be taken up after so many milliseconds. Only for attempts that
-    /// have not spoken.
-    pub requeue_after_ms: Option<u64>,
+    /// Gives the job back to the queue. Only for attempts that have not spoken.
+    pub give_back: Option<GiveBack>,
     /// Calls to providers that are over, for the ledger. They are kept whoever holds the lease: they were made.
     pub calls: Vec<Call>,
+}
+
+/// Why a job goes back into the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GiveBack {
+    /// The attempt has failed. It is to be taken up after so many milliseconds.
+    Failed {
+        /// The pause.
+        after_ms: u64,
+    },
+    /// The worker stops. The attempt costs the job none of its own, up to
+    /// [`limits::ATTEMPTS_ALTOGETHER`](crate::schema::limits::ATTEMPTS_ALTOGETHER), and it may be taken up at once.
+    Stopped,
 }
 
 /// What became of a job that was to be added.

@@ -54,13 +54,29 @@ pub(super) async fn push(
     }
 }
 
-/// SQL: whether the job `j` has to wait for its project or session, as far as the given worker goes. A chat job
-/// has neither, and is told by one column of a row that is read anyway.
+/// SQL: whether an agent's job is better left to others, as far as the given worker goes: it cannot run agents, and
+/// somebody else can. Tells nothing of any one job, so that it is asked once in a search.
+macro_rules! left_to_others {
+    ($worker:literal) => {
+        concat!(
+            "(EXISTS (SELECT 1 FROM worker AS w WHERE w.id = ",
+            $worker,
+            " AND w.report ->> 'agents' = 0)
+              AND EXISTS (SELECT 1 FROM worker AS w WHERE w.gone = 0
+                  AND coalesce(w.report ->> 'agents', 1) = 1 AND w.report ->> 'draining' = 0))"
+        )
+    };
+}
+pub(super) use left_to_others;
+
+/// SQL: whether the job `j` has to wait for its project or session, or for another worker than the given one. A
+/// chat job has neither, and is told by one column of a row that is read anyway.
 macro_rules! held_back {
     ($worker:literal) => {
         concat!(
-            "(j.project IS NOT NULL AND (
-                EXISTS (SELECT 1 FROM job AS r WHERE r.project = j.project AND r.state = 'running')
+            "(j.project IS NOT NULL AND (",
+            $crate::store::queue::left_to_others!($worker),
+            " OR EXISTS (SELECT 1 FROM job AS r WHERE r.project = j.project AND r.state = 'running')
                 OR EXISTS (SELECT 1 FROM job AS r WHERE r.session = j.session AND r.state = 'running')
                 OR EXISTS (SELECT 1 FROM project AS p WHERE p.id = j.project AND p.holder <> ",
             $worker,

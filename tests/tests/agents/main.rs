@@ -5,5 +5,6 @@ mod door;
 mod javascript;
 mod leaks;
 mod network;
+mod once;
 mod sessions;
 mod workers;

@@ -2,30 +2,10 @@
 
 use crate::chat::{CHAT, Chat, Heard, hear, request};
 use crate::jobs::{assert_one_story, ended, events, show};
-use drover_tests::harness::Cluster;
+use drover_tests::harness::{Cluster, Lock};
 use drover_tests::upstream::{Upstream, words};
 use reqwest::StatusCode;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use std::time::Duration;
-
-/// Holds the write lock until it is released.
-struct Lock(SqliteConnection);
-
-impl Lock {
-    async fn take(cluster: &Cluster) -> Self {
-        let options =
-            SqliteConnectOptions::new().filename(cluster.database()).busy_timeout(Duration::from_secs(20));
-        let mut connection = options.connect().await.expect("the database can be opened");
-        sqlx::query("BEGIN EXCLUSIVE").execute(&mut connection).await.expect("the write lock");
-        Self(connection)
-    }
-
-    async fn release(mut self) {
-        sqlx::query("ROLLBACK").execute(&mut self.0).await.expect("the lock is let go");
-        self.0.close().await.expect("an orderly end");
-    }
-}
 
 #[tokio::test]
 async fn a_short_lock_delays_streams_and_new_jobs_but_loses_nothing() {

@@ -30,19 +30,16 @@ pub(crate) fn allowed() -> Vec<Attempt> {
         attempt("talk through pairs of sockets", perl("socketpair(A,B,AF_UNIX,SOCK_STREAM,0) or exit 1")),
         attempt("reach its relay", connect_unix("$ENV{RELAY}")),
         attempt("reach its relay by a short name", connect_unix("../relay.sock")),
-    ]
-}
-
-/// What a job may want, and has to do without where it has a port: there nothing listens.
-pub(crate) fn allowed_without_port() -> Vec<Attempt> {
-    vec![attempt(
-        "speak through a socket of its own",
-        perl(
-            "socket(L,AF_UNIX,SOCK_STREAM,0) && bind(L, pack_sockaddr_un(qq(own))) && listen(L,1) or exit 1; \
+        attempt(
+            "speak through a socket of its own",
+            perl(
+                "socket(L,AF_UNIX,SOCK_STREAM,0) && bind(L, pack_sockaddr_un(qq(own))) && listen(L,1) or exit 1; \
                  socket(S,AF_UNIX,SOCK_STREAM,0) && connect(S, pack_sockaddr_un(qq(own))) or exit 1; \
                  accept(C,L) or exit 1; syswrite(S, qq(x)); sysread(C, $x, 1) == 1 && $x eq qq(x) or exit 1",
+            ),
         ),
-    )]
+        attempt("serve other processes from node", serve_from_node()),
+    ]
 }
 
 /// What must not work in any slot.
@@ -68,6 +65,35 @@ pub(crate) fn allowed_with_port(port: u16) -> Vec<Attempt> {
 /// What Landlock would let through, because it knows ports and no addresses.
 pub(crate) fn forbidden_with_port(port: u16) -> Vec<Attempt> {
     vec![attempt("reach its port at another address", connect_ip(port, "127.0.0.2", ""))]
+}
+
+/// Ways to be reached from outside that a slot with a port might find, since it can make sockets of TCP.
+pub(crate) fn forbidden_listening(world: &World) -> Vec<Attempt> {
+    let elsewhere = world.dir().join("left.sock").display().to_string();
+    let listen = |name, socket: &str, bound: &str| {
+        attempt(name, perl(&format!("socket(S,{socket},SOCK_STREAM,0) {bound} && listen(S,1) or exit 1")))
+    };
+    vec![
+        listen("bind to any address", "AF_INET", "&& bind(S, sockaddr_in(0, INADDR_ANY))"),
+        listen("listen for TCP over IPv6", "AF_INET6", "&& bind(S, pack_sockaddr_in6(0, IN6ADDR_LOOPBACK))"),
+        listen("listen for TCP over IPv6 on any port", "AF_INET6", ""),
+        listen(
+            "listen in another directory",
+            "AF_UNIX",
+            &format!("&& bind(S, pack_sockaddr_un(q({elsewhere})))"),
+        ),
+        listen(
+            "listen by way of a link to another directory",
+            "AF_UNIX",
+            &format!(
+                "&& symlink(q({}), q(out)) && bind(S, pack_sockaddr_un(q(out/left)))",
+                world.dir().display()
+            ),
+        ),
+        listen("listen under an abstract name", "AF_UNIX", "&& bind(S, pack_sockaddr_un(qq(\\0drover-$$)))"),
+        listen("listen under any abstract name", "AF_UNIX", "&& bind(S, pack(q(S), AF_UNIX))"),
+        attempt("let a descriptor listen that has become another one", swap_while_listening()),
+    ]
 }
 
 /// What must not work in a slot that has a user of its own either; with one user for all it does.
@@ -310,6 +336,39 @@ fn connect_ip(port: u16, address: &str, first: &str) -> String {
         "socket(S,AF_INET,SOCK_STREAM,0) or exit 1; {first} \
          connect(S, sockaddr_in({port}, inet_aton('{address}'))) or exit 1"
     ))
+}
+
+/// Node listens in the workspace; a process that it starts is answered.
+fn serve_from_node() -> String {
+    let client = "socket(S,AF_UNIX,SOCK_STREAM,0) && connect(S, pack_sockaddr_un(q(node.sock))) or exit 1; \
+                  sysread(S, $x, 5) == 5 && $x eq q(hello) or exit 1";
+    let serve = "const server = require('net').createServer(socket => socket.end('hello')); \
+                 server.on('error', () => process.exit(1)); \
+                 server.listen('node.sock', () => require('child_process') \
+                 .execFile('perl', ['-MSocket', '-e', process.argv[1]], error => process.exit(error ? 1 : 0)))";
+    format!("timeout 20 node -e \"{serve}\" '{client}'")
+}
+
+/// One thread asks for a Unix socket to listen, another puts a TCP socket in its place meanwhile. Works if that one
+/// ever listens.
+fn swap_while_listening() -> String {
+    let program = "import os, socket, threading, time
+unix = socket.socket(socket.AF_UNIX); unix.bind('swapped')
+tcp = socket.socket(socket.AF_INET)
+seat = os.dup(unix.fileno()); done = False
+def swap():
+    while not done:
+        os.dup2(tcp.fileno(), seat); os.dup2(unix.fileno(), seat)
+threading.Thread(target=swap, daemon=True).start()
+sitting = socket.socket(fileno=seat)
+end = time.monotonic() + 1
+while time.monotonic() < end and not tcp.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+    try: sitting.listen(1)
+    except OSError: pass
+listens = tcp.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN); done = True
+os._exit(0 if listens else 1)
+";
+    format!("/usr/bin/python3 - <<'END'\n{program}END\n")
 }
 
 /// Finds the key and not the command that looks for it.

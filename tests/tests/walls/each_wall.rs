@@ -3,7 +3,7 @@
 use drover_worker::slot::walls::{Wall, Walls, survey};
 use nix::unistd::geteuid;
 
-use crate::attempts::{forbidden, forbidden_to_strangers};
+use crate::attempts::{forbidden, forbidden_listening, forbidden_to_strangers};
 use crate::roles::as_nobody;
 use crate::shell;
 use crate::world::World;
@@ -88,6 +88,18 @@ async fn no_new_privileges_hold_programs_with_other_rights() {
     let with = works_without(true, &others).await;
     assert!(!with.contains(&name), "{with:#?}");
     are_held_by(true, &[&others[..], &[Wall::NoNewPrivileges]].concat(), &[name]).await;
+}
+
+#[tokio::test]
+async fn three_walls_hold_whoever_would_listen() {
+    let world = World::new(false).await;
+    let attempts = forbidden_listening(&world);
+    let walls = [Wall::Landlock, Wall::Seccomp, Wall::Connections];
+    let without = |of: &mut Walls| (of.ports, of.without) = (vec![1], walls.to_vec());
+    let works = shell::make(&world, &attempts, without).await;
+    // Not every machine has the version 6.
+    let missing = attempts.iter().map(|attempt| attempt.name).filter(|name| !works.contains(name));
+    assert!(missing.clone().all(|name| name.contains("IPv6")), "{:?}", missing.collect::<Vec<_>>());
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use drover_worker::slot::walls::{Wall, Walls, survey};
 use nix::unistd::geteuid;
 
 use crate::attempts::{
-    Attempt, allowed, allowed_with_port, allowed_without_port, forbidden, forbidden_to_strangers,
+    Attempt, allowed, allowed_with_port, forbidden, forbidden_listening, forbidden_to_strangers,
     forbidden_with_port,
 };
 use crate::world::World;
@@ -43,7 +43,7 @@ async fn a_slot_that_may_reach_a_port_reaches_it_at_one_address_only() {
     attempts.extend(allowed_with_port(port));
     let wanted: Vec<&str> = attempts.iter().map(|attempt| attempt.name).collect();
     attempts.extend(forbidden_with_port(port));
-    attempts.extend(allowed_without_port());
+    attempts.extend(forbidden_listening(&world));
     attempts.extend(forbidden(&world));
     assert_eq!(shell::make(&world, &attempts, |walls| walls.ports = vec![port]).await, wanted);
     let without = |walls: &mut Walls| (walls.ports, walls.without) = (vec![port], vec![Wall::Connections]);
@@ -89,7 +89,6 @@ async fn a_slot_of_a_root_that_may_not_change_users_holds_but_for_what_root_owns
 /// What is allowed works and what is forbidden does not, from a shell and from the CLI, and nothing stays.
 async fn holds(world: &World, forbidden: Vec<Attempt>) {
     let mut attempts = allowed();
-    attempts.extend(allowed_without_port());
     let wanted: Vec<&str> = attempts.iter().map(|attempt| attempt.name).collect();
     attempts.extend(forbidden);
     assert_eq!(shell::make(world, &attempts, |_| ()).await, wanted, "from a shell");

@@ -132,7 +132,10 @@ fn every_limit_has_its_own_error() {
 
 #[test]
 fn a_stopping_worker_gives_back_what_has_not_spoken() {
-    assert_eq!(end(attempt().step(Input::Stop, 1)), End::Requeue { delay_ms: 0 });
+    for attempt in [1, 3] {
+        let mut silent = Attempt::new(Class::Chat, LIMITS, attempt, 3, 0);
+        assert_eq!(end(silent.step(Input::Stop, 1)), End::Returned, "attempt {attempt}");
+    }
     let mut speaking = attempt();
     speaking.step(Input::Line(text()), 1);
     assert_eq!(failure(speaking.step(Input::Stop, 2)), FailureKind::WorkerLost);
@@ -152,6 +155,24 @@ fn a_job_that_took_too_much_is_never_run_again() {
 #[test]
 fn a_lost_lease_ends_without_a_word() {
     assert_eq!(end(attempt().step(Input::LeaseLost, 1)), End::Abandoned);
+}
+
+#[test]
+fn a_turn_that_begins_with_a_tool_speaks_by_it_once() {
+    let call = |id: &str| ToolCall { id: id.to_owned(), name: "Bash".to_owned() };
+    let started = |id: &str| Event::ToolStarted { id: id.to_owned(), name: "Bash".to_owned() };
+    let mut first = Attempt::new(Class::Agent, LIMITS, 1, 3, 0);
+    assert_eq!(first.step(Input::ToolCalled(call("a")), 1), [Action::Publish(vec![started("a")])]);
+    assert_eq!(first.step(Input::Line(vec![started("a")]), 2), [], "the CLI tells of it too");
+    assert_eq!(first.step(Input::Tick, 20_000), [], "and that it is at work");
+    let next = vec![started("b")];
+    assert_eq!(first.step(Input::Line(next.clone()), 20_001), [Action::Publish(next)]);
+    assert_eq!(failure(first.step(Input::Stop, 20_002)), FailureKind::WorkerLost, "it has spoken");
+
+    let mut later = Attempt::new(Class::Agent, LIMITS, 1, 3, 0);
+    later.step(Input::Line(text()), 1);
+    assert_eq!(later.step(Input::ToolCalled(call("a")), 2), []);
+    assert_eq!(later.step(Input::Line(vec![started("a")]), 3), [Action::Publish(vec![started("a")])]);
 }
 
 #[test]

@@ -111,13 +111,8 @@ impl Pool {
     }
 
     fn may_run(&self, spec: &AgentSpec) -> Result<(), Failure> {
-        let refused = |reason: String| Failure::new(FailureKind::SandboxUnavailable, reason);
-        if let Err(reason) = &self.parts.walls.agents {
-            return Err(refused(reason.clone()));
-        }
-        if let Err(refusal) = &self.parts.claude.root {
-            return Err(refused(refusal.to_string()));
-        }
+        let refused = |reason| Failure::new(FailureKind::SandboxUnavailable, reason);
+        self.parts.run_agents().map_err(refused)?;
         let is_name = |tool: &String| !tool.is_empty() && tool.chars().all(|c| c.is_ascii_alphanumeric());
         if !spec.tools.iter().all(is_name) {
             return Err(Failure::new(FailureKind::InvalidRequest, "a tool's name is letters and digits"));

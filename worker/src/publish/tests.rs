@@ -56,6 +56,21 @@ async fn a_row_that_cannot_be_stored_ends_its_job_and_no_other() {
     assert_eq!(failure.kind, FailureKind::Internal);
 }
 
+#[tokio::test]
+async fn a_job_is_known_to_have_spoken_once_that_is_stored() {
+    let store = Arc::new(Picky::default());
+    let (publisher, _publishing) = Publisher::start(Arc::<Picky>::clone(&store));
+    let mut journals = [1, 2, 3].map(|number| publisher.journal(lease(number), 0));
+    journals[0].write(vec![Event::AttemptStarted { attempt: 1 }]).await;
+    journals[1].write(vec![text(UNSTORABLE)]).await;
+    journals[2].write(vec![text("hello")]).await;
+    let [silent, unheard, heard] = &journals;
+    heard.spoken().cancelled().await;
+    assert_eq!(store.of(lease(3).job), [text("hello")]);
+    unheard.lost().cancelled().await;
+    assert!(!silent.spoken().is_cancelled() && !unheard.spoken().is_cancelled());
+}
+
 #[async_trait]
 impl Store for Picky {
     async fn append(&self, batch: &[Append], _: Millis) -> Result<Vec<Appended>, StoreError> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use drover_shared::provider::tool::ToolCall;
 use drover_shared::schema::{Call as Row, Class, Failure, JobId, JobSpec, Owner, Usage, limits};
 use hyper::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -73,6 +74,8 @@ pub struct Report {
     pub trouble: Option<Failure>,
     /// What the provider has billed for all calls, as far as it has told.
     pub usage: Usage,
+    /// The call of an agent's tool that waits until the store knows that the job has spoken.
+    pub tool: Option<ToolCall>,
 }
 
 /// A job's right to the relay. Dropping it takes the right away: the call under way is broken off, the
@@ -103,6 +106,11 @@ impl Binding {
     pub fn watch(&self) -> watch::Receiver<Report> {
         self.report.clone()
     }
+
+    /// The store knows now that the job has spoken, so that it will not be run again: its agent's tools may run.
+    pub fn let_tools_run(&self) {
+        self.gate.tools_run.cancel();
+    }
 }
 
 impl Drop for Binding {
@@ -117,6 +125,7 @@ pub(super) struct Gate {
     pub(super) bound: Bound,
     pub(super) report: watch::Sender<Report>,
     pub(super) ended: CancellationToken,
+    tools_run: CancellationToken,
     course: Mutex<Course>,
     room: Arc<Semaphore>,
 }
@@ -160,6 +169,7 @@ impl Gate {
             bound,
             report: sender,
             ended: CancellationToken::new(),
+            tools_run: CancellationToken::new(),
             course: Mutex::new(Course { phase: Phase::Expecting, account, tab: Tab::default() }),
             room: Arc::new(Semaphore::new(limits::RELAY_CALLS)),
         });
@@ -192,6 +202,17 @@ impl Gate {
 
     pub(super) fn is_agent(&self) -> bool {
         self.bound.spec.class() == Class::Agent
+    }
+
+    /// Whether an agent's tools have to wait.
+    pub(super) fn holds_tools(&self) -> bool {
+        self.is_agent() && !self.tools_run.is_cancelled()
+    }
+
+    /// Reports a tool that waits, until it may run.
+    pub(super) async fn hold_tool(&self, call: ToolCall) {
+        self.report.send_modify(|report| report.tool = Some(call));
+        self.tools_run.cancelled().await;
     }
 
     /// What becomes of a call, once the calls beside it leave room.

@@ -14,6 +14,7 @@
 //! - `priming`: the turn before the first job.
 //! - `upstream`: the providers, or the demo model in their place.
 //! - `pump`: the answer on its way back.
+//! - `tools`: what an agent's CLI has to wait for.
 
 mod account;
 mod answer;
@@ -29,6 +30,7 @@ mod reply;
 mod tab;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod upstream;
 
 use std::fs::Permissions;

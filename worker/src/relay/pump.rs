@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::answer::Answer;
 use super::attempts::Asked;
 use super::call::Call;
+use super::tools::Outlet;
 
 /// Sends each piece of the answer on as it comes, until it is whole or has failed, the CLI has hung up, or the
 /// job is gone. To be run as a task of its own, so that it also ends while the CLI does not read.
@@ -32,6 +33,7 @@ pub(super) async fn run(asked: Asked, mut answer: Answer, call: Call, chunks: mp
 
 /// Whether the answer became whole.
 async fn pass_on(asked: &Asked, answer: &mut Answer, mut call: Call, chunks: &mpsc::Sender<Bytes>) -> bool {
+    let mut outlet = Outlet::new(chunks);
     let mut out = std::mem::take(&mut answer.head);
     let mut read = Ok(answer.whole);
     loop {
@@ -50,10 +52,7 @@ async fn pass_on(asked: &Asked, answer: &mut Answer, mut call: Call, chunks: &mp
                 Some(false)
             }
         };
-        if !out.is_empty() {
-            // That the CLI has hung up is noticed by `run`.
-            let _ = chunks.send(std::mem::take(&mut out).into()).await;
-        }
+        outlet.send(call.gate(), std::mem::take(&mut out)).await;
         if let Some(whole) = end {
             return whole;
         }

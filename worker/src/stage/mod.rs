@@ -41,6 +41,14 @@ pub struct Parts {
     pub upstream: Arc<Upstream>,
 }
 
+impl Parts {
+    /// Whether agents may run here; if not, why, for their clients.
+    pub fn run_agents(&self) -> Result<(), String> {
+        self.walls.agents.clone()?;
+        self.claude.root.as_ref().map(drop).map_err(ToString::to_string)
+    }
+}
+
 /// Dropping it kills the process and closes the way to the provider; [`Stage::strike`] also waits for it.
 pub struct Stage {
     /// The CLI.

@@ -10,7 +10,7 @@ use super::bench::{
     Bench, Hand, NOW, Tamper, completed, enqueue, enqueue_this, give_back, job, new_job, say,
 };
 use super::desk::{Desk, agent_job};
-use crate::schema::{JobState, NewJob, Owner, Project, Session, limits};
+use crate::schema::{JobState, NewJob, Owner, Project, Session, WorkerReport, limits};
 use crate::store::{Enqueued, Ring, RingRole};
 
 pub(in crate::store) async fn projects_and_sessions_are_kept_as_they_were_made(bench: &dyn Bench) {
@@ -163,4 +163,34 @@ pub(in crate::store) async fn sessions_are_pruned_after_their_jobs_and_projects_
         assert!(hand.store.project(desk.project.id).await.expect("a store").is_some());
     }
     enqueue_this(&hand.store, new_job()).await;
+}
+
+pub(in crate::store) async fn who_cannot_run_agents_leaves_them_to_others(bench: &dyn Bench) {
+    let weak = Hand::hire_for_chats(bench, "weak").await;
+    let desk = Desk::open(&weak.store).await;
+    let alone = enqueue_this(&weak.store, desk.job()).await;
+    let claim = weak.take(NOW).await;
+    assert_eq!(claim.lease.job, alone, "somebody has to tell the client why not");
+    weak.append(say(&claim, 1, &[completed()])).await;
+    assert!(weak.store.release(&weak.id, desk.project.id).await.expect("a store"));
+
+    let strong = Hand::hire(bench, "strong").await;
+    let agents = enqueue_this(&weak.store, desk.job()).await;
+    let chat = enqueue(&weak.store).await;
+    assert_eq!(weak.take(NOW).await.lease.job, chat, "it is no obstacle for chats");
+    assert!(weak.claim(NOW).await.is_none());
+    assert_eq!(strong.take(NOW).await.lease.job, agents);
+
+    let other = Desk::open(&weak.store).await;
+    let orphan = enqueue_this(&weak.store, other.job()).await;
+    assert!(weak.claim(NOW).await.is_none());
+    strong.store.beat(&WorkerReport { draining: true, ..strong.report() }, NOW).await.expect("a beat");
+    let claim = weak.take(NOW).await;
+    assert_eq!(claim.lease.job, orphan, "who leaves takes none any more");
+    weak.append(give_back(&claim, 0)).await;
+    assert!(weak.store.release(&weak.id, other.project.id).await.expect("a store"));
+    strong.beat(NOW).await;
+    assert!(weak.claim(NOW).await.is_none());
+    strong.store.retire(&strong.id).await.expect("a store");
+    assert_eq!(weak.take(NOW).await.lease.job, orphan);
 }

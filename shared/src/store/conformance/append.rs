@@ -6,8 +6,8 @@ use super::bench::{
     Bench, Hand, NOW, assert_ended, completed, enqueue, enqueue_this, events, give_back, job, new_job, say,
     started, text,
 };
-use crate::schema::{CancelReason, Event, FailureKind, JobState, LeaseToken};
-use crate::store::{Append, Appended, Claim, Lease};
+use crate::schema::{CancelReason, Event, FailureKind, JobState, LeaseToken, limits};
+use crate::store::{Append, Appended, Claim, GiveBack, Lease};
 
 pub(in crate::store) async fn a_lost_lease_writes_nothing_and_harms_nobody(bench: &dyn Bench) {
     let hand = Hand::hire(bench, "w").await;
@@ -69,7 +69,8 @@ pub(in crate::store) async fn sequence_numbers_rise_across_attempts(bench: &dyn 
     let hand = Hand::hire(bench, "w").await;
     let id = enqueue(&hand.store).await;
     let first = hand.take(NOW).await;
-    let failed = Append { requeue_after_ms: Some(0), ..say(&first, 1, &[started(1)]) };
+    let failed =
+        Append { give_back: Some(GiveBack::Failed { after_ms: 0 }), ..say(&first, 1, &[started(1)]) };
     assert_eq!(hand.append(failed).await, Appended::Stored);
     assert_eq!(job(&hand.store, id).await.state, JobState::Queued);
     let second = hand.take(NOW).await;
@@ -106,6 +107,35 @@ pub(in crate::store) async fn a_job_that_cannot_go_back_ends(bench: &dyn Bench) 
     let end = assert_ended(&hand.store, last, JobState::Failed).await;
     assert!(matches!(end, Event::Failed { failure, .. } if failure.kind == FailureKind::AttemptsExhausted));
     assert!(hand.claim(NOW).await.is_none());
+}
+
+pub(in crate::store) async fn a_stopping_worker_costs_a_job_no_attempt(bench: &dyn Bench) {
+    let hand = Hand::hire(bench, "w").await;
+    let id = enqueue_this(&hand.store, crate::schema::NewJob { max_attempts: 1, ..new_job() }).await;
+    let give_back = async |claim: &Claim, why| {
+        let append = Append { give_back: Some(why), ..say(claim, claim.last_seq + 1, &[]) };
+        assert_eq!(hand.append(append).await, Appended::Stored);
+    };
+    for attempt in 1..limits::ATTEMPTS_ALTOGETHER {
+        let claim = hand.take(NOW).await;
+        assert_eq!(
+            (claim.lease.attempt, claim.max_attempts),
+            (attempt, attempt),
+            "it is always the last one"
+        );
+        give_back(&claim, GiveBack::Stopped).await;
+        assert_eq!(hand.append(say(&claim, 1, &[text("late")])).await, Appended::Fenced);
+    }
+    give_back(&hand.take(NOW).await, GiveBack::Stopped).await;
+    let end = assert_ended(&hand.store, id, JobState::Failed).await;
+    assert!(matches!(end, Event::Failed { failure, .. } if failure.kind == FailureKind::AttemptsExhausted));
+
+    let id = enqueue(&hand.store).await;
+    give_back(&hand.take(NOW).await, GiveBack::Stopped).await;
+    for _ in 0..3 {
+        give_back(&hand.take(NOW).await, GiveBack::Failed { after_ms: 0 }).await;
+    }
+    assert_ended(&hand.store, id, JobState::Failed).await;
 }
 
 pub(in crate::store) async fn a_large_batch_is_one_commit(bench: &dyn Bench) {

@@ -9,7 +9,7 @@ use crate::schema::{
     Block, Event, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Offer, Owner, Part, PoolReport, Role,
     Sampling, SeqEvent, StopReason, Turn, Usage, WorkerId, WorkerReport,
 };
-use crate::store::{Append, Appended, Claim, Enqueued, Millis, Store};
+use crate::store::{Append, Appended, Claim, Enqueued, GiveBack, Millis, Store};
 
 /// A database of its own for one case.
 #[async_trait]
@@ -56,14 +56,23 @@ pub(super) fn new_job() -> NewJob {
 pub(in crate::store) struct Hand {
     pub(in crate::store) store: Arc<dyn Store>,
     pub(in crate::store) id: WorkerId,
+    /// Whether it can run agents.
+    pub(in crate::store) agents: bool,
 }
 
 impl Hand {
     /// One that has beaten at [`NOW`], and offers a model of its name.
     pub(in crate::store) async fn hire(bench: &dyn Bench, name: &str) -> Self {
-        let hand = Self { store: bench.handle().await, id: WorkerId(name.to_owned()) };
+        let hand = Self { store: bench.handle().await, id: WorkerId(name.to_owned()), agents: true };
         hand.beat(NOW).await;
         hand.store.offer(&hand.id, &hand.offer()).await.expect("an offer");
+        hand
+    }
+
+    /// The same, but its walls are too weak for agents.
+    pub(in crate::store) async fn hire_for_chats(bench: &dyn Bench, name: &str) -> Self {
+        let hand = Self { agents: false, ..Self::hire(bench, name).await };
+        hand.beat(NOW).await;
         hand
     }
 
@@ -82,6 +91,7 @@ impl Hand {
             zombie_processes_cleaned: 0,
             pool: PoolReport::default(),
             providers: Vec::new(),
+            agents: self.agents,
             draining: false,
             started_at_ms: NOW,
         }
@@ -116,14 +126,14 @@ pub(super) fn say(claim: &Claim, first_seq: u64, events: &[Event]) -> Append {
         lease: claim.lease.clone(),
         first_seq,
         events: events.to_vec(),
-        requeue_after_ms: None,
+        give_back: None,
         calls: Vec::new(),
     }
 }
 
 /// Gives the claim's job back.
 pub(super) fn give_back(claim: &Claim, after_ms: u64) -> Append {
-    Append { requeue_after_ms: Some(after_ms), ..say(claim, claim.last_seq + 1, &[]) }
+    Append { give_back: Some(GiveBack::Failed { after_ms }), ..say(claim, claim.last_seq + 1, &[]) }
 }
 
 pub(super) fn started(attempt: u32) -> Event {

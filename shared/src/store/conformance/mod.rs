@@ -39,6 +39,7 @@ macro_rules! conformance {
                 one_job_of_a_project_runs_at_a_time
                 a_held_back_job_stops_nobody_behind_it
                 a_doubled_task_lets_nobody_into_a_busy_project
+                who_cannot_run_agents_leaves_them_to_others
                 the_end_of_a_job_rings_for_the_next_of_its_project
                 sessions_are_pruned_after_their_jobs_and_projects_never
             }
@@ -50,6 +51,7 @@ macro_rules! conformance {
                 sequence_numbers_rise_across_attempts
                 a_requeued_job_waits_to_the_millisecond
                 a_job_that_cannot_go_back_ends
+                a_stopping_worker_costs_a_job_no_attempt
                 a_large_batch_is_one_commit
             }
             bell { what_is_committed_is_rung }

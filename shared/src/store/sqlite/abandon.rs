@@ -4,7 +4,7 @@ use sqlx::SqliteConnection;
 
 use super::error::corrupt;
 use super::{job, transcript};
-use crate::schema::JobId;
+use crate::schema::{JobId, limits};
 use crate::store::fate::{self, Fate, Left};
 use crate::store::{Millis, StoreError, queue};
 
@@ -24,6 +24,16 @@ pub(super) struct Abandoned {
     pub(super) fate: Fate,
     /// Whether workers may find something to claim now: the job itself, or one that waited for its project.
     pub(super) claimable: bool,
+}
+
+/// Lets the job have one attempt more. The number of the attempt stays, since everything that it wrote bears it.
+pub(super) async fn spare_attempt(conn: &mut SqliteConnection, id: JobId) -> Result<(), StoreError> {
+    sqlx::query("UPDATE job SET max_attempts = max_attempts + 1 WHERE id = ?1 AND max_attempts < ?2")
+        .bind(id.to_string())
+        .bind(limits::ATTEMPTS_ALTOGETHER)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Gives a running job up: back into the queue, not before `not_before`, or to its end. Returns which.

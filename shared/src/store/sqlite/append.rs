@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 use super::chunk::{self, ChunkKey, NewChunk};
 use super::{SqliteStore, abandon, job, ledger};
 use crate::schema::{Event, JobId, limits};
-use crate::store::{Append, Appended, Lease, Millis, StoreError};
+use crate::store::{Append, Appended, GiveBack, Lease, Millis, StoreError};
 
 /// Stores a batch in one commit. One without endings is a single statement.
 pub(super) async fn append(
@@ -65,7 +65,7 @@ fn before_their_end(batch: &[Append]) -> Vec<bool> {
 
 /// Whether the job leaves its worker with this entry.
 fn gives_up_job(append: &Append) -> bool {
-    append.requeue_after_ms.is_some() || ending(append).is_some()
+    append.give_back.is_some() || ending(append).is_some()
 }
 
 fn ending(append: &Append) -> Option<&Event> {
@@ -91,8 +91,14 @@ async fn finish(
     }
     if let Some(event) = ending(append) {
         *claimable |= job::settle(conn, append.lease.job, event, now).await?.frees_project;
-    } else if let Some(delay) = append.requeue_after_ms {
-        let not_before = now.saturating_add(i64::try_from(delay).unwrap_or(i64::MAX));
+    } else if let Some(give_back) = append.give_back {
+        let not_before = match give_back {
+            GiveBack::Failed { after_ms } => now.saturating_add(i64::try_from(after_ms).unwrap_or(i64::MAX)),
+            GiveBack::Stopped => {
+                abandon::spare_attempt(conn, append.lease.job).await?;
+                now
+            }
+        };
         *claimable |= abandon::abandon(conn, append.lease.job, not_before, now).await?.claimable;
     }
     Ok(true)

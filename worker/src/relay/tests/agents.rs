@@ -241,6 +241,7 @@ async fn work(build: Build) {
     let mut session = Session::start_with(&provider, build, &agent_arguments());
     // Two rounds, and an answer.
     let binding = session.relay.bind(agent(Some(3), None));
+    binding.let_tools_run();
     session.say("Look around").await;
     for round in ["one", "two"] {
         use_bash(provider.asked().await, &format!("echo round-$((1))-{round}")).await;
@@ -261,6 +262,7 @@ async fn work(build: Build) {
         (agent(None, Some(ROUND_MICROUSD)), FailureKind::BudgetExceeded),
     ] {
         let binding = session.relay.bind(bound);
+        binding.let_tools_run();
         session.say("Go on").await;
         use_bash(provider.asked().await, "echo again").await;
         assert!(session.turn().await.1.is_error);
@@ -271,6 +273,7 @@ async fn work(build: Build) {
 
     // A provider that fails in the middle ends the turn; nothing asks again.
     let binding = session.relay.bind(agent(None, None));
+    binding.let_tools_run();
     session.say("Go on").await;
     use_bash(provider.asked().await, "echo again").await;
     provider.asked().await.reply(529, "", &error("busy")).await;

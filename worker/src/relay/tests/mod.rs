@@ -13,6 +13,7 @@ mod real_cli;
 mod session;
 mod streaming;
 mod succession;
+mod tools;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -60,6 +60,7 @@ async fn each_piece_arrives_before_the_next_is_sent() {
         failure: None,
         trouble: None,
         usage: BILLED,
+        tool: None,
     };
     assert_eq!(binding.report(), report);
 

@@ -13,7 +13,7 @@
 //! 9. no new privileges, which 10 and 11 need;
 //! 10. Landlock: files, TCP ports, abstract sockets and signals to others;
 //! 11. seccomp: sockets, namespaces, tracing and the rest of the kernel that no tool of an agent needs;
-//! 12. every connection is made by the supervisor: see `connections`.
+//! 12. every connection is made by the supervisor, and with a port it decides who listens: see `connections`.
 //!
 //! 1, 2, 3, 8 and an end to core dumps are for every process; the others for those with [`Walls`].
 
@@ -87,7 +87,7 @@ pub enum Wall {
     Landlock,
     /// Seccomp.
     Seccomp,
-    /// Connections made by the supervisor.
+    /// Connections made by the supervisor, and listening by its leave.
     Connections,
 }
 
@@ -150,6 +150,10 @@ impl Walls {
         self
     }
 
+    fn has_port(&self) -> bool {
+        !self.ports.is_empty()
+    }
+
     fn has(&self, wall: Wall) -> bool {
         !self.without.contains(&wall)
     }
@@ -170,7 +174,7 @@ impl Prepared {
         let Some(walls) = walls else { return Ok(Self { walls: None, files: None, programs: Vec::new() }) };
         let files = walls.has(Wall::Landlock).then(|| files::ruleset(walls)).transpose();
         let programs = if walls.has(Wall::Seccomp) {
-            seccomp::programs(!walls.ports.is_empty())
+            seccomp::programs(walls.has_port(), walls.has(Wall::Connections))
         } else {
             Ok(Vec::new())
         };
@@ -209,7 +213,8 @@ impl Prepared {
             files::enforce(files).map_err(at(Wall::Landlock))?;
         }
         seccomp::apply(&self.programs).map_err(at(Wall::Seccomp))?;
-        let supervised = self.walls.as_ref().is_some_and(|walls| walls.has(Wall::Connections));
-        supervised.then(connections::install).transpose().map_err(at(Wall::Connections))
+        let supervised = self.walls.as_ref().filter(|walls| walls.has(Wall::Connections));
+        let installed = supervised.map(|walls| connections::install(walls.has_port()));
+        installed.transpose().map_err(at(Wall::Connections))
     }
 }

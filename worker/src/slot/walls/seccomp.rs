@@ -35,11 +35,11 @@ type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 type Condition = (u8, SeccompCmpOp, u64);
 
 /// The programs to be installed, one after the other. A call of another architecture than this one ends the
-/// process, so that no list is bypassed by other numbers.
-pub(super) fn programs(has_port: bool) -> io::Result<Vec<BpfProgram>> {
+/// process, so that no list is bypassed by other numbers. `supervised` where the supervisor makes connections.
+pub(super) fn programs(has_port: bool, supervised: bool) -> io::Result<Vec<BpfProgram>> {
     // The C library falls back to clone, whose flags can be judged: clone3 hides them in memory.
     let unknown = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-    let programs = [compile(unknown, libc::ENOSYS)?, compile(forbidden(has_port)?, libc::EPERM)?];
+    let programs = [compile(unknown, libc::ENOSYS)?, compile(forbidden(has_port, supervised)?, libc::EPERM)?];
     Ok(foreign_numbers().into_iter().chain(programs).collect())
 }
 
@@ -64,7 +64,7 @@ fn compile(rules: Rules, errno: c_int) -> io::Result<BpfProgram> {
     filter.try_into().map_err(io::Error::other)
 }
 
-fn forbidden(has_port: bool) -> io::Result<Rules> {
+fn forbidden(has_port: bool, supervised: bool) -> io::Result<Rules> {
     let mut rules: Rules = FORBIDDEN.iter().chain(&FORBIDDEN_HERE).map(|call| (*call, Vec::new())).collect();
     let namespaces = NAMESPACES.map(|flag| vec![bits(0, flag, flag)]);
     rules.insert(libc::SYS_clone, any_of(namespaces)?);
@@ -73,8 +73,11 @@ fn forbidden(has_port: bool) -> io::Result<Rules> {
     rules.extend(reaching_for_others()?);
     if has_port {
         rules.extend(fast_open()?);
-        // A socket that listens without having been bound gets a port all the same, past Landlock.
-        rules.insert(libc::SYS_listen, Vec::new());
+        // A socket that listens without having been bound gets a port all the same, past Landlock. The supervisor
+        // tells such sockets from others; without one nothing listens.
+        if !supervised {
+            rules.insert(libc::SYS_listen, Vec::new());
+        }
     }
     Ok(rules)
 }

@@ -79,6 +79,7 @@ fn report(id: &str) -> WorkerReport {
         zombie_processes_cleaned: 0,
         pool: PoolReport::default(),
         providers: Vec::new(),
+        agents: true,
         draining: false,
         started_at_ms: 0,
     }

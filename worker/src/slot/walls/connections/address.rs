@@ -28,10 +28,10 @@ pub(super) enum Address {
 
 impl Address {
     /// Copies it out of the caller's memory, once.
-    pub(super) fn read(call: &Call) -> Result<Self, Errno> {
+    pub(super) fn read(call: &Call, address: usize, length: usize) -> Result<Self, Errno> {
         let mut bytes = [0; ADDRESS_BYTES];
-        let length = call.length.min(ADDRESS_BYTES);
-        let there = [RemoteIoVec { base: call.address, len: length }];
+        let length = length.min(ADDRESS_BYTES);
+        let there = [RemoteIoVec { base: address, len: length }];
         let pid = Pid::from_raw(call.pid);
         let read = process_vm_readv(pid, &mut [IoSliceMut::new(&mut bytes[..length])], &there)?;
         if read == length { Ok(Self::parse(&bytes[..length])) } else { Err(Errno::EFAULT) }

@@ -5,9 +5,12 @@
 //! shares that user. So connect(2) is not made by the slot: the kernel hands each call to the supervisor, which
 //! reads the address once, makes the connection itself, and puts it in the place of the caller's socket.
 //! Nothing can be exchanged between check and use, since what was checked is what is used.
+//!
+//! Where there are ports, and so sockets of TCP, listen(2) is handed over as well: see `listening`.
 
 mod address;
 mod guise;
+mod listening;
 mod notify;
 
 use std::fs;
@@ -28,7 +31,7 @@ use nix::unistd::geteuid;
 
 use self::address::Address;
 use self::guise::Guise;
-use self::notify::{Call, Listener};
+use self::notify::{Call, Listener, Wish};
 use super::{User, Walls};
 
 pub(super) use self::notify::install;
@@ -48,22 +51,25 @@ impl Connections {
         Self { listener: Listener::new(listener), rooms, ports, user }
     }
 
-    /// Readable when somebody wants to connect.
+    /// Readable when somebody wants to connect or to listen.
     pub(in crate::slot) fn as_fd(&self) -> BorrowedFd<'_> {
         self.listener.as_fd()
     }
 
-    /// Makes the next connection, or refuses it.
+    /// Makes the next connection, or lets the next socket listen, or refuses.
     pub(in crate::slot) fn serve(&self) {
         // A caller that was killed meanwhile has taken its call with it.
         if let Ok(call) = self.listener.receive() {
-            let result = self.connect(&call);
+            let result = match call.wish {
+                Wish::Connect { address, length } => self.connect(&call, address, length),
+                Wish::Listen { backlog } => self.listen(&call, backlog),
+            };
             self.listener.answer(&call, result);
         }
     }
 
-    fn connect(&self, call: &Call) -> Result<(), Errno> {
-        let (address, caller) = self.look(call)?;
+    fn connect(&self, call: &Call, address: usize, length: usize) -> Result<(), Errno> {
+        let (address, caller) = self.look(call, address, length)?;
         let socket = match address {
             Address::Path(path) => self.connect_path(&caller.resolve(&path))?,
             Address::Loopback(port) if self.ports.contains(&port) => connect_port(port)?,
@@ -75,10 +81,17 @@ impl Connections {
         self.listener.put(call, &socket, caller.flags.contains(OFlag::O_CLOEXEC))
     }
 
-    /// Reads what there is to know of a call, as the user that makes it.
-    fn look(&self, call: &Call) -> Result<(Address, Caller), Errno> {
+    fn listen(&self, call: &Call, backlog: i32) -> Result<(), Errno> {
         let guise = Guise::put_on(self.user)?;
-        let address = Address::read(call)?;
+        let socket = listening::copy_of(call.pid, call.socket)?;
+        drop(guise);
+        if self.listener.is_waiting(call) { listening::begin(&socket, backlog) } else { Err(Errno::ESRCH) }
+    }
+
+    /// Reads what there is to know of a call, as the user that makes it.
+    fn look(&self, call: &Call, address: usize, length: usize) -> Result<(Address, Caller), Errno> {
+        let guise = Guise::put_on(self.user)?;
+        let address = Address::read(call, address, length)?;
         let caller = Caller::read(call)?;
         drop(guise);
         // Only now is it known that all that was read was the caller's and not a successor's.

@@ -22,10 +22,17 @@ pub(super) struct Call {
     pub(super) pid: i32,
     /// The caller's descriptor.
     pub(super) socket: u32,
-    /// Where in its memory the address is.
-    pub(super) address: usize,
-    /// How long the address is.
-    pub(super) length: usize,
+    /// What it is to do.
+    pub(super) wish: Wish,
+}
+
+/// What a socket is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// To connect: where in the caller's memory the address is, and how long it is.
+    Connect { address: usize, length: usize },
+    /// To listen, with so many connections waiting.
+    Listen { backlog: i32 },
 }
 
 /// Where calls come in.
@@ -54,14 +61,14 @@ impl Listener {
         let mut got: Roomy<libc::seccomp_notif> = unsafe { std::mem::zeroed() };
         // SAFETY: the kernel writes one notification, for which there is more than enough room.
         Errno::result(unsafe { libc::ioctl(self.raw(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut got) })?;
-        let [socket, address, length, ..] = got.it.data.args;
-        Ok(Call {
-            id: got.it.id,
-            pid: got.it.pid.cast_signed(),
-            socket: lower(socket),
-            address: usize::try_from(address).map_err(|_| Errno::EFAULT)?,
-            length: lower(length) as usize,
-        })
+        let [socket, second, third, ..] = got.it.data.args;
+        let wish = if libc::c_long::from(got.it.data.nr) == libc::SYS_listen {
+            Wish::Listen { backlog: lower(second).cast_signed() }
+        } else {
+            let address = usize::try_from(second).map_err(|_| Errno::EFAULT)?;
+            Wish::Connect { address, length: lower(third) as usize }
+        };
+        Ok(Call { id: got.it.id, pid: got.it.pid.cast_signed(), socket: lower(socket), wish })
     }
 
     /// Whether the call still waits, so that its process id is still its own.
@@ -104,15 +111,18 @@ impl Listener {
     }
 }
 
-/// From here on this process and all that it starts connect by way of the listener that is answered.
+/// From here on this process and all that it starts connect by way of the listener that is answered, and, with
+/// a port, listen by way of it.
 #[expect(unsafe_code, reason = "no wrapper installs a filter with a listener")]
-pub(in super::super) fn install() -> io::Result<OwnedFd> {
+pub(in super::super) fn install(has_port: bool) -> io::Result<OwnedFd> {
     let connect = u32::try_from(libc::SYS_connect).map_err(io::Error::other)?;
+    let listen = if has_port { u32::try_from(libc::SYS_listen).map_err(io::Error::other)? } else { connect };
     let program = [
         // The call's number is the first word of what the program is given. Calls of other architectures
         // never come this far.
         seccomp::instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-        seccomp::instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, connect),
+        seccomp::instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, 0, connect),
+        seccomp::instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, listen),
         seccomp::instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_USER_NOTIF),
         seccomp::instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];

@@ -1,0 +1,180 @@
+//! Whether a model and its providers take what a job asks for. Decided before a job exists, so that nothing is
+//! silently left out.
+
+use std::collections::BTreeSet;
+
+use super::resolve::Resolved;
+use crate::schema::offer::{Abilities, Setting, Thinking};
+use crate::schema::{JobSpec, Offer, ThinkingWish, limits};
+
+/// What a model, or all of its providers, do not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// A setting.
+    Setting(Setting),
+    /// As many tokens as the answer may have; so many are possible.
+    TooManyTokens(u32),
+    /// The answer may have too few tokens to think; so many are the least.
+    NoRoomToThink(u32),
+}
+
+/// The settings of a job that change its answer.
+pub fn settings(spec: &JobSpec) -> BTreeSet<Setting> {
+    let sampling = &spec.sampling;
+    let thinks = !matches!(sampling.thinking, None | Some(ThinkingWish::Off));
+    let used = [
+        (sampling.temperature.is_some(), Setting::Temperature),
+        (sampling.top_p.is_some(), Setting::TopP),
+        (sampling.top_k.is_some(), Setting::TopK),
+        (!sampling.stop.is_empty(), Setting::Stop),
+        (thinks, Setting::Thinking),
+    ];
+    used.into_iter().filter_map(|(is_used, setting)| is_used.then_some(setting)).collect()
+}
+
+/// Whether a provider takes all that the job asks for.
+pub fn takes(offer: &Offer, provider: &str, spec: &JobSpec) -> bool {
+    let wanted = settings(spec);
+    lacks(offer, provider).iter().all(|setting| !wanted.contains(setting))
+}
+
+/// What a provider does not take.
+pub fn lacks<'a>(offer: &'a Offer, provider: &str) -> &'a [Setting] {
+    offer.providers.iter().find(|it| it.id == provider).map_or(&[], |it| it.lacks.as_slice())
+}
+
+/// Checks a job against its model. At least one provider must take all of its settings. With `drop`, what none
+/// takes is removed from the job and returned.
+pub fn fit(spec: &mut JobSpec, model: &Resolved, offer: &Offer, drop: bool) -> Result<Vec<Setting>, Unfit> {
+    let mut dropped = Vec::new();
+    let wanted = settings(spec);
+    if wanted.contains(&Setting::Thinking) && model.abilities.thinking == Thinking::None {
+        give_up(spec, Setting::Thinking, drop, &mut dropped)?;
+    }
+    // The provider that lacks the least.
+    let missing = model.routes.iter().map(|route| {
+        let lacks = lacks(offer, &route.provider);
+        settings(spec).into_iter().filter(|setting| lacks.contains(setting)).collect::<Vec<_>>()
+    });
+    for setting in missing.min_by_key(Vec::len).unwrap_or_default() {
+        give_up(spec, setting, drop, &mut dropped)?;
+    }
+    room(spec, &model.abilities)?;
+    Ok(dropped)
+}
+
+fn give_up(
+    spec: &mut JobSpec,
+    setting: Setting,
+    drop: bool,
+    dropped: &mut Vec<Setting>,
+) -> Result<(), Unfit> {
+    if !drop {
+        return Err(Unfit::Setting(setting));
+    }
+    let sampling = &mut spec.sampling;
+    match setting {
+        Setting::Temperature => sampling.temperature = None,
+        Setting::TopP => sampling.top_p = None,
+        Setting::TopK => sampling.top_k = None,
+        Setting::Stop => sampling.stop.clear(),
+        Setting::Thinking => sampling.thinking = None,
+        // Jobs have none of these, or go without them where they are not taken.
+        Setting::ToolChoice | Setting::ParallelTools | Setting::ServiceTier | Setting::User => {}
+    }
+    dropped.push(setting);
+    Ok(())
+}
+
+fn room(spec: &JobSpec, abilities: &Abilities) -> Result<(), Unfit> {
+    let Some(max_tokens) = spec.sampling.max_tokens else { return Ok(()) };
+    if let Some(most) = abilities.output_tokens.filter(|most| max_tokens > *most) {
+        return Err(Unfit::TooManyTokens(most));
+    }
+    let thinks = settings(spec).contains(&Setting::Thinking) && abilities.thinking == Thinking::Budget;
+    if thinks && max_tokens <= limits::LEAST_THINKING_TOKENS {
+        return Err(Unfit::NoRoomToThink(limits::LEAST_THINKING_TOKENS + 1));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::registry::Registry;
+    use crate::provider::resolve;
+    use crate::schema::{Effort, Sampling};
+
+    /// Two providers of one model, of which each lacks something, and a model that does not think.
+    const OWN: &str = r#"
+        extends = "nothing"
+        [[provider]]
+        id = "one"
+        base_url = "http://127.0.0.1:1"
+        lacks = ["top_k", "temperature"]
+        [[provider]]
+        id = "two"
+        base_url = "http://127.0.0.1:2"
+        lacks = ["top_k", "stop", "user"]
+        [[model]]
+        id = "m"
+        output = 5_000
+        thinking = "budget"
+        routes = [{ provider = "one" }, { provider = "two" }]
+        [[model]]
+        id = "quiet"
+        routes = [{ provider = "one" }]
+    "#;
+
+    fn fitted(model: &str, sampling: Sampling, drop: bool) -> (Result<Vec<Setting>, Unfit>, JobSpec) {
+        let offer = Registry::read(OWN).expect("a registry").offer(|_| 1, None);
+        let resolved = resolve(&offer, model).expect("a model");
+        let (model, system) = (model.to_owned(), String::new());
+        let mut spec = JobSpec { agent: None, model, system, turns: vec![], sampling };
+        (fit(&mut spec, &resolved, &offer, drop), spec)
+    }
+
+    #[test]
+    fn what_nobody_takes_is_refused_or_dropped_and_told() {
+        let stop = || vec!["END".to_owned()];
+        let think = Some(ThinkingWish::Effort(Effort::Low));
+        for (model, sampling, unfit) in [
+            ("m", Sampling::default(), None),
+            ("m", Sampling { temperature: Some(0.5), ..Sampling::default() }, None),
+            ("m", Sampling { stop: stop(), ..Sampling::default() }, None),
+            ("m", Sampling { user: Some("u".to_owned()), ..Sampling::default() }, None),
+            ("m", Sampling { thinking: think, ..Sampling::default() }, None),
+            ("m", Sampling { top_k: Some(1), ..Sampling::default() }, Some(Setting::TopK)),
+            // Each of the two is taken by one provider, and both by none.
+            (
+                "m",
+                Sampling { temperature: Some(0.5), stop: stop(), ..Sampling::default() },
+                Some(Setting::Temperature),
+            ),
+            ("quiet", Sampling { thinking: think, ..Sampling::default() }, Some(Setting::Thinking)),
+            ("quiet", Sampling { thinking: Some(ThinkingWish::Off), ..Sampling::default() }, None),
+        ] {
+            let (refused, spec) = fitted(model, sampling.clone(), false);
+            assert_eq!(refused, unfit.map_or(Ok(vec![]), |it| Err(Unfit::Setting(it))), "{sampling:?}");
+            assert_eq!(spec.sampling, sampling, "what is refused is left as it was");
+            let (dropped, spec) = fitted(model, sampling, true);
+            assert_eq!(dropped, Ok(unfit.into_iter().collect()));
+            assert!(unfit.is_none_or(|it| !settings(&spec).contains(&it)), "{spec:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_has_room_and_no_more_than_the_model_gives() {
+        let think = Some(ThinkingWish::Budget(2_000));
+        for (max_tokens, thinking, expected) in [
+            (5_000, None, Ok(vec![])),
+            (5_001, None, Err(Unfit::TooManyTokens(5_000))),
+            (1_024, None, Ok(vec![])),
+            (1_024, think, Err(Unfit::NoRoomToThink(1_025))),
+            (1_025, think, Ok(vec![])),
+        ] {
+            let sampling = Sampling { max_tokens: Some(max_tokens), thinking, ..Sampling::default() };
+            assert_eq!(fitted("m", sampling, false).0, expected, "{max_tokens} {thinking:?}");
+        }
+    }
+}

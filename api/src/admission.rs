@@ -1,6 +1,7 @@
 //! Whether a request may become a job: the decisions, without the I/O.
 
-use drover_shared::dialect::Rejection;
+use drover_shared::dialect::{Dialect, Rejection};
+use drover_shared::provider::fit::Unfit;
 use drover_shared::provider::resolve;
 use drover_shared::provider::resolve::Resolved;
 use drover_shared::schema::limits;
@@ -26,6 +27,31 @@ pub(crate) fn unknown_model(view: &View, model: &str) -> Rejection {
         _ => format!("The model '{model}' does not exist. Offered are: {}{more}.", named.join(", ")),
     };
     Rejection { param: Some("model".to_owned()), ..Rejection::new(404, "model_not_found", message) }
+}
+
+/// 400: the model, or all of its providers, do not take what was asked for.
+pub(crate) fn unfit(dialect: &dyn Dialect, model: &str, unfit: Unfit) -> Rejection {
+    match unfit {
+        Unfit::Setting(setting) => {
+            let param = dialect.parameter(setting);
+            let message = format!(
+                "Unsupported parameter: '{param}'. No provider of '{model}' takes it. With 'drop_params' it is left out."
+            );
+            Rejection::invalid("unsupported_parameter", param, message)
+        }
+        Unfit::TooManyTokens(most) => {
+            let param = dialect.limit();
+            let message =
+                format!("Invalid value for '{param}'. '{model}' answers with {most} tokens at most.");
+            Rejection::invalid("invalid_value", param, message)
+        }
+        Unfit::NoRoomToThink(least) => {
+            let param = dialect.limit();
+            let message =
+                format!("Invalid value for '{param}'. To think, '{model}' needs {least} tokens at least.");
+            Rejection::invalid("invalid_value", param, message)
+        }
+    }
 }
 
 /// 503: nobody is there to say which models there are.

@@ -13,6 +13,7 @@ use axum::extract::Request;
 use axum::http::header::{HeaderName, HeaderValue};
 use axum::response::Response;
 use drover_shared::dialect::{self, Answer, Dialect};
+use drover_shared::provider::fit::fit;
 use drover_shared::schema::{JobId, JobSpec, NewJob, Owner, limits};
 use drover_shared::store::Enqueued;
 use uuid::Uuid;
@@ -38,9 +39,19 @@ pub(crate) async fn answer(
     }
     let body = body::read(&app.settings, request).await?;
     let view = app.fleet.get().await?;
-    let dialect::Request { mut spec, agent, stream, include_usage, ignored } =
-        parse(dialect, body, view.offer.default_model.clone()).await?;
-    admission::model(&view, &spec.model)?;
+    let dialect::Request {
+        mut spec,
+        agent,
+        stream,
+        include_usage,
+        include_cost,
+        drop_unsupported,
+        mut ignored,
+    } = parse(dialect, body, view.offer.default_model.clone()).await?;
+    let resolved = admission::model(&view, &spec.model)?;
+    let dropped = fit(&mut spec, &resolved, &view.offer, drop_unsupported)
+        .map_err(|unfit| admission::unfit(dialect, &spec.model, unfit))?;
+    ignored.extend(dropped.into_iter().map(|setting| dialect.parameter(setting).to_owned()));
 
     let model = spec.model.clone();
     let now = app.clock.now_ms();
@@ -49,7 +60,7 @@ pub(crate) async fn answer(
     }
     let place = spec.agent.as_ref().map(agent::headers);
     let (job, reader) = enqueue(app, ticket, owner, spec, now).await?;
-    let answer = Answer { job, model, created_s: now.div_euclid(1_000), include_usage };
+    let answer = Answer { job, model, created_s: now.div_euclid(1_000), include_usage, include_cost };
     let mut response = if stream {
         streamed::answer(dialect, &app.settings, &answer, reader).await?
     } else {

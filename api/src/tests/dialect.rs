@@ -1,6 +1,7 @@
 //! A dialect that shows what it is given.
 
 use drover_shared::dialect::{Answer, Dialect, Rejection, Request, StreamEncoder};
+use drover_shared::schema::offer::Setting;
 use drover_shared::schema::{Event, JobSpec, Part, Role, Sampling, SeqEvent, Turn};
 use serde_json::{Value, json};
 
@@ -27,10 +28,15 @@ impl Dialect for Plain {
                 model: model.to_owned(),
                 system: String::new(),
                 turns: vec![Turn { role: Role::User, parts: vec![Part::Text { text }] }],
-                sampling: Sampling::default(),
+                sampling: Sampling {
+                    top_k: body["top_k"].as_u64().and_then(|k| u32::try_from(k).ok()),
+                    ..Sampling::default()
+                },
             },
             stream: body["stream"] == true,
             include_usage: false,
+            include_cost: false,
+            drop_unsupported: body["drop"] == true,
             ignored: ignored.map(ToOwned::to_owned).collect(),
         })
     }
@@ -54,6 +60,14 @@ impl Dialect for Plain {
             "job": answer.job, "model": answer.model, "created": answer.created_s, "text": text,
         });
         Ok(body.to_string().into_bytes())
+    }
+
+    fn parameter(&self, _: Setting) -> &'static str {
+        "a_setting"
+    }
+
+    fn limit(&self) -> &'static str {
+        "most"
     }
 
     fn error(&self, rejection: &Rejection) -> Vec<u8> {

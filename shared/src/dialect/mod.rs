@@ -6,6 +6,7 @@
 pub mod openai_chat;
 pub mod rejection;
 
+use crate::schema::offer::Setting;
 use crate::schema::{Event, JobId, JobSpec, ProjectId, SeqEvent, SessionId};
 
 pub use rejection::Rejection;
@@ -27,6 +28,12 @@ pub trait Dialect: Send + Sync {
     /// The whole answer from all events of a job that ended: the body of a 200, or the rejection that
     /// its failure, cancellation or expiry stands for.
     fn whole(&self, answer: &Answer, events: &[SeqEvent]) -> Result<Vec<u8>, Rejection>;
+
+    /// The parameter by which a request asks for a setting.
+    fn parameter(&self, setting: Setting) -> &'static str;
+
+    /// The parameter by which it limits the answer.
+    fn limit(&self) -> &'static str;
 
     /// The body of an error answer.
     fn error(&self, rejection: &Rejection) -> Vec<u8>;
@@ -52,6 +59,10 @@ pub struct Request {
     pub stream: bool,
     /// Whether a stream is to end with the usage.
     pub include_usage: bool,
+    /// Whether the usage is to tell the cost.
+    pub include_cost: bool,
+    /// Whether what no provider of the model takes is to be left out instead of refused.
+    pub drop_unsupported: bool,
     /// Fields of the body that mean nothing here; named to the client in a response header.
     pub ignored: Vec<String>,
 }
@@ -76,4 +87,6 @@ pub struct Answer {
     pub created_s: i64,
     /// Whether a stream is to end with the usage.
     pub include_usage: bool,
+    /// Whether the usage is to tell the cost.
+    pub include_cost: bool,
 }

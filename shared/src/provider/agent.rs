@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::compose::NotTheJob;
+use super::compose::{NotTheJob, Target, inform, sample};
 use crate::schema::offer::{Abilities, Thinking};
 use crate::schema::{JobSpec, limits};
 
@@ -27,31 +27,25 @@ pub const AGENT_BETA: &str = "interleaved-thinking-2025-05-14";
 ///
 /// What is no round is not the job: a call without tools that the CLI itself runs, by which it searches the
 /// web or finds a title, or one that wants no stream, which is how it repeats what was refused.
-pub fn compose_agent(
-    cli_body: &Value,
-    spec: &JobSpec,
-    abilities: &Abilities,
-    upstream_model: &str,
-) -> Result<Value, NotTheJob> {
+pub fn compose_agent(cli_body: &Value, spec: &JobSpec, target: &Target) -> Result<Value, NotTheJob> {
     let tools = run_by_the_cli(&cli_body["tools"]);
     if tools.is_empty() || cli_body["stream"] != true || !cli_body["messages"].is_array() {
         return Err(NotTheJob);
     }
     let kept = KEPT.iter().filter_map(|name| Some(((*name).to_owned(), cli_body.get(*name)?.clone())));
     let mut body: Map<String, Value> = kept.collect();
-    body.insert("model".to_owned(), upstream_model.into());
+    body.insert("model".to_owned(), target.model.into());
     body.insert("tools".to_owned(), tools.into());
     body.insert("stream".to_owned(), true.into());
-    let max_tokens = bounded(cli_body["max_tokens"].as_u64(), spec.sampling.max_tokens, abilities);
+    let max_tokens = bounded(cli_body["max_tokens"].as_u64(), spec.sampling.max_tokens, target.abilities);
     body.insert("max_tokens".to_owned(), max_tokens.into());
-    match thinking(&cli_body["thinking"], abilities.thinking, max_tokens) {
+    match thinking(&cli_body["thinking"], target.abilities.thinking, max_tokens) {
         Some(thinking) => drop(body.insert("thinking".to_owned(), thinking)),
-        None => sample(&mut body, spec),
+        // A model that thinks takes no sampling (Anthropic API reference, "Extended thinking").
+        None => sample(&mut body, &spec.sampling),
     }
-    if !spec.sampling.stop.is_empty() {
-        body.insert("stop_sequences".to_owned(), spec.sampling.stop.clone().into());
-    }
-    name_the_model(&mut body, upstream_model);
+    inform(&mut body, &spec.sampling, target);
+    name_the_model(&mut body, target.model);
     Ok(body.into())
 }
 
@@ -85,16 +79,6 @@ fn thinking(asked: &Value, how: Thinking, max_tokens: u64) -> Option<Value> {
     }
     let budget = asked["budget_tokens"].as_u64().unwrap_or(u64::MAX).min(max_tokens.saturating_sub(1));
     (budget >= LEAST_BUDGET).then(|| json!({ "type": "enabled", "budget_tokens": budget }))
-}
-
-/// The client's sampling; a model that thinks takes none (Anthropic API reference, "Extended thinking").
-fn sample(body: &mut Map<String, Value>, spec: &JobSpec) {
-    if let Some(temperature) = spec.sampling.temperature {
-        body.insert("temperature".to_owned(), temperature.into());
-    }
-    if let Some(top_p) = spec.sampling.top_p {
-        body.insert("top_p".to_owned(), top_p.into());
-    }
 }
 
 /// Tells the model its own name where the CLI tells it the placeholder's: in the system prompt, or in a
@@ -138,7 +122,7 @@ mod tests {
     }
 
     /// A model that is told how much to think.
-    const BUDGETED: Abilities = Abilities {
+    const BUDGETS: Abilities = Abilities {
         context_tokens: None,
         output_tokens: None,
         vision: true,
@@ -146,7 +130,15 @@ mod tests {
         thinking: Thinking::Budget,
     };
     /// One that finds out by itself.
-    const ADAPTIVE: Abilities = Abilities { thinking: Thinking::Adaptive, ..BUDGETED };
+    const ADAPTS: Abilities = Abilities { thinking: Thinking::Adaptive, ..BUDGETS };
+
+    fn budgeted(model: &str) -> Target<'_> {
+        Target { model, abilities: &BUDGETS, lacks: &[] }
+    }
+
+    fn adaptive(model: &str) -> Target<'_> {
+        Target { model, abilities: &ADAPTS, lacks: &[] }
+    }
 
     /// What the CLI sends for a round of its main loop.
     fn round() -> Value {
@@ -176,14 +168,14 @@ mod tests {
 
     #[test]
     fn a_round_is_the_clis_but_for_what_depends_on_the_model() {
-        let body = compose_agent(&round(), &spec(Sampling::default()), &BUDGETED, "claude-sonnet-4-5")
+        let body = compose_agent(&round(), &spec(Sampling::default()), &budgeted("claude-sonnet-4-5"))
             .expect("a round");
         let mut expected = round();
         expected.as_object_mut().expect("an object").remove("metadata");
         expected["messages"][0]["content"][0]["text"] =
             "<system-reminder>\nYou are powered by the model claude-sonnet-4-5.\n</system-reminder>".into();
         assert_eq!(body, expected);
-        let newer = compose_agent(&round(), &spec(Sampling::default()), &ADAPTIVE, "claude-opus-5-5")
+        let newer = compose_agent(&round(), &spec(Sampling::default()), &adaptive("claude-opus-5-5"))
             .expect("a round");
         expected["model"] = "claude-opus-5-5".into();
         expected["thinking"] = json!({ "type": "adaptive" });
@@ -204,7 +196,7 @@ mod tests {
         ] {
             let sampling = Sampling { max_tokens: allowed, temperature: Some(0.5), ..Sampling::default() };
             let body =
-                compose_agent(&round(), &spec(sampling), &BUDGETED, "claude-haiku-4-5").expect("a round");
+                compose_agent(&round(), &spec(sampling), &budgeted("claude-haiku-4-5")).expect("a round");
             assert_eq!(body["max_tokens"], max_tokens, "{allowed:?}");
             assert_eq!(body["thinking"]["budget_tokens"].as_u64(), budget, "{allowed:?}");
             let heated = body["temperature"].as_f64();
@@ -217,8 +209,8 @@ mod tests {
         let mut quiet = round();
         quiet["thinking"] = json!({ "type": "disabled" });
         let stop = vec!["END".to_owned()];
-        let sampling = Sampling { temperature: Some(0.0), top_p: Some(0.5), max_tokens: None, stop };
-        let body = compose_agent(&quiet, &spec(sampling), &ADAPTIVE, "claude-opus-5-5").expect("a round");
+        let sampling = Sampling { temperature: Some(0.0), top_p: Some(0.5), stop, ..Sampling::default() };
+        let body = compose_agent(&quiet, &spec(sampling), &adaptive("claude-opus-5-5")).expect("a round");
         assert!(body.get("thinking").is_none());
         assert_eq!(
             (&body["temperature"], &body["top_p"], &body["stop_sequences"]),
@@ -235,8 +227,8 @@ mod tests {
         forged["max_tokens"] = 128_000.into();
         let fetch = json!({ "type": "web_fetch_20250910", "name": "web_fetch" });
         forged["tools"].as_array_mut().expect("a list").push(fetch);
-        let sent = compose_agent(&forged, &spec(Sampling::default()), &BUDGETED, "claude-sonnet-4-5");
-        assert_eq!(sent, compose_agent(&round(), &spec(Sampling::default()), &BUDGETED, "claude-sonnet-4-5"));
+        let sent = compose_agent(&forged, &spec(Sampling::default()), &budgeted("claude-sonnet-4-5"));
+        assert_eq!(sent, compose_agent(&round(), &spec(Sampling::default()), &budgeted("claude-sonnet-4-5")));
     }
 
     #[test]
@@ -261,7 +253,7 @@ mod tests {
             with("tools", json!([{ "type": "web_search_20250305", "name": "web_search" }])),
         ] {
             assert_eq!(
-                compose_agent(&body, &spec(Sampling::default()), &BUDGETED, "m"),
+                compose_agent(&body, &spec(Sampling::default()), &budgeted("m")),
                 Err(NotTheJob),
                 "{body}"
             );

@@ -6,8 +6,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::schema::offer::Abilities;
-use crate::schema::{JobSpec, Part, Role, Turn, limits};
+use crate::schema::offer::{Abilities, Setting, Thinking};
+use crate::schema::{JobSpec, Part, Role, Sampling, ThinkingWish, Turn, limits};
 
 /// The body does not carry the job's placeholder: the CLI speaks of something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,8 +19,7 @@ pub fn compose(
     cli_body: &Value,
     placeholder: &str,
     spec: &JobSpec,
-    abilities: &Abilities,
-    upstream_model: &str,
+    target: &Target,
 ) -> Result<Value, NotTheJob> {
     let appended = after_placeholder(cli_body, placeholder).ok_or(NotTheJob)?;
     let mut messages = conversation(&spec.turns);
@@ -28,24 +27,83 @@ pub fn compose(
 
     let sampling = &spec.sampling;
     let mut body = Map::new();
-    body.insert("model".to_owned(), upstream_model.into());
+    body.insert("model".to_owned(), target.model.into());
     body.insert("messages".to_owned(), messages.into());
-    let usual = abilities.output_tokens.unwrap_or(u32::MAX).min(limits::DEFAULT_OUTPUT_TOKENS);
-    body.insert("max_tokens".to_owned(), sampling.max_tokens.unwrap_or(usual).into());
+    let usual = target.abilities.output_tokens.unwrap_or(u32::MAX).min(limits::DEFAULT_OUTPUT_TOKENS);
+    let max_tokens = sampling.max_tokens.unwrap_or(usual);
+    body.insert("max_tokens".to_owned(), max_tokens.into());
     body.insert("stream".to_owned(), true.into());
     if !spec.system.is_empty() {
         body.insert("system".to_owned(), json!([cached(text_block(&spec.system))]));
     }
+    sample(&mut body, sampling);
+    think(&mut body, sampling.thinking, target.abilities.thinking, max_tokens);
+    inform(&mut body, sampling, target);
+    Ok(body.into())
+}
+
+/// What a body is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// What the provider calls the model.
+    pub model: &'a str,
+    /// What the model can do.
+    pub abilities: &'a Abilities,
+    /// What the provider does not take.
+    pub lacks: &'a [Setting],
+}
+
+/// How the model is to speak.
+pub(super) fn sample(body: &mut Map<String, Value>, sampling: &Sampling) {
     if let Some(temperature) = sampling.temperature {
         body.insert("temperature".to_owned(), temperature.into());
     }
     if let Some(top_p) = sampling.top_p {
         body.insert("top_p".to_owned(), top_p.into());
     }
+    if let Some(top_k) = sampling.top_k {
+        body.insert("top_k".to_owned(), top_k.into());
+    }
     if !sampling.stop.is_empty() {
         body.insert("stop_sequences".to_owned(), sampling.stop.clone().into());
     }
-    Ok(body.into())
+}
+
+/// What changes no answer; a provider that does not take it goes without.
+pub(super) fn inform(body: &mut Map<String, Value>, sampling: &Sampling, target: &Target) {
+    let takes = |setting| !target.lacks.contains(&setting);
+    if let Some(tier) = sampling.service_tier.filter(|_| takes(Setting::ServiceTier)) {
+        body.insert("service_tier".to_owned(), json!(tier));
+    }
+    if let Some(user) = sampling.user.as_ref().filter(|_| takes(Setting::User)) {
+        body.insert("metadata".to_owned(), json!({ "user_id": user }));
+    }
+}
+
+/// How much the model is to think, in the way in which it can be told. A budget leaves room for an answer.
+fn think(body: &mut Map<String, Value>, wish: Option<ThinkingWish>, how: Thinking, max_tokens: u32) {
+    let (thinking, effort) = match (wish, how) {
+        (None, _) | (Some(_), Thinking::None) => return,
+        (Some(ThinkingWish::Off), _) => (json!({ "type": "disabled" }), None),
+        (Some(ThinkingWish::Budget(tokens)), Thinking::Budget) => (budget(tokens, max_tokens), None),
+        (Some(ThinkingWish::Effort(effort)), Thinking::Budget) => {
+            (budget(limits::thinking_tokens(effort), max_tokens), None)
+        }
+        (Some(ThinkingWish::Budget(tokens)), Thinking::Adaptive) => {
+            (json!({ "type": "adaptive" }), Some(limits::thinking_effort(tokens)))
+        }
+        (Some(ThinkingWish::Effort(effort)), Thinking::Adaptive) => {
+            (json!({ "type": "adaptive" }), Some(effort))
+        }
+    };
+    body.insert("thinking".to_owned(), thinking);
+    if let Some(effort) = effort {
+        body.insert("output_config".to_owned(), json!({ "effort": effort }));
+    }
+}
+
+fn budget(tokens: u32, max_tokens: u32) -> Value {
+    json!({ "type": "enabled", "budget_tokens": tokens.min(max_tokens.saturating_sub(1)) })
 }
 
 /// The messages that follow the one with the placeholder. It is found by its own text, not by position:
@@ -99,9 +157,17 @@ fn cached(mut block: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::Sampling;
+    use crate::schema::{Effort, ServiceTier};
 
     const PLACEHOLDER: &str = "drover-job-1";
+    const PLAIN: Abilities = Abilities {
+        context_tokens: None,
+        output_tokens: None,
+        vision: false,
+        tools: false,
+        thinking: Thinking::None,
+    };
+    const UP: Target = Target { model: "up", abilities: &PLAIN, lacks: &[] };
 
     fn turn(role: Role, texts: &[&str]) -> Turn {
         Turn { role, parts: texts.iter().map(|text| Part::Text { text: (*text).to_owned() }).collect() }
@@ -138,7 +204,7 @@ mod tests {
             "messages": [{ "role": "user", "content": [{ "type": "text", "text": "  hi\n" }] }],
             "stream": true,
         });
-        assert_eq!(compose(&ask(), PLACEHOLDER, &spec, &Abilities::default(), "up"), Ok(expected));
+        assert_eq!(compose(&ask(), PLACEHOLDER, &spec, &UP), Ok(expected));
     }
 
     #[test]
@@ -153,6 +219,10 @@ mod tests {
             top_p: Some(1.0),
             max_tokens: Some(7),
             stop: vec!["END".to_owned()],
+            top_k: Some(5),
+            thinking: None,
+            service_tier: Some(ServiceTier::StandardOnly),
+            user: Some("u1".to_owned()),
         };
         let expected = json!({
             "model": "up",
@@ -160,6 +230,9 @@ mod tests {
             "temperature": 0.25,
             "top_p": 1.0,
             "stop_sequences": ["END"],
+            "top_k": 5,
+            "service_tier": "standard_only",
+            "metadata": { "user_id": "u1" },
             "stream": true,
             "system": [{ "type": "text", "text": "Be kind.", "cache_control": { "type": "ephemeral" } }],
             "messages": [
@@ -171,10 +244,46 @@ mod tests {
                 ] },
             ],
         });
-        assert_eq!(
-            compose(&ask(), PLACEHOLDER, &spec("Be kind.", turns, sampling), &Abilities::default(), "up"),
-            Ok(expected)
-        );
+        assert_eq!(compose(&ask(), PLACEHOLDER, &spec("Be kind.", turns, sampling), &UP), Ok(expected));
+    }
+
+    #[test]
+    fn thinking_is_asked_for_as_the_model_can_be_told() {
+        let enabled = |tokens: u32| Some(json!({ "type": "enabled", "budget_tokens": tokens }));
+        let adaptive = || Some(json!({ "type": "adaptive" }));
+        let off = || Some(json!({ "type": "disabled" }));
+        for (wish, how, max_tokens, thinking, effort) in [
+            (None, Thinking::Budget, None, None, None),
+            (Some(ThinkingWish::Off), Thinking::Budget, None, off(), None),
+            (Some(ThinkingWish::Off), Thinking::Adaptive, None, off(), None),
+            (Some(ThinkingWish::Budget(3_000)), Thinking::Budget, None, enabled(3_000), None),
+            (Some(ThinkingWish::Budget(3_000)), Thinking::Budget, Some(2_000), enabled(1_999), None),
+            (Some(ThinkingWish::Budget(3_000)), Thinking::Adaptive, None, adaptive(), Some("low")),
+            (Some(ThinkingWish::Budget(30_000)), Thinking::Adaptive, None, adaptive(), Some("high")),
+            (Some(ThinkingWish::Effort(Effort::Low)), Thinking::Budget, None, enabled(4_000), None),
+            (Some(ThinkingWish::Effort(Effort::High)), Thinking::Adaptive, None, adaptive(), Some("high")),
+            (Some(ThinkingWish::Effort(Effort::High)), Thinking::None, None, None, None),
+        ] {
+            let sampling = Sampling { thinking: wish, max_tokens, ..Sampling::default() };
+            let abilities = Abilities { thinking: how, ..PLAIN };
+            let target = Target { abilities: &abilities, ..UP };
+            let body =
+                compose(&ask(), PLACEHOLDER, &spec("", vec![turn(Role::User, &["hi"])], sampling), &target);
+            let body = body.expect("the job's body");
+            assert_eq!(body.get("thinking"), thinking.as_ref(), "{wish:?} {how:?}");
+            assert_eq!(body["output_config"]["effort"].as_str(), effort, "{wish:?} {how:?}");
+        }
+    }
+
+    #[test]
+    fn what_only_informs_is_left_out_where_it_is_not_taken() {
+        let (service_tier, user) = (Some(ServiceTier::Auto), Some("u".to_owned()));
+        let sampling = Sampling { service_tier, user, ..Sampling::default() };
+        let target = Target { lacks: &[Setting::ServiceTier, Setting::User], ..UP };
+        let body =
+            compose(&ask(), PLACEHOLDER, &spec("", vec![turn(Role::User, &["hi"])], sampling), &target);
+        let body = body.expect("the job's body");
+        assert!(body.get("service_tier").is_none() && body.get("metadata").is_none(), "{body}");
     }
 
     #[test]
@@ -198,8 +307,7 @@ mod tests {
             ]),
         ] {
             let spec = spec("", vec![turn(Role::User, &["hi"])], Sampling::default());
-            let body = compose(&cli_body(&messages), PLACEHOLDER, &spec, &Abilities::default(), "up")
-                .expect("the job's body");
+            let body = compose(&cli_body(&messages), PLACEHOLDER, &spec, &UP).expect("the job's body");
             let sent = json!([{ "role": "user", "content": [{ "type": "text", "text": "hi" }] }, told]);
             assert_eq!(body["messages"], sent, "{messages}");
         }
@@ -217,11 +325,7 @@ mod tests {
             cli_body(&json!([{ "role": "user", "content": "Find a title for: drover-job-1" }])),
             cli_body(&json!([{ "role": "user", "content": "drover-job-11" }])),
         ] {
-            assert_eq!(
-                compose(&body, PLACEHOLDER, &spec, &Abilities::default(), "up"),
-                Err(NotTheJob),
-                "{body}"
-            );
+            assert_eq!(compose(&body, PLACEHOLDER, &spec, &UP), Err(NotTheJob), "{body}");
         }
     }
 }

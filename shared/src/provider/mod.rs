@@ -9,6 +9,7 @@ pub mod comparison;
 pub mod compose;
 pub mod demo;
 pub mod failure;
+pub mod fit;
 pub mod health;
 pub mod price;
 pub mod priming;
@@ -19,5 +20,5 @@ pub mod sse;
 pub mod tool;
 
 pub use agent::{AGENT_BETA, compose_agent};
-pub use compose::{NotTheJob, compose};
+pub use compose::{NotTheJob, Target, compose};
 pub use resolve::resolve;

@@ -120,7 +120,7 @@ impl Course {
         if let Some((way, key)) = self.free(health, now) {
             return Next::Ask(self.ask(health, way, key));
         }
-        if let Some((way, key)) = self.resting(health, now) {
+        if let Some((way, key)) = self.left_out(health, now) {
             return Next::Ask(self.ask(health, way, key));
         }
         if self.routes.iter().any(|way| way.may_recover && !way.dead) {
@@ -204,15 +204,16 @@ impl Course {
         Next::Wait(wait(self.not_before - now))
     }
 
-    /// One whose provider merely rests. Where nobody else is left it is asked all the same, since the
-    /// alternative is no answer at all.
-    fn resting(&self, health: &Health, now: Millis) -> Option<(usize, usize)> {
-        self.untried(health).find(|(way, key)| {
-            health.key_state(&self.routes[*way].route.provider, *key, now) == KeyState::Ready
-        })
+    /// One whose provider merely rests, else one whose key was refused a while ago. Where nobody else is left they
+    /// are asked all the same, since the alternative is no answer at all; an account may have been topped up.
+    fn left_out(&self, health: &Health, now: Millis) -> Option<(usize, usize)> {
+        let state =
+            |(way, key): &(usize, usize)| health.key_state(&self.routes[*way].route.provider, *key, now);
+        let resting = self.untried(health).find(|it| state(it) == KeyState::Ready);
+        resting.or_else(|| self.untried(health).find(|it| state(it) != KeyState::Limited))
     }
 
-    /// Nobody is left whose key is fit. If that is for a moment only, it is waited for.
+    /// Everybody who is left has reached a rate limit. If that is for a moment only, it is waited for.
     fn wait(&mut self, health: &Health, now: Millis) -> Next {
         let free_at = |(way, key): (usize, usize)| health.free_at(&self.routes[way].route.provider, key, now);
         match self.untried(health).map(free_at).min() {
@@ -230,21 +231,11 @@ impl Course {
 
     /// Why nobody could be asked.
     fn why(&self, health: &Health, now: Millis) -> Failure {
-        let keys: Vec<(KeyState, Millis)> = self
-            .untried(health)
-            .map(|(way, key)| {
-                let provider = &self.routes[way].route.provider;
-                (health.key_state(provider, key, now), health.free_at(provider, key, now))
-            })
-            .collect();
-        let soonest = keys.iter().filter(|(state, _)| *state == KeyState::Limited).map(|(_, at)| *at).min();
-        if let Some(at) = soonest {
-            let message = "The rate limits of all providers of the model are reached; try again later.";
-            let failure = Failure::new(FailureKind::ProviderRateLimited, message);
-            return Failure { retry_after_ms: Some(wait(at - now)), ..failure };
-        }
-        let message = "No provider of the model can be asked now: their keys are refused or not paid for.";
-        Failure::new(FailureKind::ProviderAuthFailed, message)
+        let free_at = |(way, key): (usize, usize)| health.free_at(&self.routes[way].route.provider, key, now);
+        let soonest = self.untried(health).map(free_at).min().unwrap_or(now);
+        let message = "The rate limits of all providers of the model are reached; try again later.";
+        let failure = Failure::new(FailureKind::ProviderRateLimited, message);
+        Failure { retry_after_ms: Some(wait(soonest - now)), ..failure }
     }
 }
 

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use super::spec::Effort;
+
 // --- What clients may send ---------------------------------------------------------------------------
 
 /// Largest request body, in bytes: 300 turns of 3 MB and a few images fit (OpenAI's own limit is 512 MB).
 pub const REQUEST_BODY_BYTES: usize = 32 << 20;
 /// Most messages in a request; keeps parsing and composing linear in something bounded.
 pub const MESSAGES: usize = 10_000;
+/// Longest name of an end user, in bytes (Anthropic Messages API, `metadata.user_id`).
+pub const USER_BYTES: usize = 256;
 /// Most stop sequences (OpenAI API, `stop`: up to 4; Anthropic takes more, so we allow what both clients use).
 pub const STOP_SEQUENCES: usize = 16;
 /// Longest model name, in bytes; it goes into logs and rows.
@@ -284,6 +288,22 @@ pub const DEMO_PACE: Duration = Duration::from_millis(25);
 pub const DEMO_ECHO_CHARS: usize = 200;
 /// Output limit of a model for which the client gave none (the CLI's own default for its models).
 pub const DEFAULT_OUTPUT_TOKENS: u32 = 32_000;
+/// What an effort comes to for a model that is told how much to think, in tokens: with the highest, there is room
+/// for an answer within [`DEFAULT_OUTPUT_TOKENS`].
+pub fn thinking_tokens(effort: Effort) -> u32 {
+    match effort {
+        Effort::Low => 4_000,
+        Effort::Medium => 10_000,
+        Effort::High => 24_000,
+    }
+}
+/// The effort that comes closest to so many tokens.
+pub fn thinking_effort(tokens: u32) -> Effort {
+    let levels = [Effort::Low, Effort::Medium];
+    levels.into_iter().find(|effort| tokens <= thinking_tokens(*effort)).unwrap_or(Effort::High)
+}
+/// The least that a thinking budget may be, in tokens (Anthropic API reference, "Extended thinking").
+pub const LEAST_THINKING_TOKENS: u32 = 1_024;
 /// How long a process may take to end its turn once its job is over; past it, it is put away.
 pub const CLI_SETTLE: Duration = Duration::from_secs(2);
 /// Jobs that one chat process serves by default: measured, memory and time per call grow with what it has said.

@@ -25,6 +25,6 @@ pub use job::{CancelReason, Job, NewJob};
 pub use network::{HostName, HostRule, Target};
 pub use offer::Offer;
 pub use session::{Project, Session};
-pub use spec::{AgentSpec, Class, JobSpec, Part, Role, Sampling, Turn};
+pub use spec::{AgentSpec, Class, Effort, JobSpec, Part, Role, Sampling, ServiceTier, ThinkingWish, Turn};
 pub use state::{JobState, Transition};
 pub use usage::Usage;

@@ -117,4 +117,48 @@ pub struct Sampling {
     /// Texts at which the model stops.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
+    /// From how many of the likeliest tokens the next one is drawn; at least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<u32>,
+    /// How much the model is to think; `None` leaves it to the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<ThinkingWish>,
+    /// How soon it is to be served; `None` leaves it to the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<ServiceTier>,
+    /// Who the end user is, as the client tells them apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+}
+
+/// How much a model is to think.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThinkingWish {
+    /// Not at all.
+    Off,
+    /// At most so many tokens.
+    Budget(u32),
+    /// As much as it finds right for this effort.
+    Effort(Effort),
+}
+
+/// How hard a model is to try (Anthropic Messages API, `output_config.effort`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say all")]
+pub enum Effort {
+    Low,
+    Medium,
+    High,
+}
+
+/// How soon a request is served (Anthropic Messages API, `service_tier`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceTier {
+    /// With priority where the account has any left.
+    Auto,
+    /// As everybody.
+    StandardOnly,
 }

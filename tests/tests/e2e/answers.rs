@@ -36,7 +36,9 @@ async fn usage_is_what_was_billed(cluster: &Cluster, upstream: &Upstream) {
         "input_tokens": billed.input_tokens, "output_tokens": billed.output_tokens,
         "cache_read_tokens": billed.cache_read_input_tokens,
         "cache_write_tokens": billed.cache_creation_input_tokens, "thinking_tokens": 0,
+        "web_searches": 0, "cost_microusd": job["cost_microusd"], "unpriced_calls": 0,
     });
+    assert!(job["cost_microusd"].as_u64() > Some(0), "{job}");
     assert_eq!(job["usage"], expected);
 }
 

@@ -58,7 +58,11 @@ async fn the_javascript_cli_passes_failures_on() {
 
 async fn failures_are_passed_on(kind: ClaudeKind) {
     let upstream = Upstream::start();
-    let builder = Cluster::builder().claude(kind).upstream(&upstream).env("DROVER_JOB_STALL", "10");
+    // A key for each job, since one that is refused or limited is left out for a while.
+    let keys: Vec<String> = (0..2 * (EARLY.len() + LATE.len())).map(|n| format!("sk-test-{n}")).collect();
+    let builder =
+        Cluster::builder().claude(kind).upstream(&upstream).env("ANTHROPIC_API_KEY", keys.join(","));
+    let builder = builder.env("DROVER_JOB_STALL", "10").env("DROVER_PROVIDER_ATTEMPTS", "1");
     let cluster = builder.start().await;
     let jobs = if kind == ClaudeKind::Native { 2 } else { 1 };
     let early = EARLY.iter().map(|case| (case, 0, true));

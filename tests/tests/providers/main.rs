@@ -6,3 +6,4 @@ mod failures;
 mod matrix;
 mod money;
 mod reload;
+mod settings;

@@ -28,13 +28,19 @@ impl Registry {
 
     /// Adds a provider with a key of its own.
     #[must_use]
-    pub(super) fn provider(mut self, id: &str, upstream: &Upstream) -> Self {
+    pub(super) fn provider(self, id: &str, upstream: &Upstream) -> Self {
+        self.provider_lacking(id, upstream, &[])
+    }
+
+    /// The same, but it does not take these settings.
+    #[must_use]
+    pub(super) fn provider_lacking(mut self, id: &str, upstream: &Upstream, lacks: &[&str]) -> Self {
         let variable = format!("{}_API_KEY", id.to_uppercase().replace('-', "_"));
         let url = upstream.url();
         writeln!(
             self.text,
             "[[provider]]\nid = \"{id}\"\nbase_url = \"{url}\"\nauth = \"bearer\"\nfirst_byte_s = 2\n\
-             keys = [{{ env = \"{variable}\" }}]"
+             lacks = {lacks:?}\nkeys = [{{ env = \"{variable}\" }}]"
         )
         .expect("room");
         self.keys.push((variable, key_of(id)));

@@ -9,8 +9,8 @@ use drover_shared::clock::now_ms;
 use drover_shared::provider::registry::DEMO;
 use drover_shared::provider::resolve::Resolved;
 use drover_shared::provider::route::{Candidate, Course, Errand, Next};
-use drover_shared::provider::{compose, compose_agent, failure};
-use drover_shared::schema::offer::{Abilities, Route};
+use drover_shared::provider::{Target, compose, compose_agent, failure, fit};
+use drover_shared::schema::offer::{Abilities, Route, Setting};
 use drover_shared::schema::{Class, Failure, limits};
 use hyper::StatusCode;
 use serde_json::Value;
@@ -28,8 +28,8 @@ pub(super) struct Order {
     served: Arc<Served>,
     model: Resolved,
     cli_body: Value,
-    /// The body as it goes up, but for the model, and the model that it was composed for.
-    composed: (String, Bytes),
+    /// The body that was composed last, and for what: the model's name, and what the provider does not take.
+    composed: Option<((String, Vec<Setting>), Bytes)>,
 }
 
 /// The call is not the job's.
@@ -55,30 +55,38 @@ impl Order {
         let resolved = drover_shared::provider::resolve(&served.offer, &bound.spec.model);
         let Some(model) = resolved else {
             // Whose call it is has to be known all the same.
-            composed(bound, &Abilities::default(), &cli_body, &bound.spec.model)?;
+            let target = Target { model: &bound.spec.model, abilities: &Abilities::default(), lacks: &[] };
+            composed(bound, &cli_body, &target)?;
             let failure = failure::not_offered(&bound.spec.model);
             return Ok(Err(Refusal { status: StatusCode::NOT_FOUND, failure }));
         };
-        let name = model.routes.first().map_or_else(|| model.id.clone(), |route| route.model.clone());
-        let body = composed(bound, &model.abilities, &cli_body, &name)?;
-        Ok(Ok(Self { served, model, cli_body, composed: (name, body) }))
+        let mut order = Self { served, model, cli_body, composed: None };
+        if let Some(first) = order.model.routes.first().cloned() {
+            order.compose(bound, &first.provider, &first.model)?;
+        }
+        Ok(Ok(order))
     }
 
-    /// The body for this upstream model.
-    fn body(&mut self, bound: &Bound, model: &str) -> Result<Bytes, Refusal> {
-        if self.composed.0 != model {
-            // It was the job's before.
-            let body = composed(bound, &self.model.abilities, &self.cli_body, model);
-            self.composed = (model.to_owned(), body.map_err(|_| Refusal::of(failure::unreachable()))?);
+    /// The body for a provider and what it calls the model.
+    fn compose(&mut self, bound: &Bound, provider: &str, model: &str) -> Result<Bytes, Foreign> {
+        let lacks = fit::lacks(&self.served.offer, provider);
+        let for_whom = (model.to_owned(), lacks.to_vec());
+        if let Some((known, body)) = &self.composed
+            && *known == for_whom
+        {
+            return Ok(body.clone());
         }
-        Ok(self.composed.1.clone())
+        let target = Target { model, abilities: &self.model.abilities, lacks };
+        let body = composed(bound, &self.cli_body, &target)?;
+        self.composed = Some((for_whom, body.clone()));
+        Ok(body)
     }
 }
 
-fn composed(bound: &Bound, abilities: &Abilities, cli_body: &Value, model: &str) -> Result<Bytes, Foreign> {
+fn composed(bound: &Bound, cli_body: &Value, target: &Target) -> Result<Bytes, Foreign> {
     let body = match bound.spec.class() {
-        Class::Agent => compose_agent(cli_body, &bound.spec, abilities, model),
-        Class::Chat => compose(cli_body, &bound.placeholder, &bound.spec, abilities, model),
+        Class::Agent => compose_agent(cli_body, &bound.spec, target),
+        Class::Chat => compose(cli_body, &bound.placeholder, &bound.spec, target),
     };
     body.map(|body| body.to_string().into()).map_err(|_| Foreign)
 }
@@ -106,7 +114,9 @@ pub(super) async fn answer(
             Next::GiveUp(failure) => return Err(refused.unwrap_or_else(|| explained(failure))),
         };
         call.gate().course().account.afford().map_err(Refusal::of)?;
-        let body = order.body(&bound, &candidate.model)?;
+        // It was the job's when it came.
+        let body = order.compose(&bound, &candidate.provider, &candidate.model);
+        let body = body.map_err(|_| Refusal::of(failure::unreachable()))?;
         call.ask(&addressee(&candidate));
         upstream.health().asked(&candidate.provider, candidate.key, now_ms());
         let asked = Asked { upstream: Arc::clone(upstream), served: Arc::clone(&order.served), candidate };
@@ -142,8 +152,13 @@ fn begin(
 ) -> Result<Course, Refusal> {
     let bound = &call.gate().bound;
     let must_be_priced = call.gate().course().account.has_budget();
-    let fits = |route: &&Route| !must_be_priced || route.tariff.is_some();
-    let routes: Vec<Route> = order.model.routes.iter().filter(fits).cloned().collect();
+    let priced = |route: &&Route| !must_be_priced || route.tariff.is_some();
+    let takes = |route: &&Route| fit::takes(&order.served.offer, &route.provider, &bound.spec);
+    let mut routes: Vec<Route> = order.model.routes.iter().filter(priced).filter(takes).cloned().collect();
+    // The api has let the job in: then the registry has changed since, and the providers are to say themselves.
+    if routes.is_empty() {
+        routes = order.model.routes.iter().filter(priced).cloned().collect();
+    }
     if routes.is_empty() {
         let failure = account::no_price(&bound.spec.model);
         return Err(Refusal { status: StatusCode::BAD_REQUEST, failure });

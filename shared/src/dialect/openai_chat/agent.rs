@@ -5,7 +5,8 @@ use crate::dialect::{AgentWish, Rejection};
 use crate::schema::{ProjectId, SessionId, Turn};
 
 /// How the CLI samples is its own affair, and it would think with some of these.
-const NOT_FOR_AGENTS: [&str; 3] = ["stop", "temperature", "top_p"];
+const NOT_FOR_AGENTS: [&str; 7] =
+    ["reasoning", "reasoning_effort", "stop", "temperature", "thinking", "top_k", "top_p"];
 
 /// Where an agent is to work, if one is asked for: by `agent`, or by naming a session or a project.
 pub(super) fn read(body: &Node, messages: &Node, turns: &[Turn]) -> Result<Option<AgentWish>, Rejection> {

@@ -11,6 +11,7 @@ mod messages;
 pub mod parameters;
 mod reader;
 mod request;
+mod settings;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ mod wire;
 
 use super::{Answer, Dialect, Rejection, Request, StreamEncoder};
 use crate::schema::SeqEvent;
+use crate::schema::offer::Setting;
 
 /// `POST /v1/chat/completions`.
 pub struct OpenAiChat;
@@ -38,6 +40,24 @@ impl Dialect for OpenAiChat {
 
     fn whole(&self, answer: &Answer, events: &[SeqEvent]) -> Result<Vec<u8>, Rejection> {
         whole::fold(answer, events)
+    }
+
+    fn parameter(&self, setting: Setting) -> &'static str {
+        match setting {
+            Setting::Temperature => "temperature",
+            Setting::TopP => "top_p",
+            Setting::TopK => "top_k",
+            Setting::Stop => "stop",
+            Setting::Thinking => "reasoning_effort",
+            Setting::ToolChoice => "tool_choice",
+            Setting::ParallelTools => "parallel_tool_calls",
+            Setting::ServiceTier => "service_tier",
+            Setting::User => "user",
+        }
+    }
+
+    fn limit(&self) -> &'static str {
+        "max_completion_tokens"
     }
 
     fn error(&self, rejection: &Rejection) -> Vec<u8> {

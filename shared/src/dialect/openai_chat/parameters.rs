@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use Kind::{Any, Array, Boolean, Integer, Number, Object, String as Text, StringOrArray, StringOrObject};
 use Neutral::{EmptyArray, EmptyObject, ListOf, ObjectOfType};
-use Scope::{Body, Message, Part, StreamOptions};
+use Scope::{Body, Message, Part, StreamOptions, Usage};
 use Treatment::{Honoured, Ignored, IgnoredIf, Neutral as Only, Refused};
 
 /// The table, alphabetically within each scope.
@@ -24,6 +24,13 @@ pub const PARAMETERS: &[Parameter] = &[
     of(Body, "audio", Object, Refused, "Answers are text."),
     of(Body, "base_url", Any, Refused, KEEP_OFF),
     of(Body, "chat_template_kwargs", Object, Refused, "Models have no chat template here."),
+    of(
+        Body,
+        "drop_params",
+        Boolean,
+        Honoured,
+        "Whether to leave out what no provider of the model takes, and name it, instead of refusing it.",
+    ),
     of(Body, "frequency_penalty", Number, Only(ZERO), NO_COUNTERPART),
     of(Body, "function_call", StringOrObject, Only(NO_TOOL_CHOICE), NO_TOOLS),
     of(Body, "functions", Array, Only(&[EmptyArray]), NO_TOOLS),
@@ -51,11 +58,18 @@ pub const PARAMETERS: &[Parameter] = &[
     of(Body, "prompt_cache_key", Text, Ignored, "Caching never changes an answer."),
     of(Body, "prompt_cache_options", Object, Ignored, "Caching never changes an answer."),
     of(Body, "prompt_cache_retention", Text, Ignored, "Caching never changes an answer."),
-    of(Body, "reasoning", Object, Refused, NO_EFFORT),
-    of(Body, "reasoning_effort", Text, Refused, NO_EFFORT),
+    of(Body, "reasoning", Object, Honoured, "`effort`, or `max_tokens` to think with."),
+    of(
+        Body,
+        "reasoning_effort",
+        Text,
+        Honoured,
+        "How much to think: `none`, `minimal` (as `low`), `low`, `medium`, `high` or `xhigh` (as `high`); up to 4,000, \
+         10,000 or 24,000 tokens where the model is told a number. Counts towards `max_completion_tokens`.",
+    ),
     of(Body, "repetition_penalty", Number, Only(&[Neutral::Number(1.0)]), NO_COUNTERPART),
     of(Body, "response_format", Object, Only(&[ObjectOfType("text")]), "Answers are plain text."),
-    of(Body, "safety_identifier", Text, Ignored, "Only informs."),
+    of(Body, "safety_identifier", Text, Honoured, "Told to the provider as `metadata.user_id`."),
     of(Body, "seed", Integer, Refused, NO_COUNTERPART),
     of(
         Body,
@@ -64,23 +78,43 @@ pub const PARAMETERS: &[Parameter] = &[
         Honoured,
         "The agent's session that this goes on with; send only what is new.",
     ),
-    of(Body, "service_tier", Text, IgnoredIf(TIERS), "There is one tier."),
+    of(
+        Body,
+        "service_tier",
+        Text,
+        Honoured,
+        "`auto`, or `default` for the standard tier; where the provider has tiers.",
+    ),
     of(Body, "stop", StringOrArray, Honoured, "Texts at which the model stops, without saying them."),
     of(Body, "store", Boolean, Only(&[Neutral::Boolean(false)]), "Completions are not stored."),
     of(Body, "stream", Boolean, Honoured, "Whether to send the answer while the model speaks."),
     of(Body, "stream_options", Object, Honoured, "Only with `stream: true`."),
     of(Body, "temperature", Number, Honoured, "0 to 1; what OpenAI allows above 1 is refused."),
-    of(Body, "thinking", Object, Refused, NO_EFFORT),
+    of(
+        Body,
+        "thinking",
+        Object,
+        Honoured,
+        "As in Anthropic's API: `enabled` with `budget_tokens`, `adaptive` or `disabled`.",
+    ),
     of(Body, "tool_choice", StringOrObject, Only(NO_TOOL_CHOICE), NO_TOOLS),
     of(Body, "tools", Array, Only(&[EmptyArray]), NO_TOOLS),
-    of(Body, "top_k", Integer, Refused, "Use `top_p`."),
+    of(Body, "top_k", Integer, Honoured, "From how many of the likeliest tokens the next one is drawn."),
     of(Body, "top_logprobs", Integer, Only(ZERO), NO_COUNTERPART),
     of(Body, "top_p", Number, Honoured, "0 to 1."),
-    of(Body, "user", Text, Ignored, "Only informs."),
+    of(Body, "usage", Object, Honoured, "With `include`, the usage tells the cost."),
+    of(Body, "user", Text, Honoured, "The older name of `safety_identifier`."),
     of(Body, "verbosity", Text, Only(&[Neutral::Text("medium")]), NO_COUNTERPART),
     of(Body, "web_search_options", Object, Refused, "The model does not search the web."),
     of(StreamOptions, "include_obfuscation", Boolean, IgnoredIf(EITHER), "Frames are never padded."),
     of(StreamOptions, "include_usage", Boolean, Honoured, "Whether the stream ends with the usage."),
+    of(
+        Usage,
+        "include",
+        Boolean,
+        Honoured,
+        "Whether `usage` has `cost`, in US dollars; `null` where no price is known.",
+    ),
     of(Message, "annotations", Array, Ignored, "They are the answer's, not the conversation's."),
     of(Message, "audio", Object, Refused, TEXT_ONLY),
     of(Message, "content", StringOrArray, Honoured, "A string, or parts of text."),
@@ -101,12 +135,10 @@ pub const PARAMETERS: &[Parameter] = &[
 
 pub(super) const KEEP_OFF: &str = "The provider and its key are the server's own.";
 const NO_COUNTERPART: &str = "The model's provider has no counterpart.";
-const NO_EFFORT: &str = "How much the model thinks cannot be set.";
 const NO_TOOLS: &str = "Tools are not supported.";
 const TEXT_ONLY: &str = "Conversations are text.";
 const ZERO: &[Neutral] = &[Neutral::Number(0.0)];
 const EITHER: &[Neutral] = &[Neutral::Boolean(true), Neutral::Boolean(false)];
-const TIERS: &[Neutral] = &[Neutral::Text("auto"), Neutral::Text("default")];
 const NO_TOOL_CHOICE: &[Neutral] = &[Neutral::Text("auto"), Neutral::Text("none")];
 
 /// A field of the request. `null` stands for its absence everywhere.
@@ -165,6 +197,8 @@ pub enum Scope {
     Body,
     /// `stream_options`.
     StreamOptions,
+    /// `usage`.
+    Usage,
     /// Each of `messages`.
     Message,
     /// Each part of a message's `content`.
@@ -213,6 +247,7 @@ impl Scope {
         match self {
             Self::Body => "",
             Self::StreamOptions => "stream_options.",
+            Self::Usage => "usage.",
             Self::Message => "messages[].",
             Self::Part => "messages[].content[].",
         }

@@ -13,6 +13,7 @@ pub(super) struct ChunkEncoder {
     /// What every chunk begins with, up to the content of `choices`.
     head: Vec<u8>,
     include_usage: bool,
+    include_cost: bool,
     begun: bool,
     /// The tool calls so far; a call's place in here is its `index` on the wire.
     calls: Vec<Call>,
@@ -115,7 +116,13 @@ impl ChunkEncoder {
         wire::json(&fields, &mut head);
         head.pop();
         head.extend_from_slice(b",\"choices\":[");
-        Self { head, include_usage: answer.include_usage, begun: false, calls: Vec::new() }
+        Self {
+            head,
+            include_usage: answer.include_usage,
+            include_cost: answer.include_cost,
+            begun: false,
+            calls: Vec::new(),
+        }
     }
 
     /// The chunk that names the role, unless it has gone out.
@@ -183,7 +190,7 @@ impl ChunkEncoder {
         if self.include_usage {
             out.extend_from_slice(&self.head);
             out.extend_from_slice(b"],\"usage\":");
-            wire::json(&wire::Usage::from(usage), out);
+            wire::json(&wire::Usage::new(usage, self.include_cost), out);
             out.extend_from_slice(b"}\n\n");
         }
         out.extend_from_slice(b"data: [DONE]\n\n");

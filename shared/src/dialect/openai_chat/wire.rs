@@ -23,6 +23,9 @@ pub(super) struct Usage {
     total_tokens: u64,
     prompt_tokens_details: PromptDetails,
     completion_tokens_details: CompletionDetails,
+    /// US dollars; only where the client has asked for it, and null where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<Option<f64>>,
 }
 
 #[derive(Serialize)]
@@ -40,9 +43,9 @@ struct CompletionDetails {
     rejected_prediction_tokens: u64,
 }
 
-impl From<&schema::Usage> for Usage {
+impl Usage {
     /// OpenAI's `prompt_tokens` include what was cached; the provider's counts are disjoint.
-    fn from(usage: &schema::Usage) -> Self {
+    pub(super) fn new(usage: &schema::Usage, include_cost: bool) -> Self {
         Self {
             prompt_tokens: usage.prompt_tokens(),
             completion_tokens: usage.output_tokens,
@@ -54,6 +57,13 @@ impl From<&schema::Usage> for Usage {
                 accepted_prediction_tokens: 0,
                 rejected_prediction_tokens: 0,
             },
+            cost: include_cost.then(|| dollars(usage)),
         }
     }
+}
+
+/// What was paid, if that is known of every call.
+#[expect(clippy::cast_precision_loss, reason = "exact below nine billion dollars")]
+fn dollars(usage: &schema::Usage) -> Option<f64> {
+    (usage.unpriced_calls == 0).then(|| usage.cost_microusd as f64 / 1e6)
 }

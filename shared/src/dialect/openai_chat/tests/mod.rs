@@ -24,6 +24,7 @@ fn answer(include_usage: bool) -> Answer {
         model: "claude-test".to_owned(),
         created_s: 1_800_000_000,
         include_usage,
+        include_cost: false,
     }
 }
 

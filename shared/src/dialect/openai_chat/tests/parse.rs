@@ -1,6 +1,6 @@
 use super::{OpenAiChat, parse};
 use crate::dialect::{AgentWish, Dialect, Request};
-use crate::schema::{JobSpec, Part, Role, Sampling, Turn, limits};
+use crate::schema::{Effort, JobSpec, Part, Role, Sampling, ServiceTier, ThinkingWish, Turn, limits};
 
 const HELLO: &str = r#"[{"role":"user","content":"hello"}]"#;
 
@@ -17,7 +17,15 @@ fn request(system: &str, turns: Vec<Turn>) -> Request {
         turns,
         sampling: Sampling::default(),
     };
-    Request { spec, agent: None, stream: false, include_usage: false, ignored: Vec::new() }
+    Request {
+        spec,
+        agent: None,
+        stream: false,
+        include_usage: false,
+        include_cost: false,
+        drop_unsupported: false,
+        ignored: Vec::new(),
+    }
 }
 
 /// The body of a plain request with `fields`, each ending in a comma, put in or put in place of its own.
@@ -80,6 +88,7 @@ fn conversations_are_read_as_they_are() {
 fn sampling_is_read() {
     let stops = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let plain = Sampling::default;
+    let thinks = |wish| Sampling { thinking: Some(wish), ..plain() };
     let cases = [
         (r#""temperature":0.5,"#, Sampling { temperature: Some(0.5), ..plain() }),
         (r#""temperature":1,"top_p":0,"#, Sampling { temperature: Some(1.0), top_p: Some(0.0), ..plain() }),
@@ -89,6 +98,36 @@ fn sampling_is_read() {
         (r#""stop":"END","#, Sampling { stop: stops(&["END"]), ..plain() }),
         (r#""stop":["a","\n"],"#, Sampling { stop: stops(&["a", "\n"]), ..plain() }),
         (r#""stop":[],"#, plain()),
+        (r#""top_k":40,"#, Sampling { top_k: Some(40), ..plain() }),
+        (r#""service_tier":"auto","#, Sampling { service_tier: Some(ServiceTier::Auto), ..plain() }),
+        (
+            r#""service_tier":"default","#,
+            Sampling { service_tier: Some(ServiceTier::StandardOnly), ..plain() },
+        ),
+        (r#""user":"u","#, Sampling { user: Some("u".to_owned()), ..plain() }),
+        (r#""user":"u","safety_identifier":"s","#, Sampling { user: Some("s".to_owned()), ..plain() }),
+        (r#""reasoning_effort":"none","#, thinks(ThinkingWish::Off)),
+        (r#""reasoning_effort":"minimal","#, thinks(ThinkingWish::Effort(Effort::Low))),
+        (
+            r#""reasoning":{"effort":"medium","summary":"auto"},"#,
+            thinks(ThinkingWish::Effort(Effort::Medium)),
+        ),
+        (r#""reasoning":{"max_tokens":2000},"#, thinks(ThinkingWish::Budget(2_000))),
+        (r#""reasoning":{},"#, plain()),
+        (r#""thinking":{"type":"enabled","budget_tokens":1024},"#, thinks(ThinkingWish::Budget(1_024))),
+        (r#""thinking":{"type":"adaptive"},"#, thinks(ThinkingWish::Effort(Effort::High))),
+        (
+            r#""thinking":{"type":"disabled"},"reasoning_effort":"none","temperature":0,"#,
+            Sampling { temperature: Some(0.0), ..thinks(ThinkingWish::Off) },
+        ),
+        (
+            r#""reasoning_effort":"high","temperature":1,"top_p":0.95,"#,
+            Sampling {
+                temperature: Some(1.0),
+                top_p: Some(0.95),
+                ..thinks(ThinkingWish::Effort(Effort::High))
+            },
+        ),
         (
             r#""stop":null,"temperature":null,"top_p":null,"max_tokens":null,"max_completion_tokens":null,"#,
             plain(),
@@ -142,8 +181,8 @@ fn neutral_values_pass_unmentioned() {
 fn what_is_ignored_is_named() {
     let cases = [
         (
-            r#""user":"u","service_tier":"auto","prompt_cache_key":"k","#,
-            vec!["prompt_cache_key", "service_tier", "user"],
+            r#""prompt_cache_retention":"24h","metadata":{},"prompt_cache_key":"k","#,
+            vec!["metadata", "prompt_cache_key", "prompt_cache_retention"],
         ),
         (r#""made_up":1,"me,\nétoo":{"deep":[1]},"#, vec!["made_up", "me???too"]),
         (
@@ -223,6 +262,13 @@ fn values_out_of_range_name_their_parameter() {
         (r#""model":"a\nb","#, "model"),
         (&long_model, "model"),
         (r#""stream_options":{"include_usage":true},"#, "stream_options"),
+        (r#""top_k":0,"#, "top_k"),
+        (r#""user":"","#, "user"),
+        (r#""reasoning_effort":"much","#, "reasoning_effort"),
+        (r#""reasoning":{"effort":"low","max_tokens":2000},"#, "reasoning"),
+        (r#""reasoning_effort":"low","reasoning":{"effort":"high"},"#, "reasoning_effort"),
+        (r#""thinking":{"type":"enabled","budget_tokens":1023},"#, "thinking.budget_tokens"),
+        (r#""thinking":{"type":"deep"},"#, "thinking.type"),
     ] {
         refused(&with(fields), "invalid_value", Some(param));
     }

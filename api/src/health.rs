@@ -108,7 +108,7 @@ impl Health {
             },
             workers_alive: fleet.alive.len(),
             workers: known.then(|| fleet.alive.clone()),
-            models: known.then(|| models.to_vec()),
+            models: known.then(|| models.clone()),
         }
     }
 }

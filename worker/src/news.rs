@@ -8,7 +8,7 @@ use crate::relay::{Report, Routed};
 
 /// A relay's reports, read so that nothing is told twice.
 pub(crate) struct Reports {
-    reports: watch::Receiver<Report>,
+    latest: watch::Receiver<Report>,
     routed: Option<Routed>,
     tool: bool,
     failed: bool,
@@ -28,7 +28,7 @@ pub(crate) enum News {
 impl Reports {
     /// Of a binding that was just made.
     pub(crate) fn new(reports: watch::Receiver<Report>) -> Self {
-        Self { reports, routed: None, tool: false, failed: false }
+        Self { latest: reports, routed: None, tool: false, failed: false }
     }
 
     /// The next piece of news. May be dropped and asked again.
@@ -37,14 +37,14 @@ impl Reports {
             if let Some(news) = self.look() {
                 return news;
             }
-            if self.reports.changed().await.is_err() {
+            if self.latest.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
     }
 
     fn look(&mut self) -> Option<News> {
-        let report = self.reports.borrow_and_update();
+        let report = self.latest.borrow_and_update();
         if let Some(routed) = report.routed.as_ref().filter(|routed| self.routed.as_ref() != Some(routed)) {
             let events = events(routed);
             self.routed = Some(routed.clone());

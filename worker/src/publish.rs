@@ -110,16 +110,16 @@ impl Journal {
         &self.pace
     }
 
-    /// Keeps an event back to go with the next ones, or with [`flush`](Self::flush): a commit of its own would
+    /// Keeps events back to go with the next ones, or with [`flush`](Self::flush): a commit of its own would
     /// compete with the start of the job.
-    pub fn hold(&mut self, event: Event) {
-        self.held.push(event);
+    pub fn hold(&mut self, events: impl IntoIterator<Item = Event>) {
+        self.held.extend(events);
     }
 
-    /// Keeps a call to a provider, which is over, to go into the ledger with the next events.
-    pub fn bill(&mut self, call: Call) {
-        crate::metrics::called(&call);
-        self.calls.push(call);
+    /// Keeps calls to providers, which are over, to go into the ledger with the next events.
+    pub fn bill(&mut self, calls: Vec<Call>) {
+        calls.iter().for_each(crate::metrics::called);
+        self.calls.extend(calls);
     }
 
     /// Queues what was kept back.

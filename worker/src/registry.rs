@@ -210,7 +210,7 @@ pub async fn watch(sources: Sources, upstream: Arc<Upstream>, store: Arc<dyn Sto
                 tell(store.as_ref(), &worker, &upstream).await;
             }
             Err(error) => {
-                warn!(%error, "the registry of providers cannot be used; the one before stays in force")
+                warn!(%error, "the registry of providers cannot be used; the one before stays in force");
             }
         }
     }

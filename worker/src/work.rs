@@ -37,7 +37,7 @@ pub async fn run(shop: Arc<Workshop>, claim: Claim) {
 async fn perform(shop: Arc<Workshop>, claim: Claim) {
     let mut journal = shop.publisher.journal(claim.lease.clone(), claim.last_seq);
     let place = shop.running.enter(claim.lease.token, journal.lost().clone());
-    journal.hold(Event::AttemptStarted { attempt: claim.lease.attempt });
+    journal.hold([Event::AttemptStarted { attempt: claim.lease.attempt }]);
     let mut cast = None;
     let mut taking = Some(Box::pin(shop.pool.take(&claim)));
     let played = play(&shop, &claim, &mut journal, place, &mut taking, &mut cast);
@@ -49,7 +49,7 @@ async fn perform(shop: Arc<Workshop>, claim: Claim) {
         End::Failed(Failure::new(FailureKind::Internal, "the worker failed while it ran the job"))
     });
     if let Some(cast) = &cast {
-        cast.binding.settle().into_iter().for_each(|call| journal.bill(call));
+        journal.bill(cast.binding.settle());
     }
     let usage = cast.as_ref().map(|cast| cast.binding.report().usage).unwrap_or_default();
     crate::metrics::attempt_ended(claim.spec.class(), &end, journal.pace());
@@ -206,7 +206,7 @@ async fn follow(
             () = shop.stop.cancelled() => Input::Stop,
             breach = &mut breach => Input::Breached { account: breach.to_string() },
             _ = ticks.tick() => {
-                binding.calls().into_iter().for_each(|call| journal.bill(call));
+                journal.bill(binding.calls());
                 journal.flush().await;
                 Input::Tick
             }
@@ -217,7 +217,7 @@ async fn follow(
             }
             news = reports.next() => match news {
                 News::Routed(events) => {
-                    events.into_iter().for_each(|event| journal.hold(event));
+                    journal.hold(events);
                     continue;
                 }
                 News::ToolCalled(_) if attempt.has_spoken() => continue,

@@ -1,6 +1,6 @@
 //! A dialect that shows what it is given.
 
-use drover_shared::dialect::{Answer, Dialect, Rejection, Request, StreamEncoder};
+use drover_shared::dialect::{Answer, Dialect, Rejection, Request, StreamEncoder, UsageWish};
 use drover_shared::schema::offer::Setting;
 use drover_shared::schema::{Event, JobSpec, Part, Role, Sampling, SeqEvent, Turn};
 use serde_json::{Value, json};
@@ -34,8 +34,7 @@ impl Dialect for Plain {
                 },
             },
             stream: body["stream"] == true,
-            include_usage: false,
-            include_cost: false,
+            usage: UsageWish::default(),
             drop_unsupported: body["drop"] == true,
             ignored: ignored.map(ToOwned::to_owned).collect(),
         })

@@ -57,14 +57,21 @@ pub struct Request {
     pub agent: Option<AgentWish>,
     /// Whether the answer is to be streamed.
     pub stream: bool,
-    /// Whether a stream is to end with the usage.
-    pub include_usage: bool,
-    /// Whether the usage is to tell the cost.
-    pub include_cost: bool,
+    /// What the answer is to tell of the usage.
+    pub usage: UsageWish,
     /// Whether what no provider of the model takes is to be left out instead of refused.
     pub drop_unsupported: bool,
     /// Fields of the body that mean nothing here; named to the client in a response header.
     pub ignored: Vec<String>,
+}
+
+/// What an answer is to tell of the usage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UsageWish {
+    /// Whether a stream ends with it; an answer in one piece always has it.
+    pub streamed: bool,
+    /// Whether it tells the cost.
+    pub cost: bool,
 }
 
 /// Where an agent is to work, as far as the client says.
@@ -85,8 +92,6 @@ pub struct Answer {
     pub model: String,
     /// When the job was asked for, in seconds since the Unix epoch.
     pub created_s: i64,
-    /// Whether a stream is to end with the usage.
-    pub include_usage: bool,
-    /// Whether the usage is to tell the cost.
-    pub include_cost: bool,
+    /// What to tell of the usage.
+    pub usage: UsageWish,
 }

@@ -135,16 +135,15 @@ impl Course {
             .routes
             .iter_mut()
             .find(|way| way.route.provider == candidate.provider && way.route.model == candidate.model);
-        match consequence(failure.kind) {
-            Consequence::Fatal => self.over = true,
-            Consequence::NoRoute => way.into_iter().for_each(|way| way.dead = true),
-            Consequence::NoKey => way.into_iter().for_each(|way| way.may_recover = false),
-            Consequence::MayPass => {
+        match (consequence(failure.kind), way) {
+            (Consequence::Fatal, _) => self.over = true,
+            (_, None) => {}
+            (Consequence::NoRoute, Some(way)) => way.dead = true,
+            (Consequence::NoKey, Some(way)) => way.may_recover = false,
+            (Consequence::MayPass, Some(way)) => {
+                way.may_recover = true;
                 // The provider's trouble is the same with each of its keys.
-                way.into_iter().for_each(|way| {
-                    way.may_recover = true;
-                    way.tried = (0..limits::PROVIDER_KEYS).collect();
-                });
+                way.tried = (0..limits::PROVIDER_KEYS).collect();
             }
         }
         self.last = Some(failure);

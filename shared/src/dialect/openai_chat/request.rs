@@ -4,7 +4,7 @@ use super::admission::{Ignored, admit};
 use super::parameters::Scope;
 use super::reader::Node;
 use super::{agent, json, messages, settings};
-use crate::dialect::{Rejection, Request};
+use crate::dialect::{Rejection, Request, UsageWish};
 use crate::schema::{JobSpec, limits};
 
 /// Reads a request body; the first thing found wrong is what the rejection names.
@@ -27,8 +27,7 @@ pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request,
         spec,
         agent,
         stream,
-        include_usage,
-        include_cost,
+        usage: UsageWish { streamed: include_usage, cost: include_cost },
         drop_unsupported: drop_unsupported.unwrap_or(false),
         ignored: ignored.into_names(),
     })

@@ -118,8 +118,8 @@ impl ChunkEncoder {
         head.extend_from_slice(b",\"choices\":[");
         Self {
             head,
-            include_usage: answer.include_usage,
-            include_cost: answer.include_cost,
+            include_usage: answer.usage.streamed,
+            include_cost: answer.usage.cost,
             begun: false,
             calls: Vec::new(),
         }

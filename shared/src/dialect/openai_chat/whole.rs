@@ -118,7 +118,7 @@ impl Said {
             created: answer.created_s,
             model: &answer.model,
             choices: [choice],
-            usage: wire::Usage::new(usage, answer.include_cost),
+            usage: wire::Usage::new(usage, answer.usage.cost),
             system_fingerprint: None,
         };
         let mut out = Vec::new();

@@ -23,9 +23,8 @@ pub(super) struct Usage {
     total_tokens: u64,
     prompt_tokens_details: PromptDetails,
     completion_tokens_details: CompletionDetails,
-    /// US dollars; only where the client has asked for it, and null where it is not known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cost: Option<Option<f64>>,
+    #[serde(skip_serializing_if = "Cost::is_unasked")]
+    cost: Cost,
 }
 
 #[derive(Serialize)]
@@ -57,13 +56,32 @@ impl Usage {
                 accepted_prediction_tokens: 0,
                 rejected_prediction_tokens: 0,
             },
-            cost: include_cost.then(|| dollars(usage)),
+            cost: if include_cost { Cost::of(usage) } else { Cost::Unasked },
         }
     }
 }
 
-/// What was paid, if that is known of every call.
-#[expect(clippy::cast_precision_loss, reason = "exact below nine billion dollars")]
-fn dollars(usage: &schema::Usage) -> Option<f64> {
-    (usage.unpriced_calls == 0).then(|| usage.cost_microusd as f64 / 1e6)
+/// What was paid, in US dollars.
+#[derive(Clone, Copy, Serialize)]
+#[serde(untagged)]
+enum Cost {
+    /// The client has not asked.
+    Unasked,
+    /// Not every call has a known price.
+    Unknown,
+    Dollars(f64),
+}
+
+impl Cost {
+    #[expect(clippy::cast_precision_loss, reason = "exact below nine billion dollars")]
+    fn of(usage: &schema::Usage) -> Self {
+        match usage.unpriced_calls {
+            0 => Self::Dollars(usage.cost_microusd as f64 / 1e6),
+            _ => Self::Unknown,
+        }
+    }
+
+    fn is_unasked(&self) -> bool {
+        matches!(self, Self::Unasked)
+    }
 }

@@ -21,8 +21,6 @@ use super::{Refusal, Stream, UpstreamError};
 
 /// Version of the Messages API (Anthropic API reference, "Versions").
 const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
-/// Hexadecimal digits of a key's digest that name it: enough to tell keys apart, too few to tell one.
-const FINGERPRINT_DIGITS: usize = 8;
 
 /// What a provider is like.
 #[derive(Clone, Debug)]
@@ -58,10 +56,10 @@ impl Credential {
         key
     }
 
-    /// Tells the key from others and tells nothing of it.
+    /// The first eight hexadecimal digits of its SHA-256: enough to tell keys apart, too few to tell one.
     pub fn fingerprint(&self) -> String {
         let digest = Sha256::digest(self.secret().expose());
-        digest.iter().take(FINGERPRINT_DIGITS / 2).map(|byte| format!("{byte:02x}")).collect()
+        format!("{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]))
     }
 
     fn header(&self) -> Result<(HeaderName, HeaderValue), UpstreamError> {

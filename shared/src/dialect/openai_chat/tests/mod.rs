@@ -11,7 +11,7 @@ mod table;
 use uuid::Uuid;
 
 use super::OpenAiChat;
-use crate::dialect::{Answer, Dialect, Rejection, Request};
+use crate::dialect::{Answer, Dialect, Rejection, Request, UsageWish};
 use crate::schema::{Event, JobId, SeqEvent};
 
 fn parse(body: &str) -> Result<Request, Rejection> {
@@ -23,8 +23,7 @@ fn answer(include_usage: bool) -> Answer {
         job: JobId::from_uuid(Uuid::from_u128(0x0192_aaaa_bbbb_7ccc_8ddd_eeee_ffff_0001)),
         model: "claude-test".to_owned(),
         created_s: 1_800_000_000,
-        include_usage,
-        include_cost: false,
+        usage: UsageWish { streamed: include_usage, cost: false },
     }
 }
 

@@ -1,5 +1,5 @@
 use super::{OpenAiChat, parse};
-use crate::dialect::{AgentWish, Dialect, Request};
+use crate::dialect::{AgentWish, Dialect, Request, UsageWish};
 use crate::schema::{Effort, JobSpec, Part, Role, Sampling, ServiceTier, ThinkingWish, Turn, limits};
 
 const HELLO: &str = r#"[{"role":"user","content":"hello"}]"#;
@@ -21,8 +21,7 @@ fn request(system: &str, turns: Vec<Turn>) -> Request {
         spec,
         agent: None,
         stream: false,
-        include_usage: false,
-        include_cost: false,
+        usage: UsageWish::default(),
         drop_unsupported: false,
         ignored: Vec::new(),
     }
@@ -150,7 +149,7 @@ fn streaming_is_read() {
     ];
     for (fields, expected) in cases {
         let request = accepted(&with(fields));
-        assert_eq!((request.stream, request.include_usage), expected, "{fields}");
+        assert_eq!((request.stream, request.usage.streamed), expected, "{fields}");
     }
 }
 

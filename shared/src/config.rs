@@ -17,7 +17,7 @@ use crate::secret::Address;
 const DEFAULT_FILE: &str = ".env";
 
 /// Every name that the file may hold: those of both binaries, since they share it.
-pub const NAMES: [&str; 47] = [
+pub const NAMES: [&str; 48] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -29,6 +29,7 @@ pub const NAMES: [&str; 47] = [
     "DROVER_AGENT_SPARES",
     "DROVER_ALLOW_OPEN",
     "DROVER_ALLOW_WEAK_WALLS",
+    "DROVER_CLAUDE_LOGIN",
     "DROVER_CONFIG",
     "DROVER_DATA_DIR",
     "DROVER_DRAIN_GRACE",

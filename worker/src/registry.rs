@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use drover_shared::provider::registry::{Auth, KeyPlace, KeySource, Provider, Registry, RegistryError};
+use drover_shared::provider::registry::{
+    ANTHROPIC, Auth, KeyPlace, KeySource, LOGIN, Provider, Registry, RegistryError,
+};
 use drover_shared::schema::{WorkerId, limits};
 use drover_shared::secret::Secret;
 use drover_shared::store::Store;
@@ -15,9 +17,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::relay::{Catalog, Credential, EndpointConfig, Upstream, UpstreamError};
-
-/// The provider whose base URL the operator may set by itself.
-const ANTHROPIC: &str = "anthropic";
 
 /// Where everything stands.
 #[derive(Clone, Debug)]
@@ -28,6 +27,8 @@ pub struct Sources {
     pub anthropic_base_url: Option<String>,
     /// The model for requests that name none.
     pub default_model: Option<String>,
+    /// Whether the CLI's own login is a provider.
+    pub login: bool,
     /// What the environment and the settings file say, by name.
     pub variables: Variables,
 }
@@ -105,19 +106,26 @@ impl Sources {
 
     /// Where each provider's keys may be, for people.
     pub fn registry(&self) -> Result<Registry, LoadError> {
-        let Some(path) = &self.file else { return Ok(Registry::shipped()) };
-        let text = read(path)?;
-        Registry::read(&text).map_err(|source| LoadError::Registry { path: path.clone(), source })
+        let registry = match &self.file {
+            None => Registry::shipped(),
+            Some(path) => {
+                let failed = |source| LoadError::Registry { path: path.clone(), source };
+                Registry::read(&read(path)?).map_err(failed)?
+            }
+        };
+        Ok(if self.login { registry.with_login() } else { registry })
     }
 
     fn endpoint(&self, provider: &Provider, keys: Vec<Credential>) -> EndpointConfig {
-        let own = self.anthropic_base_url.clone().filter(|_| provider.id == ANTHROPIC);
+        let is_anthropic = provider.id == ANTHROPIC || provider.id == LOGIN;
+        let own = self.anthropic_base_url.clone().filter(|_| is_anthropic);
         EndpointConfig {
             id: provider.id.clone(),
             base_url: own.unwrap_or_else(|| provider.base_url.clone()),
             keys,
             headers: provider.headers.clone(),
             betas: provider.betas,
+            login: provider.id == LOGIN,
             max_calls: provider.max_calls,
             first_byte: Duration::from_secs(provider.first_byte_s.into()),
         }

@@ -75,6 +75,7 @@ impl Worker {
                 supervisor,
                 bounds: settings.bounds(),
                 allowance: settings.allowance(),
+                account: settings.account(),
                 upstream,
             },
             settings.pool(),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use drover_shared::cli::invocation::Account;
 use drover_shared::config::Common;
 use drover_shared::provider::price::{NoAmount, read_dollars};
 use drover_shared::schema::limits;
@@ -111,6 +112,10 @@ pub struct Settings {
     /// The same as a bearer token, for providers that want one
     #[arg(long, value_name = "TOKEN", env = "ANTHROPIC_AUTH_TOKEN")]
     anthropic_auth_token: Option<Secret>,
+    /// Pay with Claude Code's own login, a token of `claude setup-token` in CLAUDE_CODE_OAUTH_TOKEN: for one person's own
+    /// use, as far as Anthropic's terms for it go
+    #[arg(long, env = "DROVER_CLAUDE_LOGIN", value_parser = clap::builder::BoolishValueParser::new())]
+    claude_login: bool,
     /// Where the provider `anthropic` is, if elsewhere: any endpoint that speaks Anthropic's API
     #[arg(long, value_name = "URL", env = "ANTHROPIC_BASE_URL")]
     anthropic_base_url: Option<Address>,
@@ -182,8 +187,14 @@ impl Settings {
             file: self.providers.clone(),
             anthropic_base_url: self.anthropic_base_url.as_ref().map(|url| url.expose().to_owned()),
             default_model: self.anthropic_model.clone(),
+            login: self.claude_login,
             variables: Variables::new(self.common.variables().into_iter().chain(given)),
         }
+    }
+
+    /// What the CLI believes to be paid for with.
+    pub fn account(&self) -> Account {
+        if self.claude_login { Account::Login } else { Account::Key }
     }
 
     /// Where to look for the CLI and where to install it.

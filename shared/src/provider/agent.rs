@@ -133,11 +133,11 @@ mod tests {
     const ADAPTS: Abilities = Abilities { thinking: Thinking::Adaptive, ..BUDGETS };
 
     fn budgeted(model: &str) -> Target<'_> {
-        Target { model, abilities: &BUDGETS, lacks: &[] }
+        Target { model, abilities: &BUDGETS, lacks: &[], login: false }
     }
 
     fn adaptive(model: &str) -> Target<'_> {
-        Target { model, abilities: &ADAPTS, lacks: &[] }
+        Target { model, abilities: &ADAPTS, lacks: &[], login: false }
     }
 
     /// What the CLI sends for a round of its main loop.

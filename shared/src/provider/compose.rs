@@ -33,8 +33,9 @@ pub fn compose(
     let max_tokens = sampling.max_tokens.unwrap_or(usual);
     body.insert("max_tokens".to_owned(), max_tokens.into());
     body.insert("stream".to_owned(), true.into());
-    if !spec.system.is_empty() {
-        body.insert("system".to_owned(), json!([cached(text_block(&spec.system))]));
+    let system = system(cli_body, spec, target.login);
+    if !system.is_empty() {
+        body.insert("system".to_owned(), system.into());
     }
     sample(&mut body, sampling);
     think(&mut body, sampling.thinking, target.abilities.thinking, max_tokens);
@@ -51,6 +52,15 @@ pub struct Target<'a> {
     pub abilities: &'a Abilities,
     /// What the provider does not take.
     pub lacks: &'a [Setting],
+    /// Whether the CLI's own login pays: then what goes up says, as the CLI does, who asks.
+    pub login: bool,
+}
+
+/// The job's system prompt, after the CLI's own first words where its login pays.
+fn system(cli_body: &Value, spec: &JobSpec, login: bool) -> Vec<Value> {
+    let who = cli_body["system"].get(0).filter(|_| login).cloned();
+    let job = (!spec.system.is_empty()).then(|| cached(text_block(&spec.system)));
+    who.into_iter().chain(job).collect()
 }
 
 /// How the model is to speak.
@@ -167,7 +177,7 @@ mod tests {
         tools: false,
         thinking: Thinking::None,
     };
-    const UP: Target = Target { model: "up", abilities: &PLAIN, lacks: &[] };
+    const UP: Target = Target { model: "up", abilities: &PLAIN, lacks: &[], login: false };
 
     fn turn(role: Role, texts: &[&str]) -> Turn {
         Turn { role, parts: texts.iter().map(|text| Part::Text { text: (*text).to_owned() }).collect() }
@@ -272,6 +282,25 @@ mod tests {
             let body = body.expect("the job's body");
             assert_eq!(body.get("thinking"), thinking.as_ref(), "{wish:?} {how:?}");
             assert_eq!(body["output_config"]["effort"].as_str(), effort, "{wish:?} {how:?}");
+        }
+    }
+
+    #[test]
+    fn the_clis_login_says_who_asks() {
+        for (system, expected) in [
+            ("", json!([{ "type": "text", "text": "You are a Claude agent." }])),
+            (
+                "Be kind.",
+                json!([
+                    { "type": "text", "text": "You are a Claude agent." },
+                    { "type": "text", "text": "Be kind.", "cache_control": { "type": "ephemeral" } },
+                ]),
+            ),
+        ] {
+            let spec = spec(system, vec![turn(Role::User, &["hi"])], Sampling::default());
+            let body =
+                compose(&ask(), PLACEHOLDER, &spec, &Target { login: true, ..UP }).expect("the job's body");
+            assert_eq!(body["system"], expected);
         }
     }
 

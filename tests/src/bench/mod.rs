@@ -37,6 +37,9 @@
 //!   The processor time of the CLIs has that of starting their successors in it.
 //! - `soak` is `sustained` for ten thousand jobs; it is measured only if asked for. Processes are replaced after
 //!   so many jobs, so that the memory of a moment goes up and down; the last rows say whether it stays flat.
+//! - `relay` asks the scripted provider for one answer after the other through a relay, as a CLI does over its socket,
+//!   and beside it directly, by turns. The relay runs in the benchmark's own process. Composing, routing, metering and
+//!   the second hop are in the difference.
 //! - `chunk-delay` has the pool off too, so that nothing is started meanwhile. It streams eight answers at once,
 //!   a word every 50 ms, and takes for each word the time from the provider's sending to the client's reading.
 //!   Less the same of eight bare CLIs, this is Drover's. All streams begin after all CLIs have started, so that
@@ -54,6 +57,7 @@ mod first_content;
 mod idle;
 mod pool;
 mod process;
+mod relay;
 mod report;
 mod road;
 mod statistics;
@@ -74,6 +78,8 @@ pub enum Part {
     Agents,
     /// Short jobs without a pause, through the real CLI.
     Sustained,
+    /// What the relay adds to a call.
+    Relay,
     /// Delay of each word.
     ChunkDelay,
     /// Jobs and deltas per second, and memory meanwhile.
@@ -102,6 +108,9 @@ pub async fn run(only: Option<Part>) -> Report {
     }
     if wanted(Part::Sustained) {
         sustained::measure().await.into_iter().for_each(|section| report.add(section));
+    }
+    if wanted(Part::Relay) {
+        report.add(relay::measure().await);
     }
     if wanted(Part::ChunkDelay) {
         report.add(chunk_delay::measure().await);

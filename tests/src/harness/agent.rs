@@ -2,6 +2,7 @@
 
 use super::parts::ClaudeKind;
 use crate::client::PATIENCE;
+use drover_shared::cli::invocation::Account;
 use drover_shared::cli::invocation::{self, AGENT_TOOLS, AgentStart, Leave};
 use drover_shared::cli::{self, Decoder, Line, Transcript, TurnEnd};
 use drover_shared::schema::Event;
@@ -114,7 +115,14 @@ impl AgentSlot {
             base_url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port on loopback");
         let path = std::env::var("PATH").unwrap_or_default();
         let upstream = cli::Upstream::Port(port);
-        let slot = cli::Slot { home: &home, tmp: &tmp, upstream, token: "sk-test", path: &path };
+        let slot = cli::Slot {
+            home: &home,
+            tmp: &tmp,
+            upstream,
+            token: "sk-test",
+            account: Account::Key,
+            path: &path,
+        };
         // Tests may run as root, as in a container.
         let leave = Leave { escape: true, proxy: None };
         command.args(invocation::agent_arguments(kind.build(), &AGENT_TOOLS, start)).env_clear();

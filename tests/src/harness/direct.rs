@@ -3,6 +3,7 @@
 
 use super::parts::ClaudeKind;
 use crate::client::PATIENCE;
+use drover_shared::cli::invocation::Account;
 use drover_shared::cli::{self, invocation};
 use serde_json::{Value, json};
 use std::process::{ExitStatus, Stdio};
@@ -35,8 +36,15 @@ impl DirectCli {
             base_url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port on loopback");
         let path = std::env::var("PATH").unwrap_or_default();
         let upstream = cli::Upstream::Port(port);
-        let slot = cli::Slot { home: home.path(), tmp: home.path(), upstream, token: "sk-test", path: &path };
-        command.args(invocation::chat_arguments()).env_clear();
+        let slot = cli::Slot {
+            home: home.path(),
+            tmp: home.path(),
+            upstream,
+            token: "sk-test",
+            account: Account::Key,
+            path: &path,
+        };
+        command.args(invocation::chat_arguments(Account::Key)).env_clear();
         command.envs(invocation::environment(kind.build(), &slot));
         command.current_dir(home.path()).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());

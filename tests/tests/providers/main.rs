@@ -3,7 +3,9 @@
 
 mod death;
 mod failures;
+mod login;
 mod matrix;
 mod money;
 mod reload;
 mod settings;
+mod tls;

@@ -34,9 +34,18 @@ impl Registry {
 
     /// The same, but it does not take these settings.
     #[must_use]
-    pub(super) fn provider_lacking(mut self, id: &str, upstream: &Upstream, lacks: &[&str]) -> Self {
+    pub(super) fn provider_lacking(self, id: &str, upstream: &Upstream, lacks: &[&str]) -> Self {
+        self.add(id, &upstream.url(), lacks)
+    }
+
+    /// The same, somewhere else.
+    #[must_use]
+    pub(super) fn provider_at(self, id: &str, url: &str) -> Self {
+        self.add(id, url, &[])
+    }
+
+    fn add(mut self, id: &str, url: &str, lacks: &[&str]) -> Self {
         let variable = format!("{}_API_KEY", id.to_uppercase().replace('-', "_"));
-        let url = upstream.url();
         writeln!(
             self.text,
             "[[provider]]\nid = \"{id}\"\nbase_url = \"{url}\"\nauth = \"bearer\"\nfirst_byte_s = 2\n\

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use drover_shared::cli::invocation::Account;
 use drover_shared::cli::{Build, Slot as CliSlot, Upstream as CliUpstream, invocation};
 use drover_tests::harness::ClaudeKind;
 use drover_tests::upstream::Upstream;
@@ -107,7 +108,8 @@ fn environment(dir: &SlotDir) -> Vec<(String, String)> {
     let (home, tmp, socket) = (dir.home(), dir.tmp(), dir.socket());
     let path = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
     let upstream = CliUpstream::UnixSocket(&socket);
-    let slot = CliSlot { home: &home, tmp: &tmp, upstream, token: "token-of-the-slot", path };
+    let slot =
+        CliSlot { home: &home, tmp: &tmp, upstream, token: "token-of-the-slot", account: Account::Key, path };
     let pairs = invocation::environment(Build::Native, &slot).into_iter();
     let relay = ("RELAY".to_owned(), socket.display().to_string());
     pairs

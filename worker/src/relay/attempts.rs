@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use drover_shared::clock::now_ms;
-use drover_shared::provider::registry::DEMO;
+use drover_shared::provider::registry::{DEMO, LOGIN};
 use drover_shared::provider::resolve::Resolved;
 use drover_shared::provider::route::{Candidate, Course, Errand, Next};
 use drover_shared::provider::{Target, compose, compose_agent, failure, fit};
@@ -21,15 +21,17 @@ use super::answer::Answer;
 use super::call::Call;
 use super::gate::{Bound, Routed};
 use super::tab::Addressee;
-use super::upstream::{Begun, Conversation, Memorised, Refusal, Served, Upstream, demonstrate};
+use super::upstream::{Begun, Conversation, Memorised, Refusal, Says, Served, Upstream, demonstrate};
 
 /// A call that is the job's, ready to be sent to somebody.
 pub(super) struct Order {
     served: Arc<Served>,
     model: Resolved,
+    says: Says,
     cli_body: Value,
-    /// The body that was composed last, and for what: the model's name, and what the provider does not take.
-    composed: Option<((String, Vec<Setting>), Bytes)>,
+    /// The body that was composed last, and for what: the model's name, what the provider does not take, and whether
+    /// it is the CLI's login.
+    composed: Option<((String, Vec<Setting>, bool), Bytes)>,
 }
 
 /// The call is not the job's.
@@ -49,18 +51,24 @@ impl Order {
     pub(super) fn take(
         upstream: &Upstream,
         bound: &Bound,
+        says: Says,
         cli_body: Value,
     ) -> Result<Result<Self, Refusal>, Foreign> {
         let served = upstream.served();
         let resolved = drover_shared::provider::resolve(&served.offer, &bound.spec.model);
         let Some(model) = resolved else {
             // Whose call it is has to be known all the same.
-            let target = Target { model: &bound.spec.model, abilities: &Abilities::default(), lacks: &[] };
+            let target = Target {
+                model: &bound.spec.model,
+                abilities: &Abilities::default(),
+                lacks: &[],
+                login: false,
+            };
             composed(bound, &cli_body, &target)?;
             let failure = failure::not_offered(&bound.spec.model);
             return Ok(Err(Refusal { status: StatusCode::NOT_FOUND, failure }));
         };
-        let mut order = Self { served, model, cli_body, composed: None };
+        let mut order = Self { served, model, says, cli_body, composed: None };
         if let Some(first) = order.model.routes.first().cloned() {
             order.compose(bound, &first.provider, &first.model)?;
         }
@@ -70,13 +78,14 @@ impl Order {
     /// The body for a provider and what it calls the model.
     fn compose(&mut self, bound: &Bound, provider: &str, model: &str) -> Result<Bytes, Foreign> {
         let lacks = fit::lacks(&self.served.offer, provider);
-        let for_whom = (model.to_owned(), lacks.to_vec());
+        let login = provider == LOGIN;
+        let for_whom = (model.to_owned(), lacks.to_vec(), login);
         if let Some((known, body)) = &self.composed
             && *known == for_whom
         {
             return Ok(body.clone());
         }
-        let target = Target { model, abilities: &self.model.abilities, lacks };
+        let target = Target { model, abilities: &self.model.abilities, lacks, login };
         let body = composed(bound, &self.cli_body, &target)?;
         self.composed = Some((for_whom, body.clone()));
         Ok(body)
@@ -120,7 +129,7 @@ pub(super) async fn answer(
         call.ask(&addressee(&candidate));
         upstream.health().asked(&candidate.provider, candidate.key, now_ms());
         let asked = Asked { upstream: Arc::clone(upstream), served: Arc::clone(&order.served), candidate };
-        match asked.answer(call, body).await {
+        match asked.answer(call, &order.says, body).await {
             Ok(answer) => {
                 asked.answers(call, &answer, course.attempts(), passed_over, conversation);
                 return Ok((answer, asked));
@@ -190,7 +199,7 @@ fn explained(failure: Failure) -> Refusal {
 
 impl Asked {
     /// Asks, and waits for the model to begin.
-    async fn answer(&self, call: &mut Call, body: Bytes) -> Result<Answer, Refusal> {
+    async fn answer(&self, call: &mut Call, says: &Says, body: Bytes) -> Result<Answer, Refusal> {
         let bound = call.gate().bound.clone();
         if self.candidate.provider == DEMO {
             let begun = Begun { stream: demonstrate(&bound.spec, bound.job), _place: None };
@@ -199,7 +208,7 @@ impl Asked {
         let Some(endpoint) = self.served.endpoint(&self.candidate.provider) else {
             return Err(Refusal::of(failure::unreachable()));
         };
-        let begun = endpoint.ask(self.candidate.key, bound.spec.class(), body).await?;
+        let begun = endpoint.ask(self.candidate.key, bound.spec.class(), says, body).await?;
         Answer::begin(begun, call, endpoint.first_byte()).await
     }
 

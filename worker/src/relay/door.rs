@@ -6,6 +6,7 @@ use drover_shared::schema::limits;
 use drover_shared::secret::Secret;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -16,7 +17,7 @@ use super::gate::{Admission, Binding, Bound, Gate};
 use super::priming::{Primer, Priming};
 use super::pump;
 use super::reply::{self, Body};
-use super::upstream::{Refusal, Upstream};
+use super::upstream::{Refusal, Says, Upstream};
 
 /// What all connections of a relay share.
 #[derive(Debug)]
@@ -74,8 +75,7 @@ impl Door {
                 "Nothing on the network can be reached from here.",
             ));
         }
-        let key = request.headers().get("x-api-key");
-        if !key.is_some_and(|key| self.token.matches(key.as_bytes())) {
+        if !self.is_shown_the_token(request.headers()) {
             return Ok(reply::error(StatusCode::UNAUTHORIZED, "This is not the relay's token."));
         }
         let gate = match self.current() {
@@ -89,16 +89,24 @@ impl Door {
         if gate.is_answered() {
             return hold(&gate).await;
         }
+        let says = Says::of(request.headers());
         match read(request).await {
-            Ok(body) => self.messages(&gate, body).await,
+            Ok(body) => self.messages(&gate, says, body).await,
             Err(refused) => Ok(refused),
         }
     }
 
+    /// As its API key, or, where the CLI believes to pay by its login, as its access token.
+    fn is_shown_the_token(&self, headers: &HeaderMap) -> bool {
+        let key = headers.get("x-api-key").map(HeaderValue::as_bytes);
+        let token = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        [key, token].into_iter().flatten().any(|shown| self.token.matches(shown))
+    }
+
     /// A call of `POST /v1/messages`. Whether it is a chat job's is known by the placeholder in its body;
     /// an agent has the relay to itself as long as it is bound.
-    async fn messages(&self, gate: &Arc<Gate>, body: Value) -> Answer {
-        let Ok(order) = Order::take(&self.upstream, &gate.bound, body) else {
+    async fn messages(&self, gate: &Arc<Gate>, says: Says, body: Value) -> Answer {
+        let Ok(order) = Order::take(&self.upstream, &gate.bound, says, body) else {
             return Ok(reply::error(StatusCode::FORBIDDEN, "This call does not belong to the bound job."));
         };
         match gate.admit().await {

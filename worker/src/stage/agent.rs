@@ -51,8 +51,9 @@ impl Stage {
         let ground = Ground::prepare(parts)?;
         let tools: Vec<&str> = AGENT_TOOLS.to_vec();
         let arguments = invocation::agent_arguments(parts.claude.build, &tools, AgentStart::Spare);
-        let environment = ground
-            .with_slot(|slot| invocation::agent_environment(parts.claude.build, slot, leave(parts, None)));
+        let environment = ground.with_slot(parts, |slot| {
+            invocation::agent_environment(parts.claude.build, slot, leave(parts, None))
+        });
         let directory = ground.dir.work();
         let command = Command { arguments, environment, directory: &directory, proxy: None };
         let mut stage = Self::start(parts, ground, command, Some(Agent::default())).await?;
@@ -81,7 +82,7 @@ impl Stage {
         let proxy = egress.as_ref().map(Egress::proxy_url);
         let leave = leave(parts, proxy.as_ref().map(drover_shared::secret::Secret::expose));
         let environment =
-            ground.with_slot(|slot| invocation::agent_environment(parts.claude.build, slot, leave));
+            ground.with_slot(parts, |slot| invocation::agent_environment(parts.claude.build, slot, leave));
         let directory = workspace.path().to_owned();
         let proxy = egress.as_ref().map(Egress::port);
         let command = Command { arguments, environment, directory: &directory, proxy };

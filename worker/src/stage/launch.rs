@@ -7,7 +7,6 @@ use std::sync::Arc;
 use drover_shared::cli::{self, Build, invocation};
 
 use super::{Parts, StageError, told};
-use crate::install::Claude;
 use crate::relay::{Address, Relay};
 use crate::slot::{Launch, SlotDir};
 
@@ -38,13 +37,13 @@ impl Ground {
     }
 
     /// What a chat process is started with.
-    pub(super) fn chat(&self, claude: &Claude) -> (Vec<OsString>, Vec<(&'static str, OsString)>) {
-        let arguments = invocation::chat_arguments().into_iter().map(Into::into).collect();
-        (arguments, self.with_slot(|slot| invocation::environment(claude.build, slot)))
+    pub(super) fn chat(&self, parts: &Parts) -> (Vec<OsString>, Vec<(&'static str, OsString)>) {
+        let arguments = invocation::chat_arguments(parts.account).into_iter().map(Into::into).collect();
+        (arguments, self.with_slot(parts, |slot| invocation::environment(parts.claude.build, slot)))
     }
 
     /// Hands `make` the process's surroundings.
-    pub(super) fn with_slot<T>(&self, make: impl FnOnce(&cli::Slot) -> T) -> T {
+    pub(super) fn with_slot<T>(&self, parts: &Parts, make: impl FnOnce(&cli::Slot) -> T) -> T {
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
         let (home, tmp) = (self.dir.home(), self.dir.tmp());
         let upstream = match self.relay.address() {
@@ -52,7 +51,7 @@ impl Ground {
             Address::Loopback(address) => cli::Upstream::Port(address.port()),
         };
         let token = self.relay.token().expose();
-        make(&cli::Slot { home: &home, tmp: &tmp, upstream, token, path: &path })
+        make(&cli::Slot { home: &home, tmp: &tmp, upstream, token, account: parts.account, path: &path })
     }
 
     /// The relay's port, where it has one.

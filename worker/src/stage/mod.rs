@@ -7,6 +7,7 @@ mod launch;
 use std::sync::Arc;
 use std::time::Instant;
 
+use drover_shared::cli::invocation::Account;
 use drover_shared::cli::{Decoder, Line, invocation};
 use drover_shared::schema::limits;
 use drover_shared::store::{Claim, StoreError};
@@ -37,7 +38,9 @@ pub struct Parts {
     pub bounds: Bounds,
     /// What a job may take of the provider, unless it says less.
     pub allowance: Allowance,
-    /// The provider.
+    /// What the CLI believes to be paid for with.
+    pub account: Account,
+    /// The providers.
     pub upstream: Arc<Upstream>,
 }
 
@@ -111,7 +114,7 @@ impl Stage {
     /// Starts a chat process.
     pub async fn open(parts: &Parts) -> Result<Self, StageError> {
         let ground = Ground::prepare(parts)?;
-        let (arguments, environment) = ground.chat(&parts.claude);
+        let (arguments, environment) = ground.chat(parts);
         let directory = ground.dir.work();
         Self::start(
             parts,

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::{Slot, Upstream};
+use super::{Account, Slot, Upstream};
 use crate::cli::Build;
 use crate::schema::limits::{
     AGENT_BASH, AGENT_BASH_LONGEST, AGENT_COMPACT_WINDOW_TOKENS, AGENT_MCP_OUTPUT_TOKENS,
@@ -110,13 +110,17 @@ const PROXIES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_pr
 /// What every process gets.
 fn base(build: Build, slot: &Slot) -> Vec<(&'static str, OsString)> {
     let patience_ms = CLI_UPSTREAM_PATIENCE.as_millis().to_string();
+    let credential = match slot.account {
+        Account::Key => "ANTHROPIC_API_KEY",
+        Account::Login => "CLAUDE_CODE_OAUTH_TOKEN",
+    };
     let mut environment: Vec<(&'static str, OsString)> = vec![
         ("PATH", slot.path.into()),
         ("LANG", "C.UTF-8".into()),
         ("HOME", slot.home.into()),
         ("TMPDIR", slot.tmp.into()),
         ("CLAUDE_CODE_TMPDIR", slot.tmp.into()),
-        ("ANTHROPIC_API_KEY", slot.token.into()),
+        (credential, slot.token.into()),
         ("API_TIMEOUT_MS", patience_ms.clone().into()),
         ("CLAUDE_STREAM_IDLE_TIMEOUT_MS", patience_ms.into()),
         ("CLAUDE_CODE_MAX_RETRIES", "0".into()),

@@ -29,8 +29,20 @@ pub struct Slot<'a> {
     pub upstream: Upstream<'a>,
     /// What the relay knows the process by; stands where the key would. Never a provider's key.
     pub token: &'a str,
+    /// As what the CLI shows it.
+    pub account: Account,
     /// Where programs are found (node, for the JavaScript build).
     pub path: &'a str,
+}
+
+/// What the CLI believes to be paid for with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Account {
+    /// An API key, sent as `x-api-key`.
+    #[default]
+    Key,
+    /// Its own login, sent as `Authorization: Bearer` with the headers that belong to it.
+    Login,
 }
 
 /// How a process reaches its relay.
@@ -70,6 +82,7 @@ mod tests {
             tmp: Path::new("/slot/tmp"),
             upstream,
             token: "slot-token",
+            account: Account::Key,
             path: "/usr/bin:/bin",
         }
     }
@@ -89,7 +102,7 @@ mod tests {
         let of = |build, upstream| {
             let agent = |start| texts(agent_arguments(build, &AGENT_TOOLS, start));
             json!({
-                "chat": { "arguments": chat_arguments(), "environment": pairs(environment(build, &slot(upstream))) },
+                "chat": { "arguments": chat_arguments(Account::Key), "environment": pairs(environment(build, &slot(upstream))) },
                 "agent": {
                     "spare": agent(AgentStart::Spare),
                     "cold": agent(AgentStart::Cold),

@@ -10,12 +10,17 @@ mod tests;
 use std::collections::BTreeMap;
 
 use self::file::{Extends, File};
-use crate::schema::offer::{Model, PriceSource, Setting};
+use crate::schema::offer::{Model, PriceSource, Route, Setting};
 
 pub use self::file::Auth;
 
 /// What Drover ships.
 const SHIPPED: &str = include_str!("../../../providers.toml");
+
+/// Anthropic's own API.
+pub const ANTHROPIC: &str = "anthropic";
+/// The provider that is the CLI's own login: Anthropic, paid for by a subscription.
+pub const LOGIN: &str = "claude-login";
 
 /// The built-in model that needs no provider, and its provider's identifier.
 pub const DEMO: &str = "drover-demo";
@@ -107,6 +112,27 @@ impl Registry {
             Extends::Nothing => check::Draft::default(),
         };
         draft.add(file, text)?.finish()
+    }
+
+    /// The same with the CLI's own login as a provider, which comes before `anthropic` wherever that one serves. Nobody
+    /// says what its tokens cost.
+    #[must_use]
+    pub fn with_login(mut self) -> Self {
+        let Some(anthropic) = self.provider(ANTHROPIC).cloned() else { return self };
+        let place = KeyPlace::Variable("CLAUDE_CODE_OAUTH_TOKEN".to_owned());
+        self.providers.push(Provider {
+            id: LOGIN.to_owned(),
+            name: "Claude Code's login".to_owned(),
+            keys: vec![KeySource { place, auth: Auth::Bearer }],
+            ..anthropic
+        });
+        for model in &mut self.models {
+            if let Some(at) = model.routes.iter().position(|route| route.provider == ANTHROPIC) {
+                let route = Route { provider: LOGIN.to_owned(), tariff: None, ..model.routes[at].clone() };
+                model.routes.insert(at, route);
+            }
+        }
+        self
     }
 
     /// The provider of that identifier.

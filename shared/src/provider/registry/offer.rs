@@ -1,12 +1,9 @@
 //! What a worker offers, given its registry and the keys that it has.
 
-use super::{DEMO, Registry};
+use super::{ANTHROPIC, DEMO, Registry};
 use crate::provider::resolve;
 use crate::schema::Offer;
 use crate::schema::offer::{Abilities, Model, Policy, Price, Provider, Route, Tariff, Thinking};
-
-/// The provider that a model is taken for whose name nobody knows.
-const ANTHROPIC: &str = "anthropic";
 
 impl Registry {
     /// The offer of a worker with so many keys for each provider, given its identifier.

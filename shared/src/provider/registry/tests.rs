@@ -152,6 +152,18 @@ routes = [{ provider = "deepseek" }]
 }
 
 #[test]
+fn the_clis_login_comes_before_the_key() {
+    let registry = Registry::shipped().with_login();
+    let offer = registry.offer(|id| u32::from(id == LOGIN), None);
+    let resolved = resolve(&offer, "claude-opus-4-20250514").expect("a model");
+    assert_eq!((resolved.routes[0].provider.as_str(), resolved.routes[0].tariff), (LOGIN, None));
+    let both = registry.offer(|id| u32::from(id == LOGIN || id == ANTHROPIC), None);
+    let routes = resolve(&both, "claude-sonnet-5-5").expect("a model").routes;
+    assert_eq!(routes.iter().map(|route| route.provider.as_str()).collect::<Vec<_>>(), [LOGIN, ANTHROPIC]);
+    assert!(resolve(&both, "claude-login/claude-sonnet-5-5").is_some());
+}
+
+#[test]
 fn what_is_wrong_is_told_with_its_line() {
     let model = |routes: &str| format!("{HERE}\n[[model]]\nid = \"m\"\nroutes = [\n{routes},\n]\n");
     let provider = |line: &str| format!("\n[[provider]]\nid = \"p\"\n{line}\n");

@@ -4,6 +4,7 @@ use super::super::report::{Figure, Section};
 use super::super::road::ms;
 use super::super::statistics::{median, quantile};
 use crate::harness::{ClaudeKind, binary, demo};
+use drover_shared::cli::invocation::Account;
 use drover_shared::cli::{Build, Decoder, Line, Slot as CliSlot, Upstream as CliUpstream, invocation};
 use drover_shared::schema::{Event, limits};
 use drover_worker::relay::{Relay, Upstream};
@@ -135,12 +136,12 @@ impl Ground {
         let (home, tmp, socket) = (dir.home(), dir.tmp(), dir.socket());
         let token = relay.token().expose();
         let upstream = CliUpstream::UnixSocket(&socket);
-        let slot = CliSlot { home: &home, tmp: &tmp, upstream, token, path: &path };
+        let slot = CliSlot { home: &home, tmp: &tmp, upstream, token, account: Account::Key, path: &path };
         let environment = invocation::environment(Build::Native, &slot).into_iter();
         let walls = |plan: &Plan| -> Walls { plan.walls(dir, []) };
         Launch {
             program: self.program.clone(),
-            arguments: invocation::chat_arguments().into_iter().map(str::to_owned).collect(),
+            arguments: invocation::chat_arguments(Account::Key).into_iter().map(str::to_owned).collect(),
             environment: environment
                 .map(|(name, value)| (name.to_owned(), value.to_string_lossy().into_owned()))
                 .collect(),

@@ -71,6 +71,7 @@ pub(super) fn catalog(providers: &[(&str, &str)], key: Credential) -> Catalog {
         keys: keys.clone(),
         headers: vec![],
         betas: *id == "anthropic",
+        login: false,
         max_calls: 16,
         first_byte: Duration::from_secs(15),
     };

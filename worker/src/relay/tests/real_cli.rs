@@ -1,5 +1,6 @@
 //! The real CLI behind the relay, in both builds.
 
+use drover_shared::cli::invocation::Account;
 use drover_shared::cli::{Build, invocation};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -12,7 +13,7 @@ use super::{PLACEHOLDER, job, soon};
 
 /// Lets the CLI have one turn. The lines it has written.
 async fn turn(build: Build, home: &TempDir, relay: &Relay) -> Vec<Value> {
-    let mut child = spawn(build, home.path(), relay, &invocation::chat_arguments());
+    let mut child = spawn(build, home.path(), relay, &invocation::chat_arguments(Account::Key));
     let user = invocation::user("0", PLACEHOLDER);
     let mut stdin = child.stdin.take().expect("its input");
     stdin.write_all(user.as_bytes()).await.expect("it reads");

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::Stdio;
 
+use drover_shared::cli::invocation::Account;
 use drover_shared::cli::{self, Build, Decoder, Line, TurnEnd, invocation};
 use drover_shared::schema::Event;
 use tempfile::TempDir;
@@ -46,7 +47,14 @@ pub(super) fn spawn(build: Build, home: &Path, relay: &Relay, arguments: &[&str]
         Address::Unix(path) => cli::Upstream::UnixSocket(path),
         Address::Loopback(at) => cli::Upstream::Port(at.port()),
     };
-    let slot = cli::Slot { home, tmp: home, upstream, token: relay.token().expose(), path: &path };
+    let slot = cli::Slot {
+        home,
+        tmp: home,
+        upstream,
+        token: relay.token().expose(),
+        account: Account::Key,
+        path: &path,
+    };
     let mut command = match build {
         Build::Native => Command::new(installed("DROVER_TEST_CLAUDE_NATIVE", "native", "bin/claude.exe")),
         Build::JavaScript => {
@@ -88,7 +96,7 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn start(provider: &Provider, build: Build) -> Self {
-        Self::start_with(provider, build, &invocation::chat_arguments())
+        Self::start_with(provider, build, &invocation::chat_arguments(Account::Key))
     }
 
     pub(super) fn start_with(provider: &Provider, build: Build, arguments: &[&str]) -> Self {

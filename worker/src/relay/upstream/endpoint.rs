@@ -17,7 +17,7 @@ use reqwest::{Client, Response, Url};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Refusal, Stream, UpstreamError};
+use super::{Refusal, Says, Stream, UpstreamError};
 
 /// Version of the Messages API (Anthropic API reference, "Versions").
 const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
@@ -35,6 +35,8 @@ pub struct EndpointConfig {
     pub headers: Vec<(String, String)>,
     /// Whether it knows what `anthropic-beta` names.
     pub betas: bool,
+    /// Whether it is the CLI's own login: then the call is the CLI's, and says so.
+    pub login: bool,
     /// Calls that it takes at a time.
     pub max_calls: u32,
     /// Longest silence before its answer begins.
@@ -131,13 +133,17 @@ impl Endpoint {
         &self,
         key: usize,
         class: Class,
+        says: &Says,
         body: Bytes,
     ) -> Result<Begun, Refusal> {
         let Ok(place) = Arc::clone(&self.room).acquire_owned().await else { return Err(unreachable()) };
         let Some((name, value)) = self.keys.get(key).cloned() else { return Err(unreachable()) };
         let mut request = self.client.post(self.messages.clone()).headers(self.headers.clone());
         request = request.header(name, value).body(body);
-        if self.config.betas && class == Class::Agent {
+        if self.config.login {
+            // In place of our own.
+            request = request.headers(says.headers());
+        } else if self.config.betas && class == Class::Agent {
             request = request.header("anthropic-beta", AGENT_BETA);
         }
         let response = match tokio::time::timeout(self.config.first_byte, request.send()).await {

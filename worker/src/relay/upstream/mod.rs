@@ -4,6 +4,7 @@
 mod demo;
 mod endpoint;
 mod memory;
+mod says;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, RwLock};
@@ -25,6 +26,7 @@ pub(super) use self::demo::demonstrate;
 pub(super) use self::endpoint::{Begun, silent};
 pub use self::endpoint::{Credential, EndpointConfig};
 pub(super) use self::memory::{Conversation, Memorised};
+pub(super) use self::says::Says;
 
 /// An answer that has begun, piece by piece.
 pub(super) type Stream = BoxStream<'static, Result<Bytes, Failure>>;

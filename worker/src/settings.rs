@@ -112,8 +112,8 @@ pub struct Settings {
     /// The same as a bearer token, for providers that want one
     #[arg(long, value_name = "TOKEN", env = "ANTHROPIC_AUTH_TOKEN")]
     anthropic_auth_token: Option<Secret>,
-    /// Pay with Claude Code's own login, a token of `claude setup-token` in CLAUDE_CODE_OAUTH_TOKEN: for one person's own
-    /// use, as far as Anthropic's terms for it go
+    /// Pay with Claude Code's own login, a token of `claude setup-token` in the variable that Claude Code itself
+    /// reads: for one person's own use, as far as Anthropic's terms for it go
     #[arg(long, env = "DROVER_CLAUDE_LOGIN", value_parser = clap::builder::BoolishValueParser::new())]
     claude_login: bool,
     /// Where the provider `anthropic` is, if elsewhere: any endpoint that speaks Anthropic's API

@@ -29,9 +29,16 @@ pub(super) struct Order {
     model: Resolved,
     says: Says,
     cli_body: Value,
-    /// The body that was composed last, and for what: the model's name, what the provider does not take, and whether
-    /// it is the CLI's login.
-    composed: Option<((String, Vec<Setting>, bool), Bytes)>,
+    /// The body that was composed last.
+    composed: Option<Composed>,
+}
+
+/// A body, and what it was composed for.
+struct Composed {
+    model: String,
+    lacks: Vec<Setting>,
+    login: bool,
+    body: Bytes,
 }
 
 /// The call is not the job's.
@@ -79,15 +86,14 @@ impl Order {
     fn compose(&mut self, bound: &Bound, provider: &str, model: &str) -> Result<Bytes, Foreign> {
         let lacks = fit::lacks(&self.served.offer, provider);
         let login = provider == LOGIN;
-        let for_whom = (model.to_owned(), lacks.to_vec(), login);
-        if let Some((known, body)) = &self.composed
-            && *known == for_whom
-        {
-            return Ok(body.clone());
+        let same = |it: &&Composed| it.model == model && it.lacks == lacks && it.login == login;
+        if let Some(composed) = self.composed.as_ref().filter(same) {
+            return Ok(composed.body.clone());
         }
         let target = Target { model, abilities: &self.model.abilities, lacks, login };
         let body = composed(bound, &self.cli_body, &target)?;
-        self.composed = Some((for_whom, body.clone()));
+        let (model, lacks) = (model.to_owned(), lacks.to_vec());
+        self.composed = Some(Composed { model, lacks, login, body: body.clone() });
         Ok(body)
     }
 }

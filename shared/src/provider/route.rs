@@ -270,7 +270,7 @@ fn ordered(errand: &Errand, health: &mut Health) -> Vec<Route> {
     match errand.policy {
         Policy::Priority => {}
         Policy::Cheapest => routes.sort_by_key(|route| route.tariff.map_or(u64::MAX, |it| price::rank(&it))),
-        Policy::Fastest => routes.sort_by_key(|route| health.first_byte_ms(&route.provider)),
+        Policy::Fastest => routes.sort_by_key(|route| health.pace(&route.provider)),
         Policy::RoundRobin => {
             // A conversation that is known somewhere takes no turn.
             let turn = match errand.known {

@@ -197,6 +197,17 @@ fn a_limited_key_is_waited_for_if_it_is_for_a_moment() {
 }
 
 #[test]
+fn who_never_answered_is_not_the_fastest() {
+    let all = routes(&[("b", 1), ("c", 1)]);
+    let mut health = health();
+    let missing =
+        |asked: &Candidate| (asked.provider == "b").then(|| Failure::new(FailureKind::ModelNotFound, ""));
+    assert_eq!(play(errand(Policy::Fastest, &all, None), &mut health, missing).0, ["b0", "c0"]);
+    health.answered("c", 0, 50_000);
+    assert_eq!(play(errand(Policy::Fastest, &all, None), &mut health, missing).0, ["c0"]);
+}
+
+#[test]
 fn no_call_goes_on_past_its_deadline() {
     let one = routes(&[("b", 1)]);
     let mut health = health();

@@ -208,6 +208,18 @@ fn who_never_answered_is_not_the_fastest() {
 }
 
 #[test]
+fn a_first_byte_that_does_not_come_leaves_time_for_another_provider() {
+    let all = routes(&[("b", 1), ("c", 1)]);
+    let mut health = health();
+    let mut course = Course::new(errand(Policy::Priority, &all, None), &mut health, NOW);
+    let Next::Ask(silent) = course.next(&health, NOW, 0.0) else { panic!("nobody is asked") };
+    let later = NOW + millis(limits::PROVIDER_CONNECT + limits::PROVIDER_FIRST_BYTE);
+    course.failed(&silent, Failure::new(FailureKind::ProviderUnreachable, ""));
+    let next = course.next(&health, later, 0.0);
+    assert!(matches!(&next, Next::Ask(candidate) if candidate.provider == "c"), "{next:?}");
+}
+
+#[test]
 fn no_call_goes_on_past_its_deadline() {
     let one = routes(&[("b", 1)]);
     let mut health = health();

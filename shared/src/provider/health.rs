@@ -112,9 +112,11 @@ impl Health {
         key.map_or(KeyState::Refused, |key| key.state_at(now))
     }
 
-    /// From call to first byte, in milliseconds, as far as it is known.
-    pub fn first_byte_ms(&self, provider: &str) -> Option<u32> {
-        self.providers.get(provider)?.first_byte_ms
+    /// From call to first byte, in milliseconds, for comparing: 0 where nobody has asked yet, and as long as can be
+    /// where nobody was answered.
+    pub fn pace(&self, provider: &str) -> u32 {
+        let Some(provider) = self.providers.get(provider) else { return 0 };
+        provider.first_byte_ms.unwrap_or(if provider.calls > 0 { u32::MAX } else { 0 })
     }
 
     /// A call is made.
@@ -202,6 +204,11 @@ impl Provider {
     fn fails(&mut self, now: Millis) {
         self.rest.failures += 1;
         self.rest.trial_until_ms = 0;
+        // What fails while it rests began before, or had nobody else to ask: many calls that fail together are
+        // one reason to rest, not many.
+        if self.rest.until_ms > now {
+            return;
+        }
         // A trial that fails is enough.
         if self.rest.failures >= limits::PROVIDER_FAILURES || self.rest.rests > 0 {
             let pause = self.rest.pause(millis(limits::PROVIDER_REST), millis(limits::PROVIDER_REST_MAX));
@@ -241,28 +248,30 @@ impl Key {
     }
 
     fn fails(&mut self, failure: &Failure, now: Millis) {
-        let pause = match failure.kind {
+        let told = failure.retry_after_ms.and_then(|ms| Millis::try_from(ms).ok());
+        let (state, pause) = match failure.kind {
             FailureKind::ProviderRateLimited => {
-                self.state = KeyState::Limited;
                 let doubling = self.rest.pause(millis(limits::KEY_REST), millis(limits::KEY_REST_MAX));
-                let told = failure.retry_after_ms.and_then(|ms| Millis::try_from(ms).ok());
-                told.map_or(doubling, |told| told.min(millis(limits::KEY_LIMITED_MAX)))
+                let told = told.map(|told| told.min(millis(limits::KEY_LIMITED_MAX)));
+                (KeyState::Limited, told.unwrap_or(doubling))
             }
-            FailureKind::ProviderAuthFailed => {
-                self.state = KeyState::Refused;
-                millis(limits::KEY_OUT)
-            }
-            FailureKind::ProviderBillingFailed => {
-                self.state = KeyState::Unpaid;
-                millis(limits::KEY_OUT)
-            }
+            FailureKind::ProviderAuthFailed => (KeyState::Refused, millis(limits::KEY_OUT)),
+            FailureKind::ProviderBillingFailed => (KeyState::Unpaid, millis(limits::KEY_OUT)),
             // It is about the request: the key did its work.
             _ => {
                 (self.state, self.rest) = (KeyState::Ready, Rest::default());
                 return;
             }
         };
-        self.rest.lasts(now, pause);
+        if self.state_at(now) == state {
+            // Many calls that fail together are one reason to leave it out, not many; of what the provider says of
+            // the time, the longest counts.
+            let until = told.map_or(self.rest.until_ms, |_| self.rest.until_ms.max(now + pause));
+            (self.rest.until_ms, self.rest.trial_until_ms) = (until, 0);
+        } else {
+            self.state = state;
+            self.rest.lasts(now, pause);
+        }
     }
 
     fn state_at(&self, now: Millis) -> KeyState {
@@ -284,143 +293,4 @@ fn millis(duration: std::time::Duration) -> Millis {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Millis = 1_000_000;
-
-    fn health() -> Health {
-        let keys = |keys: &[&str]| keys.iter().map(ToString::to_string).collect();
-        Health::new(&[("one".to_owned(), keys(&["a", "b"])), ("two".to_owned(), keys(&["c"]))])
-    }
-
-    fn failure(kind: FailureKind) -> Failure {
-        Failure::new(kind, "")
-    }
-
-    fn state(health: &Health, now: Millis) -> ProviderState {
-        health.report(now)[0].state
-    }
-
-    #[test]
-    fn a_provider_that_fails_in_a_row_rests_longer_each_time() {
-        let mut health = health();
-        let overloaded = failure(FailureKind::ProviderOverloaded);
-        for _ in 1..limits::PROVIDER_FAILURES {
-            health.failed("one", 0, &overloaded, NOW);
-        }
-        health.answered("one", 0, 10);
-        let mut now = NOW;
-        for failures in 1..=limits::PROVIDER_FAILURES {
-            assert_eq!(state(&health, now), ProviderState::Ready, "{failures}");
-            health.failed("one", 1, &overloaded, now);
-        }
-        let mut pause = millis(limits::PROVIDER_REST);
-        for _ in 0..12 {
-            assert_eq!(state(&health, now), ProviderState::Resting);
-            assert_eq!((health.free_at("one", 0, now), health.free_at("two", 0, now)), (now + pause, 0));
-            now += pause;
-            assert_eq!(health.free_at("one", 0, now), 0);
-            // One call tries; the others wait for what comes of it.
-            health.asked("one", 0, now);
-            assert!(health.free_at("one", 1, now) > now);
-            health.failed("one", 0, &overloaded, now);
-            pause = (pause * 2).min(millis(limits::PROVIDER_REST_MAX));
-        }
-        health.asked("one", 0, now + pause);
-        health.left("one", 0);
-        assert_eq!(health.free_at("one", 0, now + pause), 0, "a trial that was given up keeps nobody off");
-        health.answered("one", 0, 30);
-        assert_eq!((state(&health, now), health.free_at("one", 1, now)), (ProviderState::Ready, 0));
-    }
-
-    #[test]
-    fn a_key_is_left_out_by_itself_for_what_the_provider_says_of_it() {
-        for (kind, retry_after_ms, state, pause) in [
-            (FailureKind::ProviderRateLimited, Some(7_000), KeyState::Limited, 7_000),
-            (FailureKind::ProviderRateLimited, Some(u64::MAX), KeyState::Limited, 5_000),
-            (
-                FailureKind::ProviderRateLimited,
-                Some(1 << 40),
-                KeyState::Limited,
-                millis(limits::KEY_LIMITED_MAX),
-            ),
-            (FailureKind::ProviderRateLimited, None, KeyState::Limited, millis(limits::KEY_REST)),
-            (FailureKind::ProviderAuthFailed, None, KeyState::Refused, millis(limits::KEY_OUT)),
-            (FailureKind::ProviderBillingFailed, Some(1), KeyState::Unpaid, millis(limits::KEY_OUT)),
-        ] {
-            let mut health = health();
-            health.failed("one", 0, &Failure { retry_after_ms, ..failure(kind) }, NOW);
-            assert_eq!(health.key_state("one", 0, NOW), state);
-            assert_eq!(
-                (health.free_at("one", 0, NOW), health.free_at("one", 1, NOW)),
-                (NOW + pause, 0),
-                "{kind:?}"
-            );
-            let told = &health.report(NOW)[0];
-            assert_eq!((told.state, told.keys[0].until_ms), (ProviderState::Ready, Some(NOW + pause)));
-            assert_eq!((told.keys[0].state, told.keys[1].state), (state, KeyState::Ready));
-            health.failed("one", 1, &failure(kind), NOW);
-            assert_eq!(health.report(NOW)[0].state, ProviderState::NoKey);
-            assert_eq!(health.report(NOW + pause)[0].state, ProviderState::Ready);
-        }
-    }
-
-    #[test]
-    fn what_the_request_is_to_blame_for_harms_nobody() {
-        let mut health = health();
-        for _ in 0..10 {
-            health.failed("one", 0, &failure(FailureKind::InvalidRequest), NOW);
-        }
-        assert_eq!((state(&health, NOW), health.free_at("one", 0, NOW)), (ProviderState::Ready, 0));
-        assert_eq!(health.report(NOW)[0].failures, 10);
-    }
-
-    #[test]
-    fn latency_follows_the_latest_answers() {
-        let mut health = health();
-        assert_eq!(health.first_byte_ms("one"), None);
-        health.answered("one", 0, 1_000);
-        assert_eq!(health.first_byte_ms("one"), Some(1_000));
-        for _ in 0..30 {
-            health.answered("one", 1, 100);
-        }
-        assert!(health.first_byte_ms("one").is_some_and(|ms| (95..=110).contains(&ms)), "{health:?}");
-    }
-
-    #[test]
-    fn turns_are_as_the_weights_say_and_spread() {
-        let mut health = health();
-        let routes = [5, 1, 1].map(|weight| Route {
-            provider: "one".to_owned(),
-            model: format!("m{weight}"),
-            weight,
-            tariff: None,
-        });
-        let turns: Vec<usize> = (0..7).filter_map(|_| health.turn("m", &routes)).collect();
-        assert_eq!(turns, [0, 0, 1, 0, 2, 0, 0]);
-        let mut counts = [0; 3];
-        for _ in 0..700 {
-            counts[health.turn("m", &routes).expect("a route")] += 1;
-        }
-        assert_eq!(counts, [500, 100, 100]);
-        assert_eq!(health.turn("m", &[]), None);
-    }
-
-    #[test]
-    fn a_reload_keeps_what_is_known_of_those_that_stay() {
-        let mut health = health();
-        health.failed("one", 1, &failure(FailureKind::ProviderAuthFailed), NOW);
-        health.answered("two", 0, 5);
-        health.reload(&[
-            ("one".to_owned(), vec!["b".to_owned(), "new".to_owned()]),
-            ("three".to_owned(), vec![]),
-        ]);
-        assert_eq!(
-            (health.key_state("one", 0, NOW), health.key_state("one", 1, NOW)),
-            (KeyState::Refused, KeyState::Ready)
-        );
-        assert_eq!((health.first_byte_ms("two"), health.keys("three").count()), (None, 0));
-        assert_eq!(health.free_at("two", 0, NOW), Millis::MAX, "it is gone");
-    }
-}
+mod tests;

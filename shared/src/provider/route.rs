@@ -63,6 +63,8 @@ struct Way {
     dead: bool,
     /// The keys that were asked in this round.
     tried: Vec<usize>,
+    /// Those of them that have reached a rate limit, which may be waited for.
+    limited: Vec<usize>,
     /// Whether the last failure there may pass by itself.
     may_recover: bool,
 }
@@ -89,6 +91,7 @@ impl Course {
             route,
             dead: false,
             tried: Vec::new(),
+            limited: Vec::new(),
             may_recover: false,
         });
         Self {
@@ -139,7 +142,12 @@ impl Course {
             (Consequence::Fatal, _) => self.over = true,
             (_, None) => {}
             (Consequence::NoRoute, Some(way)) => way.dead = true,
-            (Consequence::NoKey, Some(way)) => way.may_recover = false,
+            (Consequence::NoKey, Some(way)) => {
+                way.may_recover = false;
+                if failure.kind == FailureKind::ProviderRateLimited {
+                    way.limited.push(candidate.key);
+                }
+            }
             (Consequence::MayPass, Some(way)) => {
                 way.may_recover = true;
                 // The provider's trouble is the same with each of its keys.
@@ -198,6 +206,7 @@ impl Course {
         for way in &mut self.routes {
             if std::mem::take(&mut way.may_recover) {
                 way.tried.clear();
+                way.limited.clear();
             }
         }
         Next::Wait(wait(self.not_before - now))
@@ -212,15 +221,28 @@ impl Course {
         resting.or_else(|| self.untried(health).find(|it| state(it) != KeyState::Limited))
     }
 
-    /// Everybody who is left has reached a rate limit. If that is for a moment only, it is waited for.
+    /// Everybody who is left has reached a rate limit. If that is for a moment only, it is waited for, and the keys
+    /// that were asked before are asked again.
     fn wait(&mut self, health: &Health, now: Millis) -> Next {
-        let free_at = |(way, key): (usize, usize)| health.free_at(&self.routes[way].route.provider, key, now);
-        match self.untried(health).map(free_at).min() {
-            Some(at) if at - now <= millis(limits::PROVIDER_PATIENCE) && at < self.deadline => {
-                Next::Wait(wait(at - now))
-            }
-            _ => self.give_up(health, now),
+        let at = self.soonest(health, now);
+        let Some(at) = at.filter(|at| at - now <= millis(limits::PROVIDER_PATIENCE) && *at < self.deadline)
+        else {
+            return self.give_up(health, now);
+        };
+        for way in &mut self.routes {
+            let limited = std::mem::take(&mut way.limited);
+            way.tried.retain(|key| !limited.contains(key));
         }
+        self.not_before = at;
+        Next::Wait(wait(at - now))
+    }
+
+    /// When the first key is free again that is limited now, or was when it was asked.
+    fn soonest(&self, health: &Health, now: Millis) -> Option<Millis> {
+        let limited = self.routes.iter().enumerate().filter(|(_, way)| !way.dead);
+        let limited = limited.flat_map(|(at, way)| way.limited.iter().map(move |key| (at, *key)));
+        let free_at = |(way, key): (usize, usize)| health.free_at(&self.routes[way].route.provider, key, now);
+        self.untried(health).chain(limited).map(free_at).min().map(|at| at.max(now))
     }
 
     fn give_up(&mut self, health: &Health, now: Millis) -> Next {
@@ -230,8 +252,7 @@ impl Course {
 
     /// Why nobody could be asked.
     fn why(&self, health: &Health, now: Millis) -> Failure {
-        let free_at = |(way, key): (usize, usize)| health.free_at(&self.routes[way].route.provider, key, now);
-        let soonest = self.untried(health).map(free_at).min().unwrap_or(now);
+        let soonest = self.soonest(health, now).unwrap_or(now);
         let message = "The rate limits of all providers of the model are reached; try again later.";
         let failure = Failure::new(FailureKind::ProviderRateLimited, message);
         Failure { retry_after_ms: Some(wait(soonest - now)), ..failure }
@@ -270,7 +291,7 @@ fn ordered(errand: &Errand, health: &mut Health) -> Vec<Route> {
     match errand.policy {
         Policy::Priority => {}
         Policy::Cheapest => routes.sort_by_key(|route| route.tariff.map_or(u64::MAX, |it| price::rank(&it))),
-        Policy::Fastest => routes.sort_by_key(|route| health.first_byte_ms(&route.provider)),
+        Policy::Fastest => routes.sort_by_key(|route| health.pace(&route.provider)),
         Policy::RoundRobin => {
             // A conversation that is known somewhere takes no turn.
             let turn = match errand.known {

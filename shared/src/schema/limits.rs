@@ -228,8 +228,9 @@ pub const REGISTRY_BYTES: u64 = 1 << 20;
 pub const REGISTRY_LOOK: Duration = Duration::from_secs(2);
 /// Calls to providers for one answer by default, the first included.
 pub const PROVIDER_ATTEMPTS: u32 = 5;
-/// From the first call on, how long others may follow: SDKs give up after minutes, people sooner.
-pub const PROVIDER_DEADLINE: Duration = Duration::from_mins(1);
+/// From the first call on, how long others may follow: long enough for one more after a call whose first byte did
+/// not come (`PROVIDER_FIRST_BYTE`); SDKs give up after minutes.
+pub const PROVIDER_DEADLINE: Duration = Duration::from_mins(2);
 /// Longest pause before everybody is asked again; doubles with each round up to the second.
 pub const PROVIDER_RETRY: Duration = Duration::from_millis(500);
 /// See [`PROVIDER_RETRY`].

@@ -83,8 +83,8 @@ fn a_failure_leads_to_whoever_may_do_better() {
         // The key's.
         (ProviderAuthFailed, &["a0", "a1", "b0"]),
         (ProviderBillingFailed, &["a0", "a1", "b0"]),
-        // The key's, for a moment that may be waited for.
-        (ProviderRateLimited, &["a0", "a1", "b0"]),
+        // The key's, for a moment that is waited for once nobody else is left.
+        (ProviderRateLimited, &["a0", "a1", "b0", "a0", "a1"]),
         // The provider's: then everybody is asked again.
         (ProviderOverloaded, &["a0", "b0", "a0", "b0", "a0"]),
         (ProviderUnreachable, &["a0", "b0", "a0", "b0", "a0"]),
@@ -194,6 +194,50 @@ fn a_limited_key_is_waited_for_if_it_is_for_a_moment() {
     refused.failed("b", 0, &Failure::new(FailureKind::ProviderAuthFailed, ""), NOW);
     let told = play(errand(Policy::Priority, &one, None), &mut refused, |_| None);
     assert_eq!(told, (vec!["b0".to_owned()], 0, None), "it may have been topped up");
+}
+
+#[test]
+fn a_key_that_is_limited_for_a_moment_is_asked_again_by_the_same_call() {
+    let limited = |ms| Failure { retry_after_ms: ms, ..Failure::new(FailureKind::ProviderRateLimited, "") };
+    let one = routes(&[("b", 1)]);
+    for (told, waited) in [(Some(0), 1), (Some(1_000), 1_000), (Some(6_000), 6_000), (None, 5_000)] {
+        let mut failures = vec![limited(told)];
+        let played = play(errand(Policy::Priority, &one, None), &mut health(), |_| failures.pop());
+        assert_eq!(played, (vec!["b0".to_owned(), "b0".to_owned()], waited, None), "{told:?}");
+    }
+    let played = play(errand(Policy::Priority, &one, None), &mut health(), |_| Some(limited(Some(6_001))));
+    assert_eq!(played, (vec!["b0".to_owned()], 0, Some(FailureKind::ProviderRateLimited)), "that is long");
+    let played = play(errand(Policy::Priority, &one, None), &mut health(), |_| Some(limited(Some(1_000))));
+    assert_eq!(played.0.len(), MOST as usize, "the calls are bounded");
+    // Whoever else is left comes first.
+    let both = routes(&[("b", 1), ("c", 1)]);
+    let played = play(errand(Policy::Priority, &both, None), &mut health(), |asked| {
+        (asked.provider == "b").then(|| limited(Some(1_000)))
+    });
+    assert_eq!(played, (vec!["b0".to_owned(), "c0".to_owned()], 0, None));
+}
+
+#[test]
+fn a_first_byte_that_does_not_come_leaves_time_for_another_provider() {
+    let all = routes(&[("b", 1), ("c", 1)]);
+    let mut health = health();
+    let mut course = Course::new(errand(Policy::Priority, &all, None), &mut health, NOW);
+    let Next::Ask(silent) = course.next(&health, NOW, 0.0) else { panic!("nobody is asked") };
+    let later = NOW + millis(limits::PROVIDER_CONNECT + limits::PROVIDER_FIRST_BYTE);
+    course.failed(&silent, Failure::new(FailureKind::ProviderUnreachable, ""));
+    let next = course.next(&health, later, 0.0);
+    assert!(matches!(&next, Next::Ask(candidate) if candidate.provider == "c"), "{next:?}");
+}
+
+#[test]
+fn who_never_answered_is_not_the_fastest() {
+    let all = routes(&[("b", 1), ("c", 1)]);
+    let mut health = health();
+    let missing =
+        |asked: &Candidate| (asked.provider == "b").then(|| Failure::new(FailureKind::ModelNotFound, ""));
+    assert_eq!(play(errand(Policy::Fastest, &all, None), &mut health, missing).0, ["b0", "c0"]);
+    health.answered("c", 0, 50_000);
+    assert_eq!(play(errand(Policy::Fastest, &all, None), &mut health, missing).0, ["c0"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::registry::DEMO;
 use crate::schema::Offer;
 use crate::schema::offer::{Abilities, Model, Policy, Provider, Route};
 
@@ -49,7 +50,9 @@ pub fn names(offer: &Offer) -> Vec<String> {
 /// The offer of several workers together. Where they differ, the first one's word holds; a provider has a key if
 /// one of them has.
 pub fn merge<'a>(offers: impl IntoIterator<Item = &'a Offer>) -> Offer {
-    let mut offers = offers.into_iter();
+    // Who has a key comes first, and the demo is for where nobody has one.
+    let (demo, real): (Vec<&Offer>, Vec<&Offer>) = offers.into_iter().partition(|offer| is_demo(offer));
+    let mut offers = if real.is_empty() { demo } else { real }.into_iter();
     let Some(mut merged) = offers.next().cloned() else { return Offer::default() };
     for offer in offers {
         add(&mut merged.models, &offer.models, |model: &Model| &model.id);
@@ -65,6 +68,10 @@ pub fn merge<'a>(offers: impl IntoIterator<Item = &'a Offer>) -> Offer {
         merged.default_model = merged.default_model.or_else(|| offer.default_model.clone());
     }
     merged
+}
+
+fn is_demo(offer: &Offer) -> bool {
+    offer.default_model.as_deref() == Some(DEMO)
 }
 
 fn add<T: Clone>(all: &mut Vec<T>, more: &[T], id: impl Fn(&T) -> &String) {
@@ -163,5 +170,8 @@ mod tests {
         assert_eq!(both.models.len(), one.models.len());
         assert_eq!(both.default_model, one.default_model);
         assert_eq!(merge([]), Offer::default());
+        let demo = offer(&[]);
+        assert_eq!(merge([&demo, &one]), one, "one key is enough");
+        assert_eq!(merge([&demo, &demo]), demo);
     }
 }

@@ -11,7 +11,7 @@ use drover_shared::provider::resolve::Resolved;
 use drover_shared::provider::route::{Candidate, Course, Errand, Next};
 use drover_shared::provider::{Target, compose, compose_agent, failure, fit};
 use drover_shared::schema::offer::{Abilities, Route, Setting};
-use drover_shared::schema::{Class, Failure, limits};
+use drover_shared::schema::{Class, Failure, FailureKind, limits};
 use hyper::StatusCode;
 use serde_json::Value;
 use uuid::Uuid;
@@ -152,9 +152,23 @@ pub(super) async fn answer(
                 call.passed_over(refusal.failure.kind);
                 passed_over.push((asked.candidate.provider.clone(), refusal.failure.kind.code()));
                 course.failed(&asked.candidate, refusal.failure.clone());
-                refused = Some(refusal);
+                refused = Some(telling(refused.take(), refusal));
             }
         }
+    }
+}
+
+/// The refusal that explains best why there is no answer: what may pass, or is the client's to mend, rather than
+/// what is wrong with one of our keys; of two alike the later one.
+fn telling(earlier: Option<Refusal>, later: Refusal) -> Refusal {
+    let weight = |refusal: &Refusal| match refusal.failure.kind {
+        FailureKind::ProviderAuthFailed | FailureKind::ProviderBillingFailed => 0,
+        FailureKind::ModelNotFound => 1,
+        _ => 2,
+    };
+    match earlier {
+        Some(earlier) if weight(&earlier) > weight(&later) => earlier,
+        _ => later,
     }
 }
 

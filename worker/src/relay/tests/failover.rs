@@ -179,3 +179,16 @@ async fn a_reload_takes_effect_with_the_next_call() {
     asked.answer("yes").await;
     assert_eq!(cli.rest().await.0, 200);
 }
+
+#[tokio::test]
+async fn what_may_pass_is_told_rather_than_what_is_wrong_with_a_key() {
+    let mut three = Three::start().await;
+    let binding = three.relay.bind(bound(MODEL));
+    let cli = Cli::ask(&three.relay).await;
+    three.asked(0).await.reply(429, "retry-after: 600\r\n", "{}").await;
+    three.asked(1).await.reply(401, "", "{}").await;
+    three.asked(2).await.reply(402, "", "{}").await;
+    assert_eq!(cli.rest().await.0, 429);
+    let failure = binding.report().failure.expect("a failure");
+    assert_eq!((failure.kind, failure.retry_after_ms), (FailureKind::ProviderRateLimited, Some(600_000)));
+}

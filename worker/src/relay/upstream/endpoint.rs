@@ -136,7 +136,9 @@ impl Endpoint {
         says: &Says,
         body: Bytes,
     ) -> Result<Begun, Refusal> {
-        let Ok(place) = Arc::clone(&self.room).acquire_owned().await else { return Err(unreachable()) };
+        let place =
+            tokio::time::timeout(self.config.first_byte, Arc::clone(&self.room).acquire_owned()).await;
+        let Ok(Ok(place)) = place else { return Err(silent()) };
         let Some((name, value)) = self.keys.get(key).cloned() else { return Err(unreachable()) };
         let mut request = self.client.post(self.messages.clone()).headers(self.headers.clone());
         request = request.header(name, value).body(body);

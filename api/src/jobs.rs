@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::HeaderMap;
-use drover_shared::schema::{Call, CancelReason, Failure, Job, JobId, JobState, Usage};
+use drover_shared::schema::{
+    Call, CancelReason, Dimension, Failure, Job, JobId, JobState, Usage, UsageQuery,
+};
 use serde::Serialize;
 
 use crate::app::App;
@@ -27,7 +29,7 @@ pub(crate) struct JobBody {
     worker: Option<String>,
     error: Option<ErrorBody>,
     usage: Option<Usage>,
-    /// Its calls to providers that are over, and what they cost together, also those that failed.
+    /// Its first calls to providers that are over, and what all of them cost together, also those that failed.
     calls: Vec<CallBody>,
     cost_microusd: u64,
     /// US dollars, exactly.
@@ -67,10 +69,8 @@ struct ErrorBody {
 }
 
 impl JobBody {
-    fn new(job: Job, calls: Vec<Call>) -> Self {
+    fn new(job: Job, calls: Vec<Call>, cost_microusd: u64) -> Self {
         let seconds = |ms: i64| ms.div_euclid(1_000);
-        let cost_microusd =
-            calls.iter().fold(0_u64, |sum, call| sum.saturating_add(call.usage.cost_microusd));
         Self {
             id: job.id,
             object: "job",
@@ -117,7 +117,15 @@ pub(crate) async fn cancel(
 
 async fn tell(app: &App, job: Job) -> Result<JobBody, Problem> {
     let calls = app.store.calls(job.id).await?;
-    Ok(JobBody::new(job, calls))
+    // Added up apart: only so many calls are told, but all of them cost.
+    let all = UsageQuery {
+        until_ms: i64::MAX,
+        only: vec![(Dimension::Job, job.id.to_string())],
+        limit: 1,
+        ..UsageQuery::default()
+    };
+    let sum = app.store.usage(&all).await?.into_iter().next().unwrap_or_default();
+    Ok(JobBody::new(job, calls, sum.usage.cost_microusd))
 }
 
 /// The job of that id, if it belongs to who is asking. Whether others have one of that id is not told.

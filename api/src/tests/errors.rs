@@ -88,6 +88,10 @@ async fn a_key_is_asked_for() {
         Call::chat(&"x".repeat(3_000_000)),
         Call::get("/v1/models"),
         Call::get("/v1/models/opus"),
+        Call::get("/v1/models/capabilities"),
+        Call::get("/v1/providers"),
+        Call::get("/v1/usage"),
+        Call::get("/v1/usage/comparison"),
         Call::get(job),
         Call::get(&format!("{job}/events")),
         Call::new("POST", &format!("{job}/cancel")),
@@ -129,7 +133,15 @@ async fn a_broken_store_says_when_to_come_back() {
     api.store.break_down(true);
     let headers = &["retry-after", "retry-after-ms", "x-should-retry: true"];
     let expected = || Expected(503, "store_unavailable", "store", headers);
-    for path in ["/v1/models", "/v1/jobs/job_0192aaaabbbb7ccc8dddeeeeffff0001", "/readyz"] {
+    for path in [
+        "/v1/models",
+        "/v1/models/capabilities",
+        "/v1/providers",
+        "/v1/usage",
+        "/v1/usage/comparison",
+        "/v1/jobs/job_0192aaaabbbb7ccc8dddeeeeffff0001",
+        "/readyz",
+    ] {
         check(api.address, Call::get(path), expected()).await;
     }
     check(api.address, Call::chat(WHOLE), expected()).await;

@@ -90,11 +90,17 @@ async fn a_required_key_must_be_configured() {
 
 #[tokio::test]
 async fn duties_are_done_and_survive_a_broken_store() {
-    let api = Api::with(|settings| settings.retention = std::time::Duration::from_secs(100)).await;
+    let api = Api::with(|settings| {
+        settings.retention = std::time::Duration::from_secs(100);
+        settings.ledger = std::time::Duration::from_mins(5);
+    })
+    .await;
     let dead_after_ms = i64::try_from(limits::DEAD_AFTER.as_millis()).expect("small");
     let rescue = api.store.until("a rescue", |state| state.rescues.first().copied()).await;
     assert_eq!(rescue, (NOW_MS - dead_after_ms, NOW_MS));
     assert_eq!(api.store.until("a prune", |state| state.prunes.first().copied()).await, NOW_MS - 100_000);
+    let calls = api.store.until("a prune of calls", |state| state.call_prunes.first().copied()).await;
+    assert_eq!(calls, NOW_MS - 300_000, "the ledger is kept by itself");
     tokio::time::pause();
     api.store.break_down(true);
     tokio::time::advance(limits::PRUNE_EVERY).await;

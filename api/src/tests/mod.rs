@@ -9,6 +9,7 @@ mod health;
 mod jobs;
 mod leaving;
 mod logs;
+mod money;
 mod shutdown;
 mod sockets;
 mod store;

@@ -36,6 +36,7 @@ pub(super) struct State {
     pub(super) cancel_calls: usize,
     pub(super) rescues: Vec<(Millis, Millis)>,
     pub(super) prunes: Vec<Millis>,
+    pub(super) call_prunes: Vec<Millis>,
     pub(super) calls: Vec<Call>,
     /// What was asked of the ledger, and what it answers.
     pub(super) asked: Vec<UsageQuery>,
@@ -263,11 +264,22 @@ impl Store for FakeStore {
         self.check()?;
         let mut state = self.lock();
         state.asked.push(query.clone());
-        Ok(state.usage.clone())
+        if !query.group_by.is_empty() {
+            return Ok(state.usage.iter().take(query.limit as usize + 1).cloned().collect());
+        }
+        let mut sum = UsageRow::default();
+        for row in &state.usage {
+            sum.calls += row.calls;
+            sum.failed_calls += row.failed_calls;
+            sum.usage += row.usage;
+        }
+        Ok(vec![sum])
     }
 
-    async fn prune_calls(&self, _: Millis, _: u32) -> Result<u64, StoreError> {
+    async fn prune_calls(&self, before: Millis, _: u32) -> Result<u64, StoreError> {
         self.check()?;
+        self.lock().call_prunes.push(before);
+        self.changed();
         Ok(0)
     }
 

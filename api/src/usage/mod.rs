@@ -28,13 +28,12 @@ pub(crate) async fn usage(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let owner = app.keys.owner(&headers)?;
-    let mut asked = query::read(query.as_deref(), owner, app.clock.now_ms())?;
-    asked.csv |= headers.get(ACCEPT).is_some_and(|accept| accept == "text/csv");
+    let asked = query::read(query.as_deref(), owner, app.clock.now_ms())?;
     let mut rows = app.store.usage(&asked.query).await?;
     let limit = asked.query.limit as usize;
     let truncated = rows.len() > limit;
     rows.truncate(limit);
-    if asked.csv {
+    if asked.csv.unwrap_or_else(|| prefers_csv(&headers)) {
         return Ok(as_csv(&asked.query, &rows));
     }
     let total = UsageQuery { group_by: Vec::new(), limit: 1, ..asked.query.clone() };
@@ -50,6 +49,16 @@ pub(crate) async fn usage(
         "truncated": truncated,
     }))
     .into_response())
+}
+
+/// Whether a table is asked for: of the two kinds of answer, the one that the client names first is taken.
+fn prefers_csv(headers: &HeaderMap) -> bool {
+    let ranges = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut kinds = ranges.flat_map(|ranges| ranges.split(',')).map(|range| {
+        let kind = range.split(';').next().unwrap_or_default();
+        kind.trim().to_ascii_lowercase()
+    });
+    kinds.find(|kind| kind == "text/csv" || kind == "application/json").is_some_and(|kind| kind == "text/csv")
 }
 
 /// A row as clients see it.

@@ -14,7 +14,8 @@ const USUAL_DAYS: i64 = 30;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) query: UsageQuery,
-    pub(super) csv: bool,
+    /// Whether the answer is to be a table, if that was said.
+    pub(super) csv: Option<bool>,
 }
 
 /// Parameters by name, each once.
@@ -56,7 +57,7 @@ pub(super) fn read(query: Option<&str>, owner: Owner, now: i64) -> Result<Asked,
             group_by: Vec::new(),
             limit: limits::USAGE_ROWS_USUAL,
         },
-        csv: false,
+        csv: None,
     };
     for (name, value) in parameters(query)? {
         match name.as_str() {
@@ -66,8 +67,8 @@ pub(super) fn read(query: Option<&str>, owner: Owner, now: i64) -> Result<Asked,
             "limit" => asked.query.limit = count(&name, &value, limits::USAGE_ROWS)?,
             "format" => {
                 asked.csv = match value.as_str() {
-                    "json" => false,
-                    "csv" => true,
+                    "json" => Some(false),
+                    "csv" => Some(true),
                     _ => return Err(invalid(&name, "It must be 'json' or 'csv'.")),
                 }
             }
@@ -136,7 +137,9 @@ mod tests {
             (&[Dimension::Day, Dimension::Model][..], 7)
         );
         assert_eq!(all.query.only[0], (Dimension::Model, "a/b".to_owned()));
-        assert!(all.csv && all.query.only.len() == 5 && all.query.owner == Some(Owner::anonymous()));
+        assert!(
+            all.csv == Some(true) && all.query.only.len() == 5 && all.query.owner == Some(Owner::anonymous())
+        );
         let usual = asked("").expect("a query").query;
         assert_eq!((usual.since_ms, usual.until_ms), (NOW - 30 * DAY_MS, NOW + 1));
         assert_eq!(asked("start=1699999999").expect("a query").query.since_ms, 1_699_999_999_000);

@@ -1,11 +1,12 @@
 //! Publishing into a store that refuses some of it.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use drover_shared::schema::{
-    Call, CancelReason, Fleet, Job, JobId, JobState, LeaseToken, NewJob, Offer, Project, ProjectId, SeqEvent,
-    Session, SessionId, UsageQuery, UsageRow, WorkerId, WorkerReport,
+    Call, CallOutcome, CancelReason, Fleet, Job, JobId, JobState, LeaseToken, NewJob, Offer, Owner, Project,
+    ProjectId, SeqEvent, Session, SessionId, StopReason, UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
 use drover_shared::store::{Claim, Enqueued, Held, Millis, Ring, RingRole};
 use uuid::Uuid;
@@ -19,12 +20,22 @@ const UNSTORABLE: &str = "unstorable";
 #[derive(Default)]
 struct Picky {
     stored: Mutex<Vec<(JobId, Vec<Event>)>>,
+    /// What the ledger was given, in order.
+    calls: Mutex<Vec<Call>>,
+    /// Answers that the lease is lost.
+    fences: AtomicBool,
 }
 
 impl Picky {
     fn of(&self, job: JobId) -> Vec<Event> {
         let stored = self.stored.lock().expect("unpoisoned");
         stored.iter().filter(|(of, _)| *of == job).flat_map(|(_, events)| events.clone()).collect()
+    }
+
+    /// The numbers of the calls that the ledger has of a job.
+    fn billed(&self, job: JobId) -> Vec<u32> {
+        let calls = self.calls.lock().expect("unpoisoned");
+        calls.iter().filter(|call| call.job == job).map(|call| call.number).collect()
     }
 }
 
@@ -71,11 +82,106 @@ async fn a_job_is_known_to_have_spoken_once_that_is_stored() {
     assert!(!silent.spoken().is_cancelled() && !unheard.spoken().is_cancelled());
 }
 
+/// The `number`th call for the lease's job.
+fn call(lease: &Lease, number: u32) -> Call {
+    Call {
+        job: lease.job,
+        attempt: lease.attempt,
+        number,
+        owner: Owner::anonymous(),
+        session: None,
+        project: None,
+        model: "m".to_owned(),
+        provider: "p".to_owned(),
+        provider_key: "0badcafe".to_owned(),
+        upstream_model: "m".to_owned(),
+        started_at_ms: 1,
+        first_byte_ms: None,
+        took_ms: 1,
+        outcome: CallOutcome::BrokenOff,
+        usage: Usage::default(),
+    }
+}
+
+#[tokio::test]
+async fn calls_go_with_whatever_is_written_next() {
+    let store = Arc::new(Picky::default());
+    let (publisher, _publishing) = Publisher::start(Arc::<Picky>::clone(&store));
+    let mine = lease(1);
+    let mut journal = publisher.journal(mine.clone(), 0);
+    journal.bill(vec![call(&mine, 1)]);
+    journal.bill(vec![call(&mine, 2)]);
+    // All of these come in one batch and become one entry.
+    journal.write(vec![text("a")]).await;
+    journal.bill(vec![call(&mine, 3)]);
+    journal.flush().await;
+    journal.flush().await;
+    journal.bill(vec![call(&mine, 4)]);
+    journal.close(vec![text("b")], None).await;
+    assert_eq!(store.billed(mine.job), [1, 2, 3, 4]);
+    assert_eq!(store.of(mine.job), [text("a"), text("b")]);
+}
+
+#[tokio::test]
+async fn what_was_spent_is_written_however_the_attempt_ends() {
+    let usage = Usage::default();
+    let failure = Failure::new(FailureKind::Internal, "it panicked");
+    let terminal = [
+        Event::Completed { stop: StopReason::EndTurn, stop_sequence: None, usage },
+        Event::Failed { failure, usage },
+        Event::Cancelled { reason: CancelReason::Requested, usage },
+    ];
+    let ended = terminal.map(|event| (vec![event], None));
+    let given_back = [GiveBack::Failed { after_ms: 1 }, GiveBack::Stopped].map(|why| (Vec::new(), Some(why)));
+    for fences in [false, true] {
+        for (events, give_back) in ended.iter().chain(&given_back).cloned() {
+            let store = Arc::new(Picky { fences: fences.into(), ..Picky::default() });
+            let (publisher, _publishing) = Publisher::start(Arc::<Picky>::clone(&store));
+            let mut journal = publisher.journal(lease(1), 0);
+            journal.bill(vec![call(&lease(1), 1)]);
+            journal.close(events.clone(), give_back).await;
+            assert_eq!(store.billed(lease(1).job), [1], "{fences} {events:?} {give_back:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_abandoned_job_is_billed_and_nothing_else_is_said_of_it() {
+    let store = Arc::new(Picky { fences: true.into(), ..Picky::default() });
+    let (publisher, _publishing) = Publisher::start(Arc::<Picky>::clone(&store));
+    let mut journal = publisher.journal(lease(1), 0);
+    journal.hold([Event::AttemptStarted { attempt: 1 }]);
+    journal.bill(vec![call(&lease(1), 1), call(&lease(1), 2)]);
+    journal.abandon().await;
+    assert_eq!(store.billed(lease(1).job), [1, 2]);
+    assert_eq!(store.of(lease(1).job), []);
+    let mut idle = publisher.journal(lease(2), 0);
+    idle.hold([Event::AttemptStarted { attempt: 1 }]);
+    idle.abandon().await;
+    assert!(store.of(lease(2).job).is_empty() && store.billed(lease(2).job).is_empty());
+}
+
+#[tokio::test]
+async fn a_job_whose_events_cannot_be_stored_is_billed_all_the_same() {
+    let store = Arc::new(Picky::default());
+    let (publisher, _publishing) = Publisher::start(Arc::<Picky>::clone(&store));
+    let mut journal = publisher.journal(lease(1), 0);
+    journal.bill(vec![call(&lease(1), 1)]);
+    journal.close(vec![text(UNSTORABLE)], None).await;
+    assert_eq!(store.billed(lease(1).job), [1]);
+    assert!(matches!(&store.of(lease(1).job)[..], [Event::Failed { .. }]));
+}
+
 #[async_trait]
 impl Store for Picky {
     async fn append(&self, batch: &[Append], _: Millis) -> Result<Vec<Appended>, StoreError> {
         if batch.iter().any(|append| append.events.contains(&text(UNSTORABLE))) {
             return Err(StoreError::Corrupt("a chunk".to_owned()));
+        }
+        let calls = batch.iter().flat_map(|append| append.calls.clone());
+        self.calls.lock().expect("unpoisoned").extend(calls);
+        if self.fences.load(Ordering::Relaxed) {
+            return Ok(vec![Appended::Fenced; batch.len()]);
         }
         let mut stored = self.stored.lock().expect("unpoisoned");
         stored.extend(batch.iter().map(|append| (append.lease.job, append.events.clone())));

@@ -131,6 +131,112 @@ pub(in crate::store) async fn sums_are_those_of_the_calls(bench: &dyn Bench) {
     assert_eq!(hand.store.usage(&sessions).await.expect("usage")[0].group, [(Dimension::Session, None)]);
 }
 
+/// Calls that look random and are the same in every run, with few values in each dimension, so that they meet.
+fn random_calls(job: JobId, random: &mut impl FnMut(u64) -> u64) -> Vec<Call> {
+    let id = |n: u64| Uuid::from_u128(u128::from(n) + 1);
+    (1..=300)
+        .map(|number| {
+            // An agent's call has both, a chat's neither.
+            let place = random(3).checked_sub(1);
+            Call {
+                owner: Owner(format!("key_{}", random(3))),
+                session: place.map(|n| SessionId::from_uuid(id(n))),
+                project: place.map(|_| ProjectId::from_uuid(id(random(2)))),
+                job: JobId::from_uuid(id(random(4))),
+                model: format!("m{}", random(3)),
+                provider: format!("p{}", random(3)),
+                provider_key: format!("k{}", random(2)),
+                upstream_model: format!("u{}", random(2)),
+                started_at_ms: NOW + i64::try_from(random(5 * 86_400_000)).expect("a few days"),
+                outcome: match random(4) {
+                    0 => CallOutcome::BrokenOff,
+                    1 => CallOutcome::Failed(FailureKind::ProviderOverloaded),
+                    _ => CallOutcome::Answered,
+                },
+                usage: Usage {
+                    input_tokens: random(1_000),
+                    output_tokens: random(1_000),
+                    cache_read_tokens: random(1_000),
+                    cache_write_tokens: random(1_000),
+                    thinking_tokens: random(100),
+                    web_searches: random(3),
+                    cost_microusd: random(1_000_000),
+                    unpriced_calls: random(2),
+                },
+                ..any(job, number)
+            }
+        })
+        .collect()
+}
+
+/// A call's value in a dimension, reckoned without the database. A day is its number, which sorts as its name does.
+fn value(call: &Call, dimension: Dimension) -> Option<String> {
+    match dimension {
+        Dimension::Day => Some((call.started_at_ms / DAY_MS).to_string()),
+        Dimension::Model => Some(call.model.clone()),
+        Dimension::Provider => Some(call.provider.clone()),
+        Dimension::UpstreamModel => Some(call.upstream_model.clone()),
+        Dimension::Job => Some(call.job.to_string()),
+        Dimension::Session => call.session.map(|id| id.to_string()),
+        Dimension::Project => call.project.map(|id| id.to_string()),
+        Dimension::Key => Some(call.owner.0.clone()),
+        Dimension::ProviderKey => Some(call.provider_key.clone()),
+        Dimension::Outcome => Some(call.outcome.code().to_owned()),
+    }
+}
+
+/// What the store has to answer, row by row.
+fn added_up(calls: &[Call], query: &UsageQuery) -> Vec<(u64, u64, Usage)> {
+    let mut sums: BTreeMap<Vec<Option<String>>, (u64, u64, Usage)> = BTreeMap::new();
+    let asked = |call: &&Call| {
+        (query.since_ms..query.until_ms).contains(&call.started_at_ms)
+            && query.owner.as_ref().is_none_or(|owner| *owner == call.owner)
+            && query.only.iter().all(|(by, only)| value(call, *by).as_ref() == Some(only))
+    };
+    for call in calls.iter().filter(asked) {
+        let group = query.group_by.iter().map(|by| value(call, *by)).collect();
+        let sum = sums.entry(group).or_default();
+        sum.0 += 1;
+        sum.1 += u64::from(call.outcome != CallOutcome::Answered);
+        sum.2 += call.usage;
+    }
+    sums.into_values().collect()
+}
+
+pub(in crate::store) async fn any_grouping_adds_up_to_the_same(bench: &dyn Bench) {
+    let hand = Hand::hire(bench, "w").await;
+    let id = enqueue(&hand.store).await;
+    let claim = hand.take(NOW).await;
+    let mut seed = 7_u64;
+    // Knuth's linear congruential generator (The Art of Computer Programming, 3.3.4); its upper bits are good.
+    let mut random = |bound: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % bound
+    };
+    let calls = random_calls(id, &mut random);
+    hand.append(billing(say(&claim, 1, &[]), calls.clone())).await;
+    for round in 0..150 {
+        let mut group_by = Dimension::ALL.to_vec();
+        group_by.retain(|_| random(3) == 0);
+        if random(2) == 0 {
+            group_by.reverse();
+        }
+        let days = |n: u64| NOW + i64::try_from(n).expect("a few") * DAY_MS;
+        let since_ms = days(random(2));
+        let query = UsageQuery {
+            owner: (random(2) == 0).then(|| Owner(format!("key_{}", random(3)))),
+            since_ms,
+            until_ms: since_ms + DAY_MS * i64::try_from(1 + random(5)).expect("a few"),
+            only: if random(3) == 0 { vec![(Dimension::Model, "m1".to_owned())] } else { Vec::new() },
+            group_by,
+            limit: 1_000,
+        };
+        let rows = hand.store.usage(&query).await.expect("usage");
+        let told: Vec<_> = rows.iter().map(|row| (row.calls, row.failed_calls, row.usage)).collect();
+        assert_eq!(told, added_up(&calls, &query), "round {round}: {query:?}");
+    }
+}
+
 pub(in crate::store) async fn a_day_begins_at_midnight(bench: &dyn Bench) {
     let hand = Hand::hire(bench, "w").await;
     enqueue(&hand.store).await;

@@ -79,6 +79,7 @@ macro_rules! conformance {
                 calls_are_told_as_they_were_made
                 calls_are_kept_whoever_holds_the_lease
                 sums_are_those_of_the_calls
+                any_grouping_adds_up_to_the_same
                 a_day_begins_at_midnight
                 the_ledger_outlives_its_jobs
             }

@@ -6,8 +6,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::conversation::{self, cached, text_block};
+use super::tools;
 use crate::schema::offer::{Abilities, Setting, Thinking};
-use crate::schema::{JobSpec, Part, Role, Sampling, ThinkingWish, Turn, limits};
+use crate::schema::{JobSpec, Sampling, ThinkingWish, limits};
 
 /// The body does not carry the job's placeholder: the CLI speaks of something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,7 +24,7 @@ pub fn compose(
     target: &Target,
 ) -> Result<Value, NotTheJob> {
     let appended = after_placeholder(cli_body, placeholder).ok_or(NotTheJob)?;
-    let mut messages = conversation(&spec.turns);
+    let mut messages = conversation::messages(&spec.turns);
     messages.extend_from_slice(appended);
 
     let sampling = &spec.sampling;
@@ -37,8 +39,9 @@ pub fn compose(
     if !system.is_empty() {
         body.insert("system".to_owned(), system.into());
     }
+    tools::offer(&mut body, spec);
     sample(&mut body, sampling);
-    think(&mut body, sampling.thinking, target.abilities.thinking, max_tokens);
+    think(&mut body, wish(spec, target.abilities), target.abilities.thinking, max_tokens);
     inform(&mut body, sampling, target);
     Ok(body.into())
 }
@@ -90,6 +93,14 @@ pub(super) fn inform(body: &mut Map<String, Value>, sampling: &Sampling, target:
     }
 }
 
+/// How much to think. A model that is told a number goes on with the results of tools without: it would have to be
+/// shown the thoughts that led to its calls, which no client of ours is given in full (Anthropic API reference,
+/// "Extended thinking with tool use").
+fn wish(spec: &JobSpec, abilities: &Abilities) -> Option<ThinkingWish> {
+    let goes_on = abilities.thinking == Thinking::Budget && conversation::goes_on(&spec.turns);
+    spec.sampling.thinking.filter(|wish| !(goes_on && wish.is_on()))
+}
+
 /// How much the model is to think, in the way in which it can be told. A budget leaves room for an answer.
 fn think(body: &mut Map<String, Value>, wish: Option<ThinkingWish>, how: Thinking, max_tokens: u32) {
     let (thinking, effort) = match (wish, how) {
@@ -135,39 +146,10 @@ fn is_placeholder(message: &Value, placeholder: &str) -> bool {
         }
 }
 
-/// The client's turns. Where the conversation has been answered before, its end is worth caching: the
-/// next request repeats it. A one-shot prompt would pay the provider's surcharge for nothing.
-fn conversation(turns: &[Turn]) -> Vec<Value> {
-    let answered_before = turns.iter().any(|turn| turn.role == Role::Assistant);
-    let last = turns.len().saturating_sub(1);
-    turns.iter().enumerate().map(|(at, turn)| message(turn, answered_before && at == last)).collect()
-}
-
-fn message(turn: &Turn, cache: bool) -> Value {
-    let role = match turn.role {
-        Role::User => "user",
-        Role::Assistant => "assistant",
-    };
-    let mut blocks: Vec<Value> = turn.parts.iter().map(|Part::Text { text }| text_block(text)).collect();
-    if cache && let Some(block) = blocks.pop() {
-        blocks.push(cached(block));
-    }
-    json!({ "role": role, "content": blocks })
-}
-
-fn text_block(text: &str) -> Value {
-    json!({ "type": "text", "text": text })
-}
-
-fn cached(mut block: Value) -> Value {
-    block["cache_control"] = json!({ "type": "ephemeral" });
-    block
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Effort, ServiceTier};
+    use crate::schema::{Effort, Part, Role, ServiceTier, Turn};
 
     const PLACEHOLDER: &str = "drover-job-1";
     const PLAIN: Abilities = Abilities {
@@ -184,7 +166,7 @@ mod tests {
     }
 
     fn spec(system: &str, turns: Vec<Turn>, sampling: Sampling) -> JobSpec {
-        JobSpec { agent: None, model: "m".to_owned(), system: system.to_owned(), turns, sampling }
+        JobSpec { model: "m".to_owned(), system: system.to_owned(), turns, sampling, ..JobSpec::default() }
     }
 
     fn cli_body(messages: &Value) -> Value {

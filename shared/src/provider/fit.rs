@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::resolve::Resolved;
 use crate::schema::offer::{Abilities, Setting, Thinking};
-use crate::schema::{JobSpec, Offer, ThinkingWish, limits};
+use crate::schema::{JobSpec, Offer, Part, ThinkingWish, ToolChoice, limits};
 
 /// What a model, or all of its providers, do not take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,9 @@ pub fn settings(spec: &JobSpec) -> BTreeSet<Setting> {
         (sampling.top_k.is_some(), Setting::TopK),
         (!sampling.stop.is_empty(), Setting::Stop),
         (thinks, Setting::Thinking),
+        (!spec.tools.is_empty() || speaks_of_tools(spec), Setting::Tools),
+        (!matches!(spec.tool_choice, None | Some(ToolChoice::Auto)), Setting::ToolChoice),
+        (spec.parallel_tool_calls == Some(false), Setting::ParallelTools),
     ];
     used.into_iter().filter_map(|(is_used, setting)| is_used.then_some(setting)).collect()
 }
@@ -48,8 +51,14 @@ pub fn lacks<'a>(offer: &'a Offer, provider: &str) -> &'a [Setting] {
 pub fn fit(spec: &mut JobSpec, model: &Resolved, offer: &Offer, drop: bool) -> Result<Vec<Setting>, Unfit> {
     let mut dropped = Vec::new();
     let wanted = settings(spec);
-    if wanted.contains(&Setting::Thinking) && model.abilities.thinking == Thinking::None {
-        give_up(spec, Setting::Thinking, drop, &mut dropped)?;
+    let beyond = [
+        (model.abilities.thinking == Thinking::None, Setting::Thinking),
+        (!model.abilities.tools, Setting::Tools),
+    ];
+    for (is_beyond, setting) in beyond {
+        if is_beyond && wanted.contains(&setting) {
+            give_up(spec, setting, drop, &mut dropped)?;
+        }
     }
     // The provider that lacks the least.
     let missing = model.routes.iter().map(|route| {
@@ -69,7 +78,7 @@ fn give_up(
     drop: bool,
     dropped: &mut Vec<Setting>,
 ) -> Result<(), Unfit> {
-    if !drop {
+    if !drop || is_said(spec, setting) {
         return Err(Unfit::Setting(setting));
     }
     let sampling = &mut spec.sampling;
@@ -79,11 +88,27 @@ fn give_up(
         Setting::TopK => sampling.top_k = None,
         Setting::Stop => sampling.stop.clear(),
         Setting::Thinking => sampling.thinking = None,
-        // Jobs have none of these, or go without them where they are not taken.
-        Setting::ToolChoice | Setting::ParallelTools | Setting::ServiceTier | Setting::User => {}
+        Setting::ToolChoice => spec.tool_choice = None,
+        Setting::ParallelTools => spec.parallel_tool_calls = None,
+        Setting::Tools => {
+            spec.tools.clear();
+            (spec.tool_choice, spec.parallel_tool_calls) = (None, None);
+        }
+        // Jobs go without them where they are not taken.
+        Setting::ServiceTier | Setting::User => {}
     }
     dropped.push(setting);
     Ok(())
+}
+
+/// Whether the conversation itself holds it. What was said is never cut.
+fn is_said(spec: &JobSpec, setting: Setting) -> bool {
+    setting == Setting::Tools && speaks_of_tools(spec)
+}
+
+fn speaks_of_tools(spec: &JobSpec) -> bool {
+    let mut parts = spec.turns.iter().flat_map(|turn| &turn.parts);
+    parts.any(|part| matches!(part, Part::ToolUse { .. } | Part::ToolResult { .. }))
 }
 
 fn room(spec: &JobSpec, abilities: &Abilities) -> Result<(), Unfit> {
@@ -103,7 +128,7 @@ mod tests {
     use super::*;
     use crate::provider::registry::Registry;
     use crate::provider::resolve;
-    use crate::schema::{Effort, Sampling};
+    use crate::schema::{Effort, Role, Sampling, Tool, Turn};
 
     /// Two providers of one model, of which each lacks something, and a model that does not think.
     const OWN: &str = r#"
@@ -129,8 +154,7 @@ mod tests {
     fn fitted(model: &str, sampling: Sampling, drop: bool) -> (Result<Vec<Setting>, Unfit>, JobSpec) {
         let offer = Registry::read(OWN).expect("a registry").offer(|_| 1, None);
         let resolved = resolve(&offer, model).expect("a model");
-        let (model, system) = (model.to_owned(), String::new());
-        let mut spec = JobSpec { agent: None, model, system, turns: vec![], sampling };
+        let mut spec = JobSpec { model: model.to_owned(), sampling, ..JobSpec::default() };
         (fit(&mut spec, &resolved, &offer, drop), spec)
     }
 
@@ -161,6 +185,37 @@ mod tests {
             assert_eq!(dropped, Ok(unfit.into_iter().collect()));
             assert!(unfit.is_none_or(|it| !settings(&spec).contains(&it)), "{spec:?}");
         }
+    }
+
+    #[test]
+    fn tools_may_go_unless_the_conversation_speaks_of_them() {
+        let offer = Registry::read(OWN).expect("a registry").offer(|_| 1, None);
+        let tool = Tool {
+            name: "f".to_owned(),
+            description: None,
+            input_schema: serde_json::Map::new(),
+            strict: false,
+        };
+        let asked = JobSpec {
+            tools: vec![tool],
+            tool_choice: Some(ToolChoice::Any),
+            parallel_tool_calls: Some(false),
+            ..JobSpec::default()
+        };
+        let result = Part::ToolResult { tool_use_id: "t".to_owned(), content: vec![], is_error: false };
+        let told =
+            JobSpec { turns: vec![Turn { role: Role::User, parts: vec![result] }], ..JobSpec::default() };
+        let able = resolve(&offer, "quiet").expect("a model");
+        let clumsy = Resolved { abilities: Abilities { tools: false, ..able.abilities }, ..able.clone() };
+        let refused = Err(Unfit::Setting(Setting::Tools));
+        for spec in [&asked, &told] {
+            assert_eq!(fit(&mut spec.clone(), &able, &offer, false), Ok(vec![]));
+            assert_eq!(fit(&mut spec.clone(), &clumsy, &offer, false), refused);
+        }
+        assert_eq!(fit(&mut told.clone(), &clumsy, &offer, true), refused, "what was said is never cut");
+        let mut spec = asked;
+        assert_eq!(fit(&mut spec, &clumsy, &offer, true), Ok(vec![Setting::Tools]));
+        assert_eq!(settings(&spec), BTreeSet::new());
     }
 
     #[test]

@@ -12,6 +12,15 @@ pub const REQUEST_BODY_BYTES: usize = 32 << 20;
 pub const MESSAGES: usize = 10_000;
 /// Longest name of an end user, in bytes (Anthropic Messages API, `metadata.user_id`).
 pub const USER_BYTES: usize = 256;
+/// Most tools in a request (OpenAI API, `tools`: up to 128).
+pub const TOOLS: usize = 128;
+/// Longest name of a tool, in bytes (OpenAI API, `tools[].function.name`: up to 64 characters).
+pub const TOOL_NAME_BYTES: usize = 64;
+/// Longest identifier of a tool's call, in bytes; the providers' own are about 30.
+pub const TOOL_CALL_ID_BYTES: usize = 256;
+/// How deep the arguments of a call may nest: they stand a few levels deeper in the job's row, which is read with
+/// the 128 levels of `serde_json`.
+pub const ARGUMENTS_DEPTH: usize = 100;
 /// Most stop sequences (OpenAI API, `stop`: up to 4; Anthropic takes more, so we allow what both clients use).
 pub const STOP_SEQUENCES: usize = 16;
 /// Longest model name, in bytes; it goes into logs and rows.

@@ -14,6 +14,7 @@ pub mod offer;
 pub mod session;
 pub mod spec;
 pub mod state;
+pub mod tool;
 pub mod usage;
 
 pub use call::{Call, CallOutcome, Dimension, UsageQuery, UsageRow};
@@ -27,4 +28,5 @@ pub use offer::Offer;
 pub use session::{Project, Session};
 pub use spec::{AgentSpec, Class, Effort, JobSpec, Part, Role, Sampling, ServiceTier, ThinkingWish, Turn};
 pub use state::{JobState, Transition};
+pub use tool::{Tool, ToolChoice};
 pub use usage::Usage;

@@ -125,11 +125,13 @@ pub enum Setting {
     ServiceTier,
     /// Who the end user is.
     User,
+    /// Which tools the model knows.
+    Tools,
 }
 
 impl Setting {
     /// All of them, in the order in which documents list them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Temperature,
         Self::TopP,
         Self::TopK,
@@ -139,6 +141,7 @@ impl Setting {
         Self::ParallelTools,
         Self::ServiceTier,
         Self::User,
+        Self::Tools,
     ];
 }
 

@@ -10,3 +10,4 @@ mod refusals;
 mod road;
 mod sdks;
 mod secrets;
+mod tools;

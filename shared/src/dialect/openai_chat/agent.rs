@@ -1,15 +1,21 @@
 //! The fields that ask for an agent. They are Drover's own: `OpenAI`'s API knows none.
 
 use super::reader::Node;
+use super::tools::Tools;
 use crate::dialect::{AgentWish, Rejection};
 use crate::schema::{ProjectId, SessionId, Turn};
 
-/// How the CLI samples is its own affair, and it would think with some of these.
+/// How the CLI samples and thinks is its own affair.
 const NOT_FOR_AGENTS: [&str; 7] =
     ["reasoning", "reasoning_effort", "stop", "temperature", "thinking", "top_k", "top_p"];
 
 /// Where an agent is to work, if one is asked for: by `agent`, or by naming a session or a project.
-pub(super) fn read(body: &Node, messages: &Node, turns: &[Turn]) -> Result<Option<AgentWish>, Rejection> {
+pub(super) fn read(
+    body: &Node,
+    messages: &Node,
+    turns: &[Turn],
+    tools: &Tools,
+) -> Result<Option<AgentWish>, Rejection> {
     let agent = body.get("agent").map(|field| field.boolean()).transpose()?;
     let session = body.get("session_id").map(|field| id::<SessionId>(&field, "session")).transpose()?;
     let project = body.get("project_id").map(|field| id::<ProjectId>(&field, "project")).transpose()?;
@@ -29,6 +35,10 @@ pub(super) fn read(body: &Node, messages: &Node, turns: &[Turn]) -> Result<Optio
         if let Some(field) = body.get(name) {
             return Err(field.unsupported("An agent's CLI decides on this by itself."));
         }
+    }
+    if !tools.list.is_empty() {
+        let name = if tools.older { "functions" } else { "tools" };
+        return Err(body.required(name)?.unsupported("An agent has tools of its own."));
     }
     Ok(Some(AgentWish { session, project }))
 }

@@ -4,6 +4,8 @@
 
 mod admission;
 mod agent;
+mod calls;
+mod content;
 mod ending;
 mod error;
 mod json;
@@ -13,8 +15,10 @@ mod reader;
 mod request;
 mod settings;
 mod stream;
+mod table;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod whole;
 mod wire;
 
@@ -53,6 +57,7 @@ impl Dialect for OpenAiChat {
             Setting::ParallelTools => "parallel_tool_calls",
             Setting::ServiceTier => "service_tier",
             Setting::User => "user",
+            Setting::Tools => "tools",
         }
     }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::ending::{self, Ending, finish_reason};
 use super::wire;
-use crate::dialect::{Answer, Rejection};
+use crate::dialect::{Answer, Form, Rejection};
 use crate::schema::{Block, Event, SeqEvent, StopReason, Usage};
 
 #[derive(Serialize)]
@@ -36,6 +36,8 @@ struct Message {
     annotations: [(); 0],
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<ToolCall>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function_call: Option<Function>,
 }
 
 #[derive(Serialize)]
@@ -110,8 +112,12 @@ impl Said {
     }
 
     fn completion(self, answer: &Answer, stop: StopReason, usage: &Usage) -> Vec<u8> {
-        let choice =
-            Choice { index: 0, message: self.message(), logprobs: None, finish_reason: finish_reason(stop) };
+        let choice = Choice {
+            index: 0,
+            message: self.message(&answer.form),
+            logprobs: None,
+            finish_reason: finish_reason(stop, &answer.form),
+        };
         let completion = Completion {
             id: wire::completion_id(answer),
             object: "chat.completion",
@@ -126,12 +132,14 @@ impl Said {
         out
     }
 
-    fn message(mut self) -> Message {
+    fn message(mut self, form: &Form) -> Message {
         // Clients parse the arguments as JSON, so a call without any gets an empty object.
         for call in self.calls.iter_mut().filter(|call| call.function.arguments.is_empty()) {
             call.function.arguments.push_str("{}");
         }
         let silent = self.text.is_empty() && !self.calls.is_empty();
+        // The older form knows one call; the model is told to make no more.
+        let older = if form.older_calls { std::mem::take(&mut self.calls) } else { Vec::new() };
         Message {
             role: "assistant",
             content: (!silent).then_some(self.text),
@@ -139,6 +147,7 @@ impl Said {
             reasoning_content: self.thinking,
             annotations: [],
             tool_calls: self.calls,
+            function_call: older.into_iter().next().map(|call| call.function),
         }
     }
 }

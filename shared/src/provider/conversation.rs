@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::schema::media::Source;
 use crate::schema::{Part, Role, Turn};
 
 /// The client's turns. Where the conversation has been answered before, its end is worth caching: the next request
@@ -33,6 +34,14 @@ fn message(turn: &Turn, cache: bool) -> Value {
 fn block(part: &Part) -> Value {
     match part {
         Part::Text { text } => text_block(text),
+        Part::Image { source } => json!({ "type": "image", "source": origin(source) }),
+        Part::Document { source, title } => {
+            let mut block = json!({ "type": "document", "source": origin(source) });
+            if let Some(title) = title {
+                block["title"] = title.as_str().into();
+            }
+            block
+        }
         Part::ToolUse { id, name, input } => {
             json!({ "type": "tool_use", "id": id, "name": name, "input": input })
         }
@@ -49,6 +58,16 @@ fn block(part: &Part) -> Value {
     }
 }
 
+fn origin(source: &Source) -> Value {
+    match source {
+        Source::Base64 { media_type, data } => {
+            json!({ "type": "base64", "media_type": media_type, "data": data })
+        }
+        Source::Text { data } => json!({ "type": "text", "media_type": "text/plain", "data": data }),
+        Source::Url { url } => json!({ "type": "url", "url": url }),
+    }
+}
+
 pub(super) fn text_block(text: &str) -> Value {
     json!({ "type": "text", "text": text })
 }
@@ -62,6 +81,38 @@ pub(super) fn cached(mut block: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn images_and_documents_become_blocks() {
+        let base64 =
+            |media_type: &str| Source::Base64 { media_type: media_type.to_owned(), data: "QUJD".to_owned() };
+        let document =
+            |source, title: Option<&str>| Part::Document { source, title: title.map(str::to_owned) };
+        let url = "https://a.example/b".to_owned();
+        for (part, expected) in [
+            (
+                Part::Image { source: base64("image/png") },
+                json!({ "type": "image",
+                    "source": { "type": "base64", "media_type": "image/png", "data": "QUJD" } }),
+            ),
+            (
+                Part::Image { source: Source::Url { url: url.clone() } },
+                json!({ "type": "image", "source": { "type": "url", "url": url } }),
+            ),
+            (
+                document(base64("application/pdf"), Some("a.pdf")),
+                json!({ "type": "document", "title": "a.pdf",
+                    "source": { "type": "base64", "media_type": "application/pdf", "data": "QUJD" } }),
+            ),
+            (
+                document(Source::Text { data: "a".to_owned() }, None),
+                json!({ "type": "document",
+                    "source": { "type": "text", "media_type": "text/plain", "data": "a" } }),
+            ),
+        ] {
+            assert_eq!(block(&part), expected);
+        }
+    }
 
     #[test]
     fn calls_and_results_become_blocks() {

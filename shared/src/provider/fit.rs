@@ -29,6 +29,7 @@ pub fn settings(spec: &JobSpec) -> BTreeSet<Setting> {
         (!sampling.stop.is_empty(), Setting::Stop),
         (thinks, Setting::Thinking),
         (!spec.tools.is_empty() || speaks_of_tools(spec), Setting::Tools),
+        (spec.turns.iter().flat_map(|turn| &turn.parts).any(shows), Setting::Images),
         (!matches!(spec.tool_choice, None | Some(ToolChoice::Auto)), Setting::ToolChoice),
         (spec.parallel_tool_calls == Some(false), Setting::ParallelTools),
     ];
@@ -54,6 +55,7 @@ pub fn fit(spec: &mut JobSpec, model: &Resolved, offer: &Offer, drop: bool) -> R
     let beyond = [
         (model.abilities.thinking == Thinking::None, Setting::Thinking),
         (!model.abilities.tools, Setting::Tools),
+        (!model.abilities.vision, Setting::Images),
     ];
     for (is_beyond, setting) in beyond {
         if is_beyond && wanted.contains(&setting) {
@@ -90,6 +92,7 @@ fn give_up(
         Setting::Thinking => sampling.thinking = None,
         Setting::ToolChoice => spec.tool_choice = None,
         Setting::ParallelTools => spec.parallel_tool_calls = None,
+        Setting::Images => blind(spec),
         Setting::Tools => {
             spec.tools.clear();
             (spec.tool_choice, spec.parallel_tool_calls) = (None, None);
@@ -101,9 +104,36 @@ fn give_up(
     Ok(())
 }
 
-/// Whether the conversation itself holds it. What was said is never cut.
+/// Whether the conversation needs it: what was said of tools is a part of it, and no turn may be left without a word.
 fn is_said(spec: &JobSpec, setting: Setting) -> bool {
-    setting == Setting::Tools && speaks_of_tools(spec)
+    match setting {
+        Setting::Tools => speaks_of_tools(spec),
+        Setting::Images => spec.turns.iter().any(|turn| turn.parts.iter().all(is_shown)),
+        _ => false,
+    }
+}
+
+/// Whether there is an image or a document in it.
+fn shows(part: &Part) -> bool {
+    match part {
+        Part::ToolResult { content, .. } => content.iter().any(is_shown),
+        part => is_shown(part),
+    }
+}
+
+fn is_shown(part: &Part) -> bool {
+    matches!(part, Part::Image { .. } | Part::Document { .. })
+}
+
+fn blind(spec: &mut JobSpec) {
+    for turn in &mut spec.turns {
+        turn.parts.retain(|part| !is_shown(part));
+        for part in &mut turn.parts {
+            if let Part::ToolResult { content, .. } = part {
+                content.retain(|part| !is_shown(part));
+            }
+        }
+    }
 }
 
 fn speaks_of_tools(spec: &JobSpec) -> bool {
@@ -128,6 +158,7 @@ mod tests {
     use super::*;
     use crate::provider::registry::Registry;
     use crate::provider::resolve;
+    use crate::schema::media::Source;
     use crate::schema::{Effort, Role, Sampling, Tool, Turn};
 
     /// Two providers of one model, of which each lacks something, and a model that does not think.
@@ -216,6 +247,32 @@ mod tests {
         let mut spec = asked;
         assert_eq!(fit(&mut spec, &clumsy, &offer, true), Ok(vec![Setting::Tools]));
         assert_eq!(settings(&spec), BTreeSet::new());
+    }
+
+    #[test]
+    fn images_may_go_where_words_are_left() {
+        let offer = Registry::read(OWN).expect("a registry").offer(|_| 1, None);
+        let blind = resolve(&offer, "quiet").expect("a model");
+        let able = Resolved { abilities: Abilities { vision: true, ..blind.abilities }, ..blind.clone() };
+        let refused = Err(Unfit::Setting(Setting::Images));
+        let image = || Part::Image { source: Source::Text { data: "x".to_owned() } };
+        let text = || Part::Text { text: "x".to_owned() };
+        let told = |content| Part::ToolResult { tool_use_id: "t".to_owned(), content, is_error: false };
+        for (parts, left) in [
+            (vec![text(), image()], Some(vec![text()])),
+            (vec![told(vec![image(), text()])], Some(vec![told(vec![text()])])),
+            (vec![image()], None),
+        ] {
+            let turns = vec![Turn { role: Role::User, parts }];
+            let mut spec = JobSpec { turns, ..JobSpec::default() };
+            assert_eq!(fit(&mut spec, &able, &offer, false), Ok(vec![]));
+            assert_eq!(fit(&mut spec, &blind, &offer, false), refused);
+            let dropped = fit(&mut spec, &blind, &offer, true);
+            match left {
+                Some(left) => assert_eq!((dropped, &spec.turns[0].parts), (Ok(vec![Setting::Images]), &left)),
+                None => assert_eq!(dropped, refused),
+            }
+        }
     }
 
     #[test]

@@ -12,6 +12,12 @@ pub const REQUEST_BODY_BYTES: usize = 32 << 20;
 pub const MESSAGES: usize = 10_000;
 /// Longest name of an end user, in bytes (Anthropic Messages API, `metadata.user_id`).
 pub const USER_BYTES: usize = 256;
+/// Most images and documents in a request (Anthropic API reference, "Vision": 100 for most models).
+pub const IMAGES: usize = 100;
+/// Largest image, in bytes (Anthropic API reference, "Vision": 5 MB). Documents are bounded by the body alone.
+pub const IMAGE_BYTES: usize = 5 << 20;
+/// Longest URL of an image, in bytes: what servers and browsers take.
+pub const IMAGE_URL_BYTES: usize = 8 << 10;
 /// Most tools in a request (OpenAI API, `tools`: up to 128).
 pub const TOOLS: usize = 128;
 /// Longest name of a tool, in bytes (OpenAI API, `tools[].function.name`: up to 64 characters).

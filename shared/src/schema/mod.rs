@@ -9,6 +9,7 @@ pub mod fleet;
 pub mod id;
 pub mod job;
 pub mod limits;
+pub mod media;
 pub mod network;
 pub mod offer;
 pub mod session;

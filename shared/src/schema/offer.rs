@@ -127,11 +127,13 @@ pub enum Setting {
     User,
     /// Which tools the model knows.
     Tools,
+    /// What it is to look at: images and documents.
+    Images,
 }
 
 impl Setting {
     /// All of them, in the order in which documents list them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Temperature,
         Self::TopP,
         Self::TopK,
@@ -142,6 +144,7 @@ impl Setting {
         Self::ServiceTier,
         Self::User,
         Self::Tools,
+        Self::Images,
     ];
 }
 

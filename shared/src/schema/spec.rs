@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::id::{ProjectId, SessionId};
+use super::media::Source;
 use super::network::HostRule;
 use super::tool::{Tool, ToolChoice};
 
@@ -111,6 +112,19 @@ pub enum Part {
         /// The text; never empty.
         text: String,
     },
+    /// An image; in the client's turns and in what its tools say.
+    Image {
+        /// Where it is.
+        source: Source,
+    },
+    /// A document, there too.
+    Document {
+        /// Where it is.
+        source: Source,
+        /// What the client calls it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+    },
     /// A call of one of the client's tools; only in the model's turns.
     ToolUse {
         /// The identifier by which its result names it.
@@ -138,7 +152,9 @@ impl Part {
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text { text } => Some(text),
-            Self::ToolUse { .. } | Self::ToolResult { .. } => None,
+            Self::Image { .. } | Self::Document { .. } | Self::ToolUse { .. } | Self::ToolResult { .. } => {
+                None
+            }
         }
     }
 }

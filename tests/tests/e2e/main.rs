@@ -5,6 +5,7 @@ mod access;
 mod answers;
 mod failures;
 mod jobs;
+mod media;
 mod metrics;
 mod refusals;
 mod road;

@@ -122,8 +122,8 @@ fn conversations() -> Vec<(Value, &'static str, &'static str)> {
         (user(json!([{"type": "video"}])), "invalid_value", "messages[0].content[0].type"),
         (
             user(json!([{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}])),
-            "unsupported_parameter",
-            "messages[0].content[0].type",
+            "invalid_value",
+            "messages[0].content[0].image_url.url",
         ),
     ]
 }

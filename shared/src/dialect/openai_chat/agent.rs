@@ -31,6 +31,9 @@ pub(super) fn read(
         return Err(messages
             .invalid_value("An agent's session keeps what was said; send only the user's new message."));
     }
+    if turns.iter().flat_map(|turn| &turn.parts).any(|part| part.text().is_none()) {
+        return Err(messages.unsupported("An agent is told text only."));
+    }
     for name in NOT_FOR_AGENTS {
         if let Some(field) = body.get(name) {
             return Err(field.unsupported("An agent's CLI decides on this by itself."));

@@ -1,6 +1,7 @@
 //! What a message says: `content`, and an assistant's `refusal`.
 
 use super::admission::{Ignored, admit};
+use super::media;
 use super::messages::Author;
 use super::parameters::Scope;
 use super::reader::Node;
@@ -38,14 +39,21 @@ fn of(content: &Node, author: Author, ignored: &mut Ignored) -> Result<Vec<Part>
 fn part(item: &Node, author: Author, ignored: &mut Ignored) -> Result<Part, Rejection> {
     let kind = item.of_object()?.required("type")?;
     let kind_name = kind.text()?;
-    if matches!(kind_name, "image_url" | "input_audio" | "file") {
-        return Err(kind.unsupported("Conversations are text."));
+    if kind_name == "input_audio" {
+        return Err(kind.unsupported("Nobody listens here; send text, images or documents."));
     }
     admit(item, Scope::Part, ignored)?;
     match kind_name {
         "text" => Ok(Part::Text { text: item.required("text")?.text()?.to_owned() }),
         "refusal" => refused(&item.required("refusal")?, author),
-        _ => Err(kind.invalid_value("It must be 'text', or in an assistant's message 'refusal'.")),
+        "image_url" | "file" if matches!(author, Author::System | Author::Assistant) => {
+            Err(kind.invalid_value("Only users and tools show images and documents."))
+        }
+        "image_url" => media::image(item, ignored),
+        "file" => media::file(item, ignored),
+        _ => Err(kind.invalid_value(
+            "It must be 'text', 'image_url', 'file', or in an assistant's message 'refusal'.",
+        )),
     }
 }
 

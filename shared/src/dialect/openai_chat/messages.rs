@@ -48,6 +48,11 @@ pub(super) fn read(messages: &Node, ignored: &mut Ignored) -> Result<Conversatio
         }
     }
     conversation.calls.close()?;
+    if conversation.images() > limits::IMAGES {
+        return Err(
+            messages.invalid_value(format!("It holds more than {} images and documents.", limits::IMAGES))
+        );
+    }
     match (conversation.turns.last().map(|turn| turn.role), last_turn) {
         (Some(Role::User), _) => Ok(conversation),
         (Some(Role::Assistant), Some(message)) => Err(message.invalid_value(
@@ -58,6 +63,17 @@ pub(super) fn read(messages: &Node, ignored: &mut Ignored) -> Result<Conversatio
 }
 
 impl Conversation {
+    /// How many images and documents it holds.
+    fn images(&self) -> usize {
+        let is_shown = |part: &&Part| matches!(part, Part::Image { .. } | Part::Document { .. });
+        let parts = self.turns.iter().flat_map(|turn| &turn.parts);
+        let count = |part: &Part| match part {
+            Part::ToolResult { content, .. } => content.iter().filter(is_shown).count(),
+            part => usize::from(is_shown(&part)),
+        };
+        parts.map(count).sum()
+    }
+
     /// Takes one message in; true if it became a turn, or a part of one.
     fn add(&mut self, message: &Node, ignored: &mut Ignored) -> Result<bool, Rejection> {
         let author = author(message)?;

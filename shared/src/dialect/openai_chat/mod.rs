@@ -9,6 +9,7 @@ mod content;
 mod ending;
 mod error;
 mod json;
+mod media;
 mod messages;
 pub mod parameters;
 mod reader;
@@ -58,6 +59,7 @@ impl Dialect for OpenAiChat {
             Setting::ServiceTier => "service_tier",
             Setting::User => "user",
             Setting::Tools => "tools",
+            Setting::Images => "messages",
         }
     }
 

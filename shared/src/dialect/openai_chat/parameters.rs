@@ -71,6 +71,10 @@ pub enum Scope {
     Usage,
     /// Each of `messages`.
     Message,
+    /// The image of a part of type `image_url`.
+    ImageUrl,
+    /// The file of a part of type `file`.
+    File,
     /// Each of a message's `tool_calls`.
     Call,
     /// The function of each of a message's `tool_calls`.
@@ -122,6 +126,8 @@ impl Scope {
             Self::CalledFunction => "messages[].tool_calls[].function.",
             Self::FunctionCall => "messages[].function_call.",
             Self::Part => "messages[].content[].",
+            Self::ImageUrl => "messages[].content[].image_url.",
+            Self::File => "messages[].content[].file.",
         }
     }
 }

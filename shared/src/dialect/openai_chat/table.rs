@@ -5,8 +5,8 @@ use super::parameters::{Kind, Neutral, Parameter, Scope, Treatment};
 use Kind::{Any, Array, Boolean, Integer, Number, Object, String as Text, StringOrArray, StringOrObject};
 use Neutral::{EmptyObject, ListOf, ObjectOfType};
 use Scope::{
-    Body, Call, CalledFunction, Function, FunctionCall, Message, Part, StreamOptions, Tool, ToolFunction,
-    Usage,
+    Body, Call, CalledFunction, File, Function, FunctionCall, ImageUrl, Message, Part, StreamOptions, Tool,
+    ToolFunction, Usage,
 };
 use Treatment::{Honoured, Ignored, IgnoredIf, Neutral as Only, Refused};
 
@@ -155,8 +155,14 @@ pub const PARAMETERS: &[Parameter] = &[
         "Whether `usage` has `cost`, in US dollars; `null` where no price is known.",
     ),
     of(Message, "annotations", Array, Ignored, "They are the answer's, not the conversation's."),
-    of(Message, "audio", Object, Refused, TEXT_ONLY),
-    of(Message, "content", StringOrArray, Honoured, "A string, or parts of text."),
+    of(Message, "audio", Object, Refused, NO_AUDIO),
+    of(
+        Message,
+        "content",
+        StringOrArray,
+        Honoured,
+        "A string, or parts: text, and in the messages of users and tools images and documents.",
+    ),
     of(Message, "function_call", Object, Honoured, "The older form of `tool_calls`, for one call."),
     of(Message, "name", Text, Honoured, "Which function answers; in other messages it is ignored."),
     of(Message, "reasoning_content", Text, Ignored, "Earlier reasoning is not shown to the model again."),
@@ -182,6 +188,17 @@ pub const PARAMETERS: &[Parameter] = &[
         Honoured,
         "The assistant's calls; each has to be answered before anybody else speaks.",
     ),
+    of(ImageUrl, "detail", Text, Ignored, "Images are looked at as they are."),
+    of(
+        ImageUrl,
+        "url",
+        Text,
+        Honoured,
+        "A data URL of a PNG, JPEG, GIF or WebP up to 5 MB, or an `https` URL, which the provider fetches.",
+    ),
+    of(File, "file_data", Text, Honoured, "A data URL of a PDF or of text."),
+    of(File, "file_id", Text, Refused, "No files are stored here; send `file_data`."),
+    of(File, "filename", Text, Honoured, "The document's title."),
     of(Call, "function", Object, Honoured, "What is called."),
     of(Call, "id", Text, Honoured, "Unlike that of any other call."),
     of(Call, "type", Text, Honoured, "`function`, which it is without a word."),
@@ -189,17 +206,17 @@ pub const PARAMETERS: &[Parameter] = &[
     of(CalledFunction, "name", Text, Honoured, "The name of the tool."),
     of(FunctionCall, "arguments", Text, Honoured, "The text of a JSON object."),
     of(FunctionCall, "name", Text, Honoured, "The name of the function."),
-    of(Part, "file", Any, Refused, TEXT_ONLY),
-    of(Part, "image_url", Any, Refused, TEXT_ONLY),
-    of(Part, "input_audio", Any, Refused, TEXT_ONLY),
+    of(Part, "file", Object, Honoured, "The document of a part of type `file`: a PDF, or text."),
+    of(Part, "image_url", Object, Honoured, "The image of a part of type `image_url`."),
+    of(Part, "input_audio", Any, Refused, NO_AUDIO),
     of(Part, "refusal", Text, Honoured, "The text of a part of type `refusal`."),
     of(Part, "text", Text, Honoured, "The text of a part of type `text`."),
-    of(Part, "type", Text, Honoured, "`text`, or in an assistant's message `refusal`."),
+    of(Part, "type", Text, Honoured, "`text`, `image_url`, `file`, or in an assistant's message `refusal`."),
 ];
 
 pub(super) const KEEP_OFF: &str = "The provider and its key are the server's own.";
 const NO_COUNTERPART: &str = "The model's provider has no counterpart.";
-const TEXT_ONLY: &str = "Conversations are text.";
+const NO_AUDIO: &str = "Nobody listens here.";
 const ZERO: &[Neutral] = &[Neutral::Number(0.0)];
 const EITHER: &[Neutral] = &[Neutral::Boolean(true), Neutral::Boolean(false)];
 

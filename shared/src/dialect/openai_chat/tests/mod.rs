@@ -2,6 +2,7 @@
 
 mod errors;
 mod goldens;
+mod media;
 mod parse;
 mod properties;
 mod random;

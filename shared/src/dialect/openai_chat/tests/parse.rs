@@ -293,8 +293,8 @@ fn bad_messages_name_their_place() {
         (r#"[{"role":"user","content":[{"type":"poem"}]}]"#, "invalid_value", "messages[0].content[0].type"),
         (
             r#"[{"role":"user","content":[{"type":"text","text":"x"},{"type":"image_url","image_url":{"url":"file:///etc/passwd"}}]}]"#,
-            "unsupported_parameter",
-            "messages[0].content[1].type",
+            "invalid_value",
+            "messages[0].content[1].image_url.url",
         ),
         (
             r#"[{"role":"user","content":[{"type":"refusal","refusal":"no"}]}]"#,

@@ -29,10 +29,14 @@ fn body_with(row: &parameters::Parameter, value: &str) -> String {
     let options = options.trim_end_matches(',');
     format!(
         r#"{{{}"model":"m","stream":true,"stream_options":{{{options}}},
-            "messages":[{{{}"role":"user","content":[{{{}"type":"text","text":"x"}}]}}]}}"#,
+            "messages":[{{{}"role":"user","content":[
+                {{{}"type":"text","text":"x"}},{{"type":"image_url","image_url":{{{}"url":"https://a.example"}}}},
+                {{"type":"file","file":{{{}"file_data":"data:text/plain;base64,eA=="}}}}]}}]}}"#,
         fields(Scope::Body),
         fields(Scope::Message),
         fields(Scope::Part),
+        fields(Scope::ImageUrl),
+        fields(Scope::File),
     )
 }
 

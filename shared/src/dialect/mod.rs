@@ -5,9 +5,10 @@
 
 pub mod openai_chat;
 pub mod rejection;
+pub mod shape;
 
 use crate::schema::offer::Setting;
-use crate::schema::{Event, JobId, JobSpec, ProjectId, SeqEvent, SessionId};
+use crate::schema::{Event, JobId, JobSpec, OutputFormat, ProjectId, SeqEvent, SessionId};
 
 pub use rejection::Rejection;
 
@@ -79,6 +80,8 @@ pub struct UsageWish {
 /// What form an answer is to have. Goes from the request to the answer unread.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Form {
+    /// What shape it has to have.
+    pub output: Option<OutputFormat>,
     /// Whether the call of a tool is told in the dialect's older way, which knows one call per answer.
     pub older_calls: bool,
 }

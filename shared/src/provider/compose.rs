@@ -9,7 +9,11 @@ use serde_json::{Map, Value, json};
 use super::conversation::{self, cached, text_block};
 use super::tools;
 use crate::schema::offer::{Abilities, Setting, Thinking};
-use crate::schema::{JobSpec, Sampling, ThinkingWish, limits};
+use crate::schema::{JobSpec, OutputFormat, Sampling, ThinkingWish, limits};
+
+/// What the model is told where any JSON object will do.
+const ANY_OBJECT: &str =
+    "Answer with one JSON object and nothing else: no prose, and no code fence around it.";
 
 /// The body does not carry the job's placeholder: the CLI speaks of something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +46,7 @@ pub fn compose(
     tools::offer(&mut body, spec);
     sample(&mut body, sampling);
     think(&mut body, wish(spec, target.abilities), target.abilities.thinking, max_tokens);
+    shape(&mut body, spec.output.as_ref());
     inform(&mut body, sampling, target);
     Ok(body.into())
 }
@@ -63,7 +68,9 @@ pub struct Target<'a> {
 fn system(cli_body: &Value, spec: &JobSpec, login: bool) -> Vec<Value> {
     let who = cli_body["system"].get(0).filter(|_| login).cloned();
     let job = (!spec.system.is_empty()).then(|| cached(text_block(&spec.system)));
-    who.into_iter().chain(job).collect()
+    // No provider can be told to answer with just any object, so the model is.
+    let shape = (spec.output == Some(OutputFormat::Object)).then(|| text_block(ANY_OBJECT));
+    who.into_iter().chain(job).chain(shape).collect()
 }
 
 /// How the model is to speak.
@@ -119,8 +126,20 @@ fn think(body: &mut Map<String, Value>, wish: Option<ThinkingWish>, how: Thinkin
     };
     body.insert("thinking".to_owned(), thinking);
     if let Some(effort) = effort {
-        body.insert("output_config".to_owned(), json!({ "effort": effort }));
+        configure(body, "effort", json!(effort));
     }
+}
+
+/// The schema of the answer.
+fn shape(body: &mut Map<String, Value>, output: Option<&OutputFormat>) {
+    if let Some(OutputFormat::Schema { schema, .. }) = output {
+        configure(body, "format", json!({ "type": "json_schema", "schema": schema }));
+    }
+}
+
+fn configure(body: &mut Map<String, Value>, name: &str, value: Value) {
+    let config = body.entry("output_config").or_insert_with(|| json!({}));
+    config[name] = value;
 }
 
 fn budget(tokens: u32, max_tokens: u32) -> Value {
@@ -295,6 +314,24 @@ mod tests {
             compose(&ask(), PLACEHOLDER, &spec("", vec![turn(Role::User, &["hi"])], sampling), &target);
         let body = body.expect("the job's body");
         assert!(body.get("service_tier").is_none() && body.get("metadata").is_none(), "{body}");
+    }
+
+    #[test]
+    fn a_shape_goes_up_as_a_schema_or_as_a_word_to_the_model() {
+        let schema = json!({ "type": "object", "b": 1, "a": 2 });
+        let fields = schema.as_object().cloned().expect("an object");
+        let spec = |output| JobSpec {
+            output: Some(output),
+            ..spec("Be kind.", vec![turn(Role::User, &["hi"])], Sampling::default())
+        };
+        let composed = |spec: &JobSpec| compose(&ask(), PLACEHOLDER, spec, &UP).expect("the job's body");
+        let body = composed(&spec(OutputFormat::Schema { schema: fields, strict: true }));
+        assert_eq!(body["output_config"], json!({ "format": { "type": "json_schema", "schema": schema } }));
+        let kind = json!({ "type": "text", "text": "Be kind.", "cache_control": { "type": "ephemeral" } });
+        assert_eq!(body["system"], json!([kind]));
+        let body = composed(&spec(OutputFormat::Object));
+        assert_eq!(body.get("output_config"), None);
+        assert_eq!(body["system"], json!([kind, { "type": "text", "text": ANY_OBJECT }]));
     }
 
     #[test]

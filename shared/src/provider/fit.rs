@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::resolve::Resolved;
 use crate::schema::offer::{Abilities, Setting, Thinking};
-use crate::schema::{JobSpec, Offer, Part, ThinkingWish, ToolChoice, limits};
+use crate::schema::{JobSpec, Offer, OutputFormat, Part, ThinkingWish, ToolChoice, limits};
 
 /// What a model, or all of its providers, do not take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,7 @@ pub fn settings(spec: &JobSpec) -> BTreeSet<Setting> {
         (thinks, Setting::Thinking),
         (!spec.tools.is_empty() || speaks_of_tools(spec), Setting::Tools),
         (spec.turns.iter().flat_map(|turn| &turn.parts).any(shows), Setting::Images),
+        (matches!(spec.output, Some(OutputFormat::Schema { .. })), Setting::OutputFormat),
         (!matches!(spec.tool_choice, None | Some(ToolChoice::Auto)), Setting::ToolChoice),
         (spec.parallel_tool_calls == Some(false), Setting::ParallelTools),
     ];
@@ -93,6 +94,7 @@ fn give_up(
         Setting::ToolChoice => spec.tool_choice = None,
         Setting::ParallelTools => spec.parallel_tool_calls = None,
         Setting::Images => blind(spec),
+        Setting::OutputFormat => spec.output = None,
         Setting::Tools => {
             spec.tools.clear();
             (spec.tool_choice, spec.parallel_tool_calls) = (None, None);
@@ -247,6 +249,23 @@ mod tests {
         let mut spec = asked;
         assert_eq!(fit(&mut spec, &clumsy, &offer, true), Ok(vec![Setting::Tools]));
         assert_eq!(settings(&spec), BTreeSet::new());
+    }
+
+    #[test]
+    fn a_schema_is_for_providers_that_take_it() {
+        let own = OWN.replace(r#"lacks = ["top_k", "temperature"]"#, r#"lacks = ["output_format"]"#);
+        let offer = Registry::read(&own).expect("a registry").offer(|_| 1, None);
+        let [both, one] = ["m", "quiet"].map(|name| resolve(&offer, name).expect("a model"));
+        let output = Some(OutputFormat::Schema { schema: serde_json::Map::new(), strict: true });
+        let spec = || JobSpec { output: output.clone(), ..JobSpec::default() };
+        assert_eq!(fit(&mut spec(), &both, &offer, false), Ok(vec![]));
+        assert!(takes(&offer, "two", &spec()) && !takes(&offer, "one", &spec()));
+        assert_eq!(fit(&mut spec(), &one, &offer, false), Err(Unfit::Setting(Setting::OutputFormat)));
+        let mut dropped = spec();
+        assert_eq!(fit(&mut dropped, &one, &offer, true), Ok(vec![Setting::OutputFormat]));
+        assert_eq!(dropped.output, None);
+        let mut object = JobSpec { output: Some(OutputFormat::Object), ..JobSpec::default() };
+        assert_eq!(fit(&mut object, &one, &offer, false), Ok(vec![]));
     }
 
     #[test]

@@ -27,6 +27,15 @@ pub const TOOL_CALL_ID_BYTES: usize = 256;
 /// How deep the arguments of a call may nest: they stand a few levels deeper in the job's row, which is read with
 /// the 128 levels of `serde_json`.
 pub const ARGUMENTS_DEPTH: usize = 100;
+/// Most values of a schema that answers are held against, everything that it refers to written out (OpenAI API,
+/// structured outputs: up to 5,000 properties).
+pub const SCHEMA_VALUES: usize = 20_000;
+/// How deep such a schema may nest, likewise: each level takes a few hundred bytes of the stack.
+pub const SCHEMA_DEPTH: usize = 200;
+/// Largest pattern of such a schema once it is compiled, in bytes.
+pub const SCHEMA_PATTERN_BYTES: usize = 1 << 20;
+/// Longest answer that is held against a schema, in bytes; the longest that models give are about 0.5 MB.
+pub const CHECKED_ANSWER_BYTES: usize = 4 << 20;
 /// Most stop sequences (OpenAI API, `stop`: up to 4; Anthropic takes more, so we allow what both clients use).
 pub const STOP_SEQUENCES: usize = 16;
 /// Longest model name, in bytes; it goes into logs and rows.

@@ -129,11 +129,13 @@ pub enum Setting {
     Tools,
     /// What it is to look at: images and documents.
     Images,
+    /// The schema of its answer.
+    OutputFormat,
 }
 
 impl Setting {
     /// All of them, in the order in which documents list them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Temperature,
         Self::TopP,
         Self::TopK,
@@ -145,6 +147,7 @@ impl Setting {
         Self::User,
         Self::Tools,
         Self::Images,
+        Self::OutputFormat,
     ];
 }
 

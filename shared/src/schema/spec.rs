@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::id::{ProjectId, SessionId};
 use super::media::Source;
 use super::network::HostRule;
+use super::output::OutputFormat;
 use super::tool::{Tool, ToolChoice};
 
 /// Everything a worker needs to run a job. Kept in the job's row.
@@ -30,6 +31,9 @@ pub struct JobSpec {
     /// Whether it may call several at once; `None` leaves it to the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parallel_tool_calls: Option<bool>,
+    /// What shape the answer is to have; `None` for free text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<OutputFormat>,
     /// What a job of the agent class needs besides; without it the job is of the chat class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentSpec>,

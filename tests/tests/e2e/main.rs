@@ -11,4 +11,5 @@ mod refusals;
 mod road;
 mod sdks;
 mod secrets;
+mod shapes;
 mod tools;

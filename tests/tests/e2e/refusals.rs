@@ -78,7 +78,7 @@ fn fields() -> Vec<(Value, &'static str, &'static str)> {
         (json!({"tool_choice": "required"}), "invalid_value", "tool_choice"),
         (json!({"reasoning_effort": "low", "temperature": 0.5}), "unsupported_parameter", "temperature"),
         (json!({"service_tier": "flex"}), "unsupported_parameter", "service_tier"),
-        (json!({"response_format": {"type": "json_object"}}), "unsupported_parameter", "response_format"),
+        (json!({"response_format": {"type": "xml"}}), "invalid_value", "response_format.type"),
         (json!({"base_url": "http://192.0.2.1"}), "unsupported_parameter", "base_url"),
         (json!({"api_key": "sk-mine"}), "unsupported_parameter", "api_key"),
         (json!({"anthropic_base_url": "http://192.0.2.1"}), "unsupported_parameter", "anthropic_base_url"),

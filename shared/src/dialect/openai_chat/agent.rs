@@ -1,21 +1,15 @@
 //! The fields that ask for an agent. They are Drover's own: `OpenAI`'s API knows none.
 
 use super::reader::Node;
-use super::tools::Tools;
 use crate::dialect::{AgentWish, Rejection};
-use crate::schema::{ProjectId, SessionId, Turn};
+use crate::schema::{JobSpec, ProjectId, SessionId};
 
 /// How the CLI samples and thinks is its own affair.
 const NOT_FOR_AGENTS: [&str; 7] =
     ["reasoning", "reasoning_effort", "stop", "temperature", "thinking", "top_k", "top_p"];
 
 /// Where an agent is to work, if one is asked for: by `agent`, or by naming a session or a project.
-pub(super) fn read(
-    body: &Node,
-    messages: &Node,
-    turns: &[Turn],
-    tools: &Tools,
-) -> Result<Option<AgentWish>, Rejection> {
+pub(super) fn read(body: &Node, messages: &Node, spec: &JobSpec) -> Result<Option<AgentWish>, Rejection> {
     let agent = body.get("agent").map(|field| field.boolean()).transpose()?;
     let session = body.get("session_id").map(|field| id::<SessionId>(&field, "session")).transpose()?;
     let project = body.get("project_id").map(|field| id::<ProjectId>(&field, "project")).transpose()?;
@@ -27,11 +21,11 @@ pub(super) fn read(
     if !agent.unwrap_or(named) {
         return Ok(None);
     }
-    if turns.len() > 1 {
+    if spec.turns.len() > 1 {
         return Err(messages
             .invalid_value("An agent's session keeps what was said; send only the user's new message."));
     }
-    if turns.iter().flat_map(|turn| &turn.parts).any(|part| part.text().is_none()) {
+    if spec.turns.iter().flat_map(|turn| &turn.parts).any(|part| part.text().is_none()) {
         return Err(messages.unsupported("An agent is told text only."));
     }
     for name in NOT_FOR_AGENTS {
@@ -39,9 +33,15 @@ pub(super) fn read(
             return Err(field.unsupported("An agent's CLI decides on this by itself."));
         }
     }
-    if !tools.list.is_empty() {
-        let name = if tools.older { "functions" } else { "tools" };
-        return Err(body.required(name)?.unsupported("An agent has tools of its own."));
+    for name in ["tools", "functions"] {
+        let given =
+            body.get(name).filter(|list| list.value().as_array().is_some_and(|list| !list.is_empty()));
+        if let Some(field) = given {
+            return Err(field.unsupported("An agent has tools of its own."));
+        }
+    }
+    if spec.output.is_some() {
+        return Err(body.required("response_format")?.unsupported("An agent answers in its own words."));
     }
     Ok(Some(AgentWish { session, project }))
 }

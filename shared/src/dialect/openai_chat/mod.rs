@@ -11,6 +11,7 @@ mod error;
 mod json;
 mod media;
 mod messages;
+mod output;
 pub mod parameters;
 mod reader;
 mod request;
@@ -60,6 +61,7 @@ impl Dialect for OpenAiChat {
             Setting::User => "user",
             Setting::Tools => "tools",
             Setting::Images => "messages",
+            Setting::OutputFormat => "response_format",
         }
     }
 

@@ -50,8 +50,6 @@ pub enum Neutral {
     EmptyObject,
     /// An array of one string.
     ListOf(&'static str),
-    /// An object with nothing but a `type`.
-    ObjectOfType(&'static str),
 }
 
 /// Which object of the request a field stands in.
@@ -61,6 +59,10 @@ pub enum Scope {
     Body,
     /// Each of `functions`.
     Function,
+    /// `response_format`.
+    ResponseFormat,
+    /// The schema of `response_format`.
+    JsonSchema,
     /// `stream_options`.
     StreamOptions,
     /// Each of `tools`.
@@ -117,6 +119,8 @@ impl Scope {
         match self {
             Self::Body => "",
             Self::Function => "functions[].",
+            Self::ResponseFormat => "response_format.",
+            Self::JsonSchema => "response_format.json_schema.",
             Self::StreamOptions => "stream_options.",
             Self::Tool => "tools[].",
             Self::ToolFunction => "tools[].function.",
@@ -173,7 +177,6 @@ impl Neutral {
             (Self::Text(is), Value::String(value)) => value == is,
             (Self::EmptyObject, Value::Object(fields)) => fields.is_empty(),
             (Self::ListOf(is), Value::Array(items)) => items.len() == 1 && items[0] == is,
-            (Self::ObjectOfType(is), Value::Object(fields)) => fields.len() == 1 && value["type"] == is,
             _ => false,
         }
     }
@@ -188,7 +191,6 @@ impl fmt::Display for Neutral {
             Self::Text(is) => write!(f, "\"{is}\""),
             Self::EmptyObject => f.write_str("{}"),
             Self::ListOf(is) => write!(f, "[\"{is}\"]"),
-            Self::ObjectOfType(is) => write!(f, "{{\"type\":\"{is}\"}}"),
         }
     }
 }

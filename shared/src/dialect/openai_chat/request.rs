@@ -4,7 +4,7 @@ use super::admission::{Ignored, admit};
 use super::parameters::Scope;
 use super::reader::Node;
 use super::tools::{self, Tools};
-use super::{agent, json, messages, settings};
+use super::{agent, json, messages, output, settings};
 use crate::dialect::{Form, Rejection, Request, UsageWish};
 use crate::schema::{JobSpec, Sampling, ThinkingWish, ToolChoice, limits};
 
@@ -21,9 +21,9 @@ pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request,
     let sampling = settings::sampling(&body)?;
     let tools = tools::read(&body, &mut ignored)?;
     thinks_freely(&body, &sampling, &tools)?;
+    let output = output::read(&body, &mut ignored)?;
     let messages = body.required("messages")?;
     let conversation = messages::read(&messages, &mut ignored)?;
-    let agent = agent::read(&body, &messages, &conversation.turns, &tools)?;
     let spec = JobSpec {
         model,
         system: conversation.system,
@@ -32,14 +32,16 @@ pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request,
         tools: tools.list,
         tool_choice: tools.choice,
         parallel_tool_calls: tools.parallel,
+        output: output.clone(),
         ..JobSpec::default()
     };
+    let agent = agent::read(&body, &messages, &spec)?;
     Ok(Request {
         spec,
         agent,
         stream,
         usage: UsageWish { streamed: include_usage, cost: include_cost },
-        form: Form { older_calls: tools.older },
+        form: Form { older_calls: tools.older, output },
         drop_unsupported: drop_unsupported.unwrap_or(false),
         ignored: ignored.into_names(),
     })

@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::ending::{self, Ending, finish_reason};
 use super::{error, wire};
-use crate::dialect::{Answer, Form, StreamEncoder, UsageWish};
-use crate::schema::{Block, Event, StopReason, Usage};
+use crate::dialect::shape::Shape;
+use crate::dialect::{Answer, Form, Rejection, StreamEncoder, UsageWish};
+use crate::schema::{Block, Event, StopReason, Usage, limits};
 
 /// Writes the chunks of one answer. The first one goes out with the first content, never before: until
 /// then a failure can still have an HTTP status of its own.
@@ -15,6 +16,8 @@ pub(super) struct ChunkEncoder {
     usage: UsageWish,
     form: Form,
     begun: bool,
+    /// What the answer is held against at its end, and its text so far.
+    shape: Option<(Shape, String)>,
     /// The tool calls so far; a call's place in here is its `index` on the wire.
     calls: Vec<Call>,
 }
@@ -81,7 +84,10 @@ impl StreamEncoder for ChunkEncoder {
                 self.open_call(*index, id, name, out);
             }
             Event::BlockStarted { .. } => self.begin(out),
-            Event::TextDelta { text, .. } => self.delta(&Delta::Content(text), text, out),
+            Event::TextDelta { text, .. } => {
+                self.note(text);
+                self.delta(&Delta::Content(text), text, out);
+            }
             Event::ThinkingDelta { thinking, .. } => {
                 self.delta(&Delta::ReasoningContent(thinking), thinking, out);
             }
@@ -117,7 +123,9 @@ impl ChunkEncoder {
         wire::json(&fields, &mut head);
         head.pop();
         head.extend_from_slice(b",\"choices\":[");
-        Self { head, usage: answer.usage, form: answer.form.clone(), begun: false, calls: Vec::new() }
+        // The request was refused if its shape cannot be checked.
+        let shape = Shape::of(answer.form.output.as_ref()).ok().flatten().map(|shape| (shape, String::new()));
+        Self { head, usage: answer.usage, form: answer.form.clone(), begun: false, shape, calls: Vec::new() }
     }
 
     /// The chunk that names the role, unless it has gone out.
@@ -182,16 +190,25 @@ impl ChunkEncoder {
     fn end(&mut self, event: &Event, out: &mut Vec<u8>) {
         match ending::of(event) {
             Some(Ending::Answer { stop, usage }) => self.finish(stop, &usage, out),
-            Some(Ending::Error(rejection)) => {
-                out.extend_from_slice(b"data: ");
-                error::write(&rejection, out);
-                out.extend_from_slice(b"\n\n");
-            }
+            Some(Ending::Error(rejection)) => fail(&rejection, out),
             None => {}
         }
     }
 
+    /// Keeps what is to be checked; of a text that is too long for that, enough to know that it is.
+    fn note(&mut self, piece: &str) {
+        if let Some((_, text)) = &mut self.shape
+            && text.len() <= limits::CHECKED_ANSWER_BYTES
+        {
+            text.push_str(piece);
+        }
+    }
+
     fn finish(&mut self, stop: StopReason, usage: &Usage, out: &mut Vec<u8>) {
+        let checked = self.shape.as_ref().map_or(Ok(()), |(shape, text)| shape.check(text, stop));
+        if let Err(rejection) = checked {
+            return fail(&rejection, out);
+        }
         self.begin(out);
         self.chunk(&Nothing {}, Some(finish_reason(stop, &self.form)), out);
         if self.usage.streamed {
@@ -211,4 +228,11 @@ impl ChunkEncoder {
         wire::json(&finish_reason, out);
         out.extend_from_slice(if self.usage.streamed { b"}],\"usage\":null}\n\n" } else { b"}]}\n\n" });
     }
+}
+
+/// The frame that ends a stream with an error.
+fn fail(rejection: &Rejection, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"data: ");
+    error::write(rejection, out);
+    out.extend_from_slice(b"\n\n");
 }

@@ -3,10 +3,10 @@
 use super::parameters::{Kind, Neutral, Parameter, Scope, Treatment};
 
 use Kind::{Any, Array, Boolean, Integer, Number, Object, String as Text, StringOrArray, StringOrObject};
-use Neutral::{EmptyObject, ListOf, ObjectOfType};
+use Neutral::{EmptyObject, ListOf};
 use Scope::{
-    Body, Call, CalledFunction, File, Function, FunctionCall, ImageUrl, Message, Part, StreamOptions, Tool,
-    ToolFunction, Usage,
+    Body, Call, CalledFunction, File, Function, FunctionCall, ImageUrl, JsonSchema, Message, Part,
+    ResponseFormat, StreamOptions, Tool, ToolFunction, Usage,
 };
 use Treatment::{Honoured, Ignored, IgnoredIf, Neutral as Only, Refused};
 
@@ -86,7 +86,13 @@ pub const PARAMETERS: &[Parameter] = &[
          10,000 or 24,000 tokens where the model is told a number. Counts towards `max_completion_tokens`.",
     ),
     of(Body, "repetition_penalty", Number, Only(&[Neutral::Number(1.0)]), NO_COUNTERPART),
-    of(Body, "response_format", Object, Only(&[ObjectOfType("text")]), "Answers are plain text."),
+    of(
+        Body,
+        "response_format",
+        Object,
+        Honoured,
+        "What shape the answer has. Only a whole answer can be held against it: a stream may end with an error.",
+    ),
     of(Body, "safety_identifier", Text, Honoured, "Told to the provider as `metadata.user_id`."),
     of(Body, "seed", Integer, Refused, NO_COUNTERPART),
     of(
@@ -139,6 +145,18 @@ pub const PARAMETERS: &[Parameter] = &[
     of(Function, "description", Text, Honoured, "As `tools[].function.description`."),
     of(Function, "name", Text, Honoured, "As `tools[].function.name`."),
     of(Function, "parameters", Object, Honoured, "As `tools[].function.parameters`."),
+    of(ResponseFormat, "json_schema", Object, Honoured, "The schema, for the type `json_schema`."),
+    of(ResponseFormat, "type", Text, Honoured, "`text`, `json_object` or `json_schema`."),
+    of(JsonSchema, "description", Text, Ignored, "The model is told of the schema alone."),
+    of(JsonSchema, "name", Text, Honoured, "1 to 64 letters, digits, `_` and `-`; a label."),
+    of(JsonSchema, "schema", Object, Honoured, "The schema, passed on as it is."),
+    of(
+        JsonSchema,
+        "strict",
+        Boolean,
+        Honoured,
+        "Whether an answer that does not match is the error `invalid_output`.",
+    ),
     of(StreamOptions, "include_obfuscation", Boolean, IgnoredIf(EITHER), "Frames are never padded."),
     of(StreamOptions, "include_usage", Boolean, Honoured, "Whether the stream ends with the usage."),
     of(Tool, "function", Object, Honoured, "The definition."),

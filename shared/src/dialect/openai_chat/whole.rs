@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::ending::{self, Ending, finish_reason};
 use super::wire;
+use crate::dialect::shape::Shape;
 use crate::dialect::{Answer, Form, Rejection};
 use crate::schema::{Block, Event, SeqEvent, StopReason, Usage};
 
@@ -69,7 +70,13 @@ pub(super) fn fold(answer: &Answer, events: &[SeqEvent]) -> Result<Vec<u8>, Reje
     for SeqEvent { event, .. } in events {
         said.take(event);
         match ending::of(event) {
-            Some(Ending::Answer { stop, usage }) => return Ok(said.completion(answer, stop, &usage)),
+            Some(Ending::Answer { stop, usage }) => {
+                // The request was refused if its shape cannot be checked.
+                if let Ok(Some(shape)) = Shape::of(answer.form.output.as_ref()) {
+                    shape.check(&said.text, stop)?;
+                }
+                return Ok(said.completion(answer, stop, &usage));
+            }
             Some(Ending::Error(rejection)) => return Err(rejection),
             None => {}
         }

@@ -3,6 +3,7 @@
 mod errors;
 mod goldens;
 mod media;
+mod output;
 mod parse;
 mod properties;
 mod random;

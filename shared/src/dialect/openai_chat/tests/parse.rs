@@ -253,7 +253,6 @@ fn what_cannot_be_done_is_refused() {
         (r#""logit_bias":{"50256":-100},"#, "logit_bias"),
         (r#""seed":7,"#, "seed"),
         (r#""presence_penalty":0.1,"#, "presence_penalty"),
-        (r#""response_format":{"type":"json_object"},"#, "response_format"),
         (r#""store":true,"#, "store"),
         (r#""service_tier":"flex","#, "service_tier"),
         (r#""modalities":["text","audio"],"#, "modalities"),

@@ -1,6 +1,8 @@
 use super::{OpenAiChat, stream, whole};
 use crate::dialect::{Answer, Dialect, Form};
-use crate::schema::{Block, CancelReason, Event, Failure, FailureKind, SeqEvent, StopReason, Usage};
+use crate::schema::{
+    Block, CancelReason, Event, Failure, FailureKind, OutputFormat, SeqEvent, StopReason, Usage,
+};
 
 fn completed(stop: StopReason) -> Event {
     Event::Completed { stop, stop_sequence: None, usage: Usage::default() }
@@ -161,7 +163,7 @@ fn calls_are_told_as_the_client_knows_them() {
     // What is no JSON stays as the model said it.
     assert!(whole.contains(r#""arguments":"{\"a\":}""#) && whole.contains(r#""finish_reason":"tool_calls""#));
 
-    let (deltas, whole) = told(Form { older_calls: true });
+    let (deltas, whole) = told(Form { older_calls: true, ..Form::default() });
     assert_eq!(
         deltas[2..],
         [
@@ -173,4 +175,35 @@ fn calls_are_told_as_the_client_knows_them() {
     );
     assert!(whole.contains(r#""function_call":{"name":"f","arguments":"{\"a\":}"}"#), "{whole}");
     assert!(whole.contains(r#""finish_reason":"function_call""#) && !whole.contains("tool_calls"), "{whole}");
+}
+
+#[test]
+fn an_answer_of_another_shape_is_an_error_at_its_end() {
+    let form = Form { output: Some(OutputFormat::Object), ..Form::default() };
+    let answer = Answer { form, ..super::answer(false) };
+    for (said, stop, fits) in [
+        ("{}", StopReason::EndTurn, true),
+        ("no", StopReason::EndTurn, false),
+        ("{\"a", StopReason::MaxTokens, true),
+    ] {
+        let events = [text(&said[..1]), text(&said[1..]), completed(stop)];
+        let mut frames = Vec::new();
+        let mut encoder = OpenAiChat.stream(&answer);
+        for event in &events {
+            encoder.encode(event, &mut frames);
+        }
+        let frames = String::from_utf8(frames).expect("frames are UTF-8");
+        let events = events.into_iter().zip(1..);
+        let events: Vec<_> = events.map(|(event, seq)| SeqEvent { seq, attempt: 1, event }).collect();
+        let whole = OpenAiChat.whole(&answer, &events);
+        assert_eq!((whole.is_ok(), frames.ends_with("data: [DONE]\n\n")), (fits, fits), "{said}");
+        if let Err(rejection) = whole {
+            assert_eq!((rejection.status, rejection.code), (502, "invalid_output"));
+            assert!(
+                frames
+                    .ends_with("\"type\":\"server_error\",\"param\":null,\"code\":\"invalid_output\"}}\n\n")
+            );
+            assert!(!frames.contains("\"finish_reason\":\"stop\""), "{frames}");
+        }
+    }
 }

@@ -74,7 +74,7 @@ fn a_choice_is_read() {
     ] {
         let request = accepted(&with(&format!("{older}{fields}")));
         assert_eq!((request.spec.tool_choice, request.spec.parallel_tool_calls), (choice, Some(false)));
-        assert_eq!(request.form, Form { older_calls: true });
+        assert_eq!(request.form, Form { older_calls: true, ..Form::default() });
     }
 }
 

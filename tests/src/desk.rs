@@ -4,8 +4,7 @@ use crate::client::{Client, PATIENCE};
 use crate::harness::{Cluster, MODEL, wait_for};
 use drover_shared::clock::now_ms;
 use drover_shared::schema::{
-    AgentSpec, Event, JobId, JobSpec, NewJob, Owner, Part, Project, ProjectId, Role, Sampling, Session,
-    SessionId, Turn,
+    AgentSpec, Event, JobId, JobSpec, NewJob, Owner, Part, Project, ProjectId, Role, Session, SessionId, Turn,
 };
 use drover_shared::store::{self, Enqueued, Store};
 use sqlx::{Connection as _, SqliteConnection};
@@ -67,10 +66,9 @@ impl Desk {
             owner: Owner::anonymous(),
             spec: JobSpec {
                 model: MODEL.to_owned(),
-                system: String::new(),
                 turns: vec![Turn { role: Role::User, parts: vec![Part::Text { text: prompt.to_owned() }] }],
-                sampling: Sampling::default(),
                 agent: Some(agent.clone()),
+                ..JobSpec::default()
             },
             created_at_ms: now,
             deadline_at_ms: now + 600_000,

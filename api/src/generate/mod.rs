@@ -39,11 +39,13 @@ pub(crate) async fn answer(
     }
     let body = body::read(&app.settings, request).await?;
     let view = app.fleet.get().await?;
-    let dialect::Request { mut spec, agent, stream, usage, drop_unsupported, mut ignored } =
+    let dialect::Request { mut spec, agent, stream, usage, mut form, drop_unsupported, mut ignored } =
         parse(dialect, body, view.offer.default_model.clone()).await?;
     let resolved = admission::model(&view, &spec.model)?;
     let dropped = fit(&mut spec, &resolved, &view.offer, drop_unsupported)
         .map_err(|unfit| admission::unfit(dialect, &spec.model, unfit))?;
+    // What was left out is not asked of the answer either.
+    form.output.clone_from(&spec.output);
     ignored.extend(dropped.into_iter().map(|setting| dialect.parameter(setting).to_owned()));
 
     let model = spec.model.clone();
@@ -53,7 +55,7 @@ pub(crate) async fn answer(
     }
     let place = spec.agent.as_ref().map(agent::headers);
     let (job, reader) = enqueue(app, ticket, owner, spec, now).await?;
-    let answer = Answer { job, model, created_s: now.div_euclid(1_000), usage };
+    let answer = Answer { job, model, created_s: now.div_euclid(1_000), usage, form };
     let mut response = if stream {
         streamed::answer(dialect, &app.settings, &answer, reader).await?
     } else {

@@ -1,6 +1,6 @@
 //! A dialect that shows what it is given.
 
-use drover_shared::dialect::{Answer, Dialect, Rejection, Request, StreamEncoder, UsageWish};
+use drover_shared::dialect::{Answer, Dialect, Rejection, Request, StreamEncoder};
 use drover_shared::schema::offer::Setting;
 use drover_shared::schema::{Event, JobSpec, Part, Role, Sampling, SeqEvent, Turn};
 use serde_json::{Value, json};
@@ -22,21 +22,19 @@ impl Dialect for Plain {
         let text = body["text"].as_str().unwrap_or("hello").to_owned();
         let ignored = body["ignored"].as_array().into_iter().flatten().filter_map(Value::as_str);
         Ok(Request {
-            agent: None,
             spec: JobSpec {
-                agent: None,
                 model: model.to_owned(),
-                system: String::new(),
                 turns: vec![Turn { role: Role::User, parts: vec![Part::Text { text }] }],
                 sampling: Sampling {
                     top_k: body["top_k"].as_u64().and_then(|k| u32::try_from(k).ok()),
                     ..Sampling::default()
                 },
+                ..JobSpec::default()
             },
             stream: body["stream"] == true,
-            usage: UsageWish::default(),
             drop_unsupported: body["drop"] == true,
             ignored: ignored.map(ToOwned::to_owned).collect(),
+            ..Request::default()
         })
     }
 

@@ -95,9 +95,14 @@ fn kind(entry: &str) -> Value {
     entry["type"].clone()
 }
 
-/// One meaning per line, for readable differences.
+/// One meaning per line, its fields sorted, for readable differences.
 fn printed(meaning: &[Value]) -> String {
-    let lines: Vec<_> = meaning.iter().map(Value::to_string).collect();
+    let sorted = |meaning: &Value| {
+        let mut meaning = meaning.clone();
+        meaning.sort_all_objects();
+        meaning.to_string()
+    };
+    let lines: Vec<_> = meaning.iter().map(sorted).collect();
     format!("[\n{}\n]\n", lines.join(",\n"))
 }
 

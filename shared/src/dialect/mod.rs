@@ -5,9 +5,10 @@
 
 pub mod openai_chat;
 pub mod rejection;
+pub mod shape;
 
 use crate::schema::offer::Setting;
-use crate::schema::{Event, JobId, JobSpec, ProjectId, SeqEvent, SessionId};
+use crate::schema::{Event, JobId, JobSpec, OutputFormat, ProjectId, SeqEvent, SessionId};
 
 pub use rejection::Rejection;
 
@@ -48,7 +49,7 @@ pub trait StreamEncoder: Send {
 }
 
 /// What a client asked for, and how it wants the answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request {
     /// The job.
     pub spec: JobSpec,
@@ -59,6 +60,8 @@ pub struct Request {
     pub stream: bool,
     /// What the answer is to tell of the usage.
     pub usage: UsageWish,
+    /// What form it is to have.
+    pub form: Form,
     /// Whether what no provider of the model takes is to be left out instead of refused.
     pub drop_unsupported: bool,
     /// Fields of the body that mean nothing here; named to the client in a response header.
@@ -72,6 +75,15 @@ pub struct UsageWish {
     pub streamed: bool,
     /// Whether it tells the cost.
     pub cost: bool,
+}
+
+/// What form an answer is to have. Goes from the request to the answer unread.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    /// What shape it has to have.
+    pub output: Option<OutputFormat>,
+    /// Whether the call of a tool is told in the dialect's older way, which knows one call per answer.
+    pub older_calls: bool,
 }
 
 /// Where an agent is to work, as far as the client says.
@@ -94,4 +106,6 @@ pub struct Answer {
     pub created_s: i64,
     /// What to tell of the usage.
     pub usage: UsageWish,
+    /// What form it has, as the request said.
+    pub form: Form,
 }

@@ -118,7 +118,7 @@ mod tests {
             max_turns: None,
             budget_microusd: None,
         };
-        JobSpec { model: "m".to_owned(), system: String::new(), turns: vec![], sampling, agent: Some(agent) }
+        JobSpec { model: "m".to_owned(), sampling, agent: Some(agent), ..JobSpec::default() }
     }
 
     /// A model that is told how much to think.

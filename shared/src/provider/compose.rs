@@ -6,8 +6,14 @@
 
 use serde_json::{Map, Value, json};
 
+use super::conversation::{self, cached, text_block};
+use super::tools;
 use crate::schema::offer::{Abilities, Setting, Thinking};
-use crate::schema::{JobSpec, Part, Role, Sampling, ThinkingWish, Turn, limits};
+use crate::schema::{JobSpec, OutputFormat, Sampling, ThinkingWish, limits};
+
+/// What the model is told where any JSON object will do.
+const ANY_OBJECT: &str =
+    "Answer with one JSON object and nothing else: no prose, and no code fence around it.";
 
 /// The body does not carry the job's placeholder: the CLI speaks of something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,7 +28,7 @@ pub fn compose(
     target: &Target,
 ) -> Result<Value, NotTheJob> {
     let appended = after_placeholder(cli_body, placeholder).ok_or(NotTheJob)?;
-    let mut messages = conversation(&spec.turns);
+    let mut messages = conversation::messages(&spec.turns);
     messages.extend_from_slice(appended);
 
     let sampling = &spec.sampling;
@@ -37,8 +43,10 @@ pub fn compose(
     if !system.is_empty() {
         body.insert("system".to_owned(), system.into());
     }
+    tools::offer(&mut body, spec);
     sample(&mut body, sampling);
-    think(&mut body, sampling.thinking, target.abilities.thinking, max_tokens);
+    think(&mut body, wish(spec, target.abilities), target.abilities.thinking, max_tokens);
+    shape(&mut body, spec.output.as_ref());
     inform(&mut body, sampling, target);
     Ok(body.into())
 }
@@ -60,7 +68,9 @@ pub struct Target<'a> {
 fn system(cli_body: &Value, spec: &JobSpec, login: bool) -> Vec<Value> {
     let who = cli_body["system"].get(0).filter(|_| login).cloned();
     let job = (!spec.system.is_empty()).then(|| cached(text_block(&spec.system)));
-    who.into_iter().chain(job).collect()
+    // No provider can be told to answer with just any object, so the model is.
+    let shape = (spec.output == Some(OutputFormat::Object)).then(|| text_block(ANY_OBJECT));
+    who.into_iter().chain(job).chain(shape).collect()
 }
 
 /// How the model is to speak.
@@ -90,6 +100,14 @@ pub(super) fn inform(body: &mut Map<String, Value>, sampling: &Sampling, target:
     }
 }
 
+/// How much to think. A model that is told a number goes on with the results of tools without: it would have to be
+/// shown the thoughts that led to its calls, which no client of ours is given in full (Anthropic API reference,
+/// "Extended thinking with tool use").
+fn wish(spec: &JobSpec, abilities: &Abilities) -> Option<ThinkingWish> {
+    let goes_on = abilities.thinking == Thinking::Budget && conversation::goes_on(&spec.turns);
+    spec.sampling.thinking.filter(|wish| !(goes_on && wish.is_on()))
+}
+
 /// How much the model is to think, in the way in which it can be told. A budget leaves room for an answer.
 fn think(body: &mut Map<String, Value>, wish: Option<ThinkingWish>, how: Thinking, max_tokens: u32) {
     let (thinking, effort) = match (wish, how) {
@@ -108,8 +126,20 @@ fn think(body: &mut Map<String, Value>, wish: Option<ThinkingWish>, how: Thinkin
     };
     body.insert("thinking".to_owned(), thinking);
     if let Some(effort) = effort {
-        body.insert("output_config".to_owned(), json!({ "effort": effort }));
+        configure(body, "effort", json!(effort));
     }
+}
+
+/// The schema of the answer.
+fn shape(body: &mut Map<String, Value>, output: Option<&OutputFormat>) {
+    if let Some(OutputFormat::Schema { schema, .. }) = output {
+        configure(body, "format", json!({ "type": "json_schema", "schema": schema }));
+    }
+}
+
+fn configure(body: &mut Map<String, Value>, name: &str, value: Value) {
+    let config = body.entry("output_config").or_insert_with(|| json!({}));
+    config[name] = value;
 }
 
 fn budget(tokens: u32, max_tokens: u32) -> Value {
@@ -135,39 +165,10 @@ fn is_placeholder(message: &Value, placeholder: &str) -> bool {
         }
 }
 
-/// The client's turns. Where the conversation has been answered before, its end is worth caching: the
-/// next request repeats it. A one-shot prompt would pay the provider's surcharge for nothing.
-fn conversation(turns: &[Turn]) -> Vec<Value> {
-    let answered_before = turns.iter().any(|turn| turn.role == Role::Assistant);
-    let last = turns.len().saturating_sub(1);
-    turns.iter().enumerate().map(|(at, turn)| message(turn, answered_before && at == last)).collect()
-}
-
-fn message(turn: &Turn, cache: bool) -> Value {
-    let role = match turn.role {
-        Role::User => "user",
-        Role::Assistant => "assistant",
-    };
-    let mut blocks: Vec<Value> = turn.parts.iter().map(|Part::Text { text }| text_block(text)).collect();
-    if cache && let Some(block) = blocks.pop() {
-        blocks.push(cached(block));
-    }
-    json!({ "role": role, "content": blocks })
-}
-
-fn text_block(text: &str) -> Value {
-    json!({ "type": "text", "text": text })
-}
-
-fn cached(mut block: Value) -> Value {
-    block["cache_control"] = json!({ "type": "ephemeral" });
-    block
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Effort, ServiceTier};
+    use crate::schema::{Effort, Part, Role, ServiceTier, Turn};
 
     const PLACEHOLDER: &str = "drover-job-1";
     const PLAIN: Abilities = Abilities {
@@ -184,7 +185,7 @@ mod tests {
     }
 
     fn spec(system: &str, turns: Vec<Turn>, sampling: Sampling) -> JobSpec {
-        JobSpec { agent: None, model: "m".to_owned(), system: system.to_owned(), turns, sampling }
+        JobSpec { model: "m".to_owned(), system: system.to_owned(), turns, sampling, ..JobSpec::default() }
     }
 
     fn cli_body(messages: &Value) -> Value {
@@ -313,6 +314,24 @@ mod tests {
             compose(&ask(), PLACEHOLDER, &spec("", vec![turn(Role::User, &["hi"])], sampling), &target);
         let body = body.expect("the job's body");
         assert!(body.get("service_tier").is_none() && body.get("metadata").is_none(), "{body}");
+    }
+
+    #[test]
+    fn a_shape_goes_up_as_a_schema_or_as_a_word_to_the_model() {
+        let schema = json!({ "type": "object", "b": 1, "a": 2 });
+        let fields = schema.as_object().cloned().expect("an object");
+        let spec = |output| JobSpec {
+            output: Some(output),
+            ..spec("Be kind.", vec![turn(Role::User, &["hi"])], Sampling::default())
+        };
+        let composed = |spec: &JobSpec| compose(&ask(), PLACEHOLDER, spec, &UP).expect("the job's body");
+        let body = composed(&spec(OutputFormat::Schema { schema: fields, strict: true }));
+        assert_eq!(body["output_config"], json!({ "format": { "type": "json_schema", "schema": schema } }));
+        let kind = json!({ "type": "text", "text": "Be kind.", "cache_control": { "type": "ephemeral" } });
+        assert_eq!(body["system"], json!([kind]));
+        let body = composed(&spec(OutputFormat::Object));
+        assert_eq!(body.get("output_config"), None);
+        assert_eq!(body["system"], json!([kind, { "type": "text", "text": ANY_OBJECT }]));
     }
 
     #[test]

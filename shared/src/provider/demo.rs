@@ -47,7 +47,7 @@ pub fn answer(spec: &JobSpec, message_id: &str) -> Vec<Frame> {
 
 fn started(spec: &JobSpec, message_id: &str) -> Frame {
     let parts = spec.turns.iter().flat_map(|turn| &turn.parts);
-    let said = parts.map(|Part::Text { text }| words(text)).sum::<usize>() + words(&spec.system);
+    let said = parts.filter_map(Part::text).map(words).sum::<usize>() + words(&spec.system);
     event(&json!({ "type": "message_start", "message": {
         "id": message_id,
         "type": "message",
@@ -62,8 +62,8 @@ fn started(spec: &JobSpec, message_id: &str) -> Frame {
 
 /// What the demo has to say.
 fn text(spec: &JobSpec) -> String {
-    let last = spec.turns.iter().rfind(|turn| turn.role == Role::User).and_then(|turn| turn.parts.last());
-    let asked = last.map_or("", |Part::Text { text }| text);
+    let last = spec.turns.iter().rfind(|turn| turn.role == Role::User);
+    let asked = last.and_then(|turn| turn.parts.iter().rev().find_map(Part::text)).unwrap_or_default();
     let mut echo: String = asked.chars().take(limits::DEMO_ECHO_CHARS).collect();
     if echo.len() < asked.len() {
         echo.push('…');
@@ -100,7 +100,7 @@ mod tests {
     fn spec(asked: &str, sampling: Sampling) -> JobSpec {
         let parts = vec![Part::Text { text: asked.to_owned() }];
         let turns = vec![Turn { role: Role::User, parts }];
-        JobSpec { agent: None, model: DEMO.to_owned(), system: String::new(), turns, sampling }
+        JobSpec { model: DEMO.to_owned(), turns, sampling, ..JobSpec::default() }
     }
 
     /// The answer's text, stop reason and stop sequence.

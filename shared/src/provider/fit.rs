@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::resolve::Resolved;
 use crate::schema::offer::{Abilities, Setting, Thinking};
-use crate::schema::{JobSpec, Offer, ThinkingWish, limits};
+use crate::schema::{JobSpec, Offer, OutputFormat, Part, ThinkingWish, ToolChoice, limits};
 
 /// What a model, or all of its providers, do not take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,11 @@ pub fn settings(spec: &JobSpec) -> BTreeSet<Setting> {
         (sampling.top_k.is_some(), Setting::TopK),
         (!sampling.stop.is_empty(), Setting::Stop),
         (thinks, Setting::Thinking),
+        (!spec.tools.is_empty() || speaks_of_tools(spec), Setting::Tools),
+        (spec.turns.iter().flat_map(|turn| &turn.parts).any(shows), Setting::Images),
+        (matches!(spec.output, Some(OutputFormat::Schema { .. })), Setting::OutputFormat),
+        (!matches!(spec.tool_choice, None | Some(ToolChoice::Auto)), Setting::ToolChoice),
+        (spec.parallel_tool_calls == Some(false), Setting::ParallelTools),
     ];
     used.into_iter().filter_map(|(is_used, setting)| is_used.then_some(setting)).collect()
 }
@@ -48,8 +53,15 @@ pub fn lacks<'a>(offer: &'a Offer, provider: &str) -> &'a [Setting] {
 pub fn fit(spec: &mut JobSpec, model: &Resolved, offer: &Offer, drop: bool) -> Result<Vec<Setting>, Unfit> {
     let mut dropped = Vec::new();
     let wanted = settings(spec);
-    if wanted.contains(&Setting::Thinking) && model.abilities.thinking == Thinking::None {
-        give_up(spec, Setting::Thinking, drop, &mut dropped)?;
+    let beyond = [
+        (model.abilities.thinking == Thinking::None, Setting::Thinking),
+        (!model.abilities.tools, Setting::Tools),
+        (!model.abilities.vision, Setting::Images),
+    ];
+    for (is_beyond, setting) in beyond {
+        if is_beyond && wanted.contains(&setting) {
+            give_up(spec, setting, drop, &mut dropped)?;
+        }
     }
     // The provider that lacks the least.
     let missing = model.routes.iter().map(|route| {
@@ -69,7 +81,7 @@ fn give_up(
     drop: bool,
     dropped: &mut Vec<Setting>,
 ) -> Result<(), Unfit> {
-    if !drop {
+    if !drop || is_said(spec, setting) {
         return Err(Unfit::Setting(setting));
     }
     let sampling = &mut spec.sampling;
@@ -79,11 +91,56 @@ fn give_up(
         Setting::TopK => sampling.top_k = None,
         Setting::Stop => sampling.stop.clear(),
         Setting::Thinking => sampling.thinking = None,
-        // Jobs have none of these, or go without them where they are not taken.
-        Setting::ToolChoice | Setting::ParallelTools | Setting::ServiceTier | Setting::User => {}
+        Setting::ToolChoice => spec.tool_choice = None,
+        Setting::ParallelTools => spec.parallel_tool_calls = None,
+        Setting::Images => blind(spec),
+        Setting::OutputFormat => spec.output = None,
+        Setting::Tools => {
+            spec.tools.clear();
+            (spec.tool_choice, spec.parallel_tool_calls) = (None, None);
+        }
+        // Jobs go without them where they are not taken.
+        Setting::ServiceTier | Setting::User => {}
     }
     dropped.push(setting);
     Ok(())
+}
+
+/// Whether the conversation needs it: what was said of tools is a part of it, and no turn may be left without a word.
+fn is_said(spec: &JobSpec, setting: Setting) -> bool {
+    match setting {
+        Setting::Tools => speaks_of_tools(spec),
+        Setting::Images => spec.turns.iter().any(|turn| turn.parts.iter().all(is_shown)),
+        _ => false,
+    }
+}
+
+/// Whether there is an image or a document in it.
+fn shows(part: &Part) -> bool {
+    match part {
+        Part::ToolResult { content, .. } => content.iter().any(is_shown),
+        part => is_shown(part),
+    }
+}
+
+fn is_shown(part: &Part) -> bool {
+    matches!(part, Part::Image { .. } | Part::Document { .. })
+}
+
+fn blind(spec: &mut JobSpec) {
+    for turn in &mut spec.turns {
+        turn.parts.retain(|part| !is_shown(part));
+        for part in &mut turn.parts {
+            if let Part::ToolResult { content, .. } = part {
+                content.retain(|part| !is_shown(part));
+            }
+        }
+    }
+}
+
+fn speaks_of_tools(spec: &JobSpec) -> bool {
+    let mut parts = spec.turns.iter().flat_map(|turn| &turn.parts);
+    parts.any(|part| matches!(part, Part::ToolUse { .. } | Part::ToolResult { .. }))
 }
 
 fn room(spec: &JobSpec, abilities: &Abilities) -> Result<(), Unfit> {
@@ -103,7 +160,8 @@ mod tests {
     use super::*;
     use crate::provider::registry::Registry;
     use crate::provider::resolve;
-    use crate::schema::{Effort, Sampling};
+    use crate::schema::media::Source;
+    use crate::schema::{Effort, Role, Sampling, Tool, Turn};
 
     /// Two providers of one model, of which each lacks something, and a model that does not think.
     const OWN: &str = r#"
@@ -129,8 +187,7 @@ mod tests {
     fn fitted(model: &str, sampling: Sampling, drop: bool) -> (Result<Vec<Setting>, Unfit>, JobSpec) {
         let offer = Registry::read(OWN).expect("a registry").offer(|_| 1, None);
         let resolved = resolve(&offer, model).expect("a model");
-        let (model, system) = (model.to_owned(), String::new());
-        let mut spec = JobSpec { agent: None, model, system, turns: vec![], sampling };
+        let mut spec = JobSpec { model: model.to_owned(), sampling, ..JobSpec::default() };
         (fit(&mut spec, &resolved, &offer, drop), spec)
     }
 
@@ -160,6 +217,80 @@ mod tests {
             let (dropped, spec) = fitted(model, sampling, true);
             assert_eq!(dropped, Ok(unfit.into_iter().collect()));
             assert!(unfit.is_none_or(|it| !settings(&spec).contains(&it)), "{spec:?}");
+        }
+    }
+
+    #[test]
+    fn tools_may_go_unless_the_conversation_speaks_of_them() {
+        let offer = Registry::read(OWN).expect("a registry").offer(|_| 1, None);
+        let tool = Tool {
+            name: "f".to_owned(),
+            description: None,
+            input_schema: serde_json::Map::new(),
+            strict: false,
+        };
+        let asked = JobSpec {
+            tools: vec![tool],
+            tool_choice: Some(ToolChoice::Any),
+            parallel_tool_calls: Some(false),
+            ..JobSpec::default()
+        };
+        let result = Part::ToolResult { tool_use_id: "t".to_owned(), content: vec![], is_error: false };
+        let told =
+            JobSpec { turns: vec![Turn { role: Role::User, parts: vec![result] }], ..JobSpec::default() };
+        let able = resolve(&offer, "quiet").expect("a model");
+        let clumsy = Resolved { abilities: Abilities { tools: false, ..able.abilities }, ..able.clone() };
+        let refused = Err(Unfit::Setting(Setting::Tools));
+        for spec in [&asked, &told] {
+            assert_eq!(fit(&mut spec.clone(), &able, &offer, false), Ok(vec![]));
+            assert_eq!(fit(&mut spec.clone(), &clumsy, &offer, false), refused);
+        }
+        assert_eq!(fit(&mut told.clone(), &clumsy, &offer, true), refused, "what was said is never cut");
+        let mut spec = asked;
+        assert_eq!(fit(&mut spec, &clumsy, &offer, true), Ok(vec![Setting::Tools]));
+        assert_eq!(settings(&spec), BTreeSet::new());
+    }
+
+    #[test]
+    fn a_schema_is_for_providers_that_take_it() {
+        let own = OWN.replace(r#"lacks = ["top_k", "temperature"]"#, r#"lacks = ["output_format"]"#);
+        let offer = Registry::read(&own).expect("a registry").offer(|_| 1, None);
+        let [both, one] = ["m", "quiet"].map(|name| resolve(&offer, name).expect("a model"));
+        let output = Some(OutputFormat::Schema { schema: serde_json::Map::new(), strict: true });
+        let spec = || JobSpec { output: output.clone(), ..JobSpec::default() };
+        assert_eq!(fit(&mut spec(), &both, &offer, false), Ok(vec![]));
+        assert!(takes(&offer, "two", &spec()) && !takes(&offer, "one", &spec()));
+        assert_eq!(fit(&mut spec(), &one, &offer, false), Err(Unfit::Setting(Setting::OutputFormat)));
+        let mut dropped = spec();
+        assert_eq!(fit(&mut dropped, &one, &offer, true), Ok(vec![Setting::OutputFormat]));
+        assert_eq!(dropped.output, None);
+        let mut object = JobSpec { output: Some(OutputFormat::Object), ..JobSpec::default() };
+        assert_eq!(fit(&mut object, &one, &offer, false), Ok(vec![]));
+    }
+
+    #[test]
+    fn images_may_go_where_words_are_left() {
+        let offer = Registry::read(OWN).expect("a registry").offer(|_| 1, None);
+        let blind = resolve(&offer, "quiet").expect("a model");
+        let able = Resolved { abilities: Abilities { vision: true, ..blind.abilities }, ..blind.clone() };
+        let refused = Err(Unfit::Setting(Setting::Images));
+        let image = || Part::Image { source: Source::Text { data: "x".to_owned() } };
+        let text = || Part::Text { text: "x".to_owned() };
+        let told = |content| Part::ToolResult { tool_use_id: "t".to_owned(), content, is_error: false };
+        for (parts, left) in [
+            (vec![text(), image()], Some(vec![text()])),
+            (vec![told(vec![image(), text()])], Some(vec![told(vec![text()])])),
+            (vec![image()], None),
+        ] {
+            let turns = vec![Turn { role: Role::User, parts }];
+            let mut spec = JobSpec { turns, ..JobSpec::default() };
+            assert_eq!(fit(&mut spec, &able, &offer, false), Ok(vec![]));
+            assert_eq!(fit(&mut spec, &blind, &offer, false), refused);
+            let dropped = fit(&mut spec, &blind, &offer, true);
+            match left {
+                Some(left) => assert_eq!((dropped, &spec.turns[0].parts), (Ok(vec![Setting::Images]), &left)),
+                None => assert_eq!(dropped, refused),
+            }
         }
     }
 

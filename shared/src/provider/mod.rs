@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod comparison;
 pub mod compose;
+mod conversation;
 pub mod demo;
 pub mod failure;
 pub mod fit;
@@ -18,6 +19,7 @@ pub mod resolve;
 pub mod route;
 pub mod sse;
 pub mod tool;
+mod tools;
 
 pub use agent::{AGENT_BETA, compose_agent};
 pub use compose::{NotTheJob, Target, compose};

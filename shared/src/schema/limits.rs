@@ -12,6 +12,30 @@ pub const REQUEST_BODY_BYTES: usize = 32 << 20;
 pub const MESSAGES: usize = 10_000;
 /// Longest name of an end user, in bytes (Anthropic Messages API, `metadata.user_id`).
 pub const USER_BYTES: usize = 256;
+/// Most images and documents in a request (Anthropic API reference, "Vision": 100 for most models).
+pub const IMAGES: usize = 100;
+/// Largest image, in bytes (Anthropic API reference, "Vision": 5 MB). Documents are bounded by the body alone.
+pub const IMAGE_BYTES: usize = 5 << 20;
+/// Longest URL of an image, in bytes: what servers and browsers take.
+pub const IMAGE_URL_BYTES: usize = 8 << 10;
+/// Most tools in a request (OpenAI API, `tools`: up to 128).
+pub const TOOLS: usize = 128;
+/// Longest name of a tool, in bytes (OpenAI API, `tools[].function.name`: up to 64 characters).
+pub const TOOL_NAME_BYTES: usize = 64;
+/// Longest identifier of a tool's call, in bytes; the providers' own are about 30.
+pub const TOOL_CALL_ID_BYTES: usize = 256;
+/// How deep the arguments of a call may nest: they stand a few levels deeper in the job's row, which is read with
+/// the 128 levels of `serde_json`.
+pub const ARGUMENTS_DEPTH: usize = 100;
+/// Most values of a schema that answers are held against, everything that it refers to written out (OpenAI API,
+/// structured outputs: up to 5,000 properties).
+pub const SCHEMA_VALUES: usize = 20_000;
+/// How deep such a schema may nest, likewise: each level takes a few hundred bytes of the stack.
+pub const SCHEMA_DEPTH: usize = 200;
+/// Largest pattern of such a schema once it is compiled, in bytes.
+pub const SCHEMA_PATTERN_BYTES: usize = 1 << 20;
+/// Longest answer that is held against a schema, in bytes; the longest that models give are about 0.5 MB.
+pub const CHECKED_ANSWER_BYTES: usize = 4 << 20;
 /// Most stop sequences (OpenAI API, `stop`: up to 4; Anthropic takes more, so we allow what both clients use).
 pub const STOP_SEQUENCES: usize = 16;
 /// Longest model name, in bytes; it goes into logs and rows.

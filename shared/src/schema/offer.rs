@@ -125,11 +125,17 @@ pub enum Setting {
     ServiceTier,
     /// Who the end user is.
     User,
+    /// Which tools the model knows.
+    Tools,
+    /// What it is to look at: images and documents.
+    Images,
+    /// The schema of its answer.
+    OutputFormat,
 }
 
 impl Setting {
     /// All of them, in the order in which documents list them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Temperature,
         Self::TopP,
         Self::TopK,
@@ -139,6 +145,9 @@ impl Setting {
         Self::ParallelTools,
         Self::ServiceTier,
         Self::User,
+        Self::Tools,
+        Self::Images,
+        Self::OutputFormat,
     ];
 }
 

@@ -1,12 +1,16 @@
 //! What a client asked for, in canonical form.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::id::{ProjectId, SessionId};
+use super::media::Source;
 use super::network::HostRule;
+use super::output::OutputFormat;
+use super::tool::{Tool, ToolChoice};
 
 /// Everything a worker needs to run a job. Kept in the job's row.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct JobSpec {
     /// The model, as the client named it.
     pub model: String,
@@ -18,6 +22,18 @@ pub struct JobSpec {
     /// How the model is to speak.
     #[serde(default)]
     pub sampling: Sampling,
+    /// The client's tools, in the order in which the model is told of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Tool>,
+    /// Which of them the model may or must call; `None` leaves it to the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_choice: Option<ToolChoice>,
+    /// Whether it may call several at once; `None` leaves it to the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallel_tool_calls: Option<bool>,
+    /// What shape the answer is to have; `None` for free text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<OutputFormat>,
     /// What a job of the agent class needs besides; without it the job is of the chat class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentSpec>,
@@ -100,6 +116,51 @@ pub enum Part {
         /// The text; never empty.
         text: String,
     },
+    /// An image; in the client's turns and in what its tools say.
+    Image {
+        /// Where it is.
+        source: Source,
+    },
+    /// A document, there too.
+    Document {
+        /// Where it is.
+        source: Source,
+        /// What the client calls it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+    },
+    /// A call of one of the client's tools; only in the model's turns.
+    ToolUse {
+        /// The identifier by which its result names it.
+        id: String,
+        /// The tool's name.
+        name: String,
+        /// The arguments.
+        input: Map<String, Value>,
+    },
+    /// What came of a call in the model's turn before; only in the client's turns, before all else.
+    ToolResult {
+        /// Of which call.
+        tool_use_id: String,
+        /// What the tool said; may be empty.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        content: Vec<Part>,
+        /// Whether it tells of an error.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_error: bool,
+    },
+}
+
+impl Part {
+    /// The text, if it is one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text { text } => Some(text),
+            Self::Image { .. } | Self::Document { .. } | Self::ToolUse { .. } | Self::ToolResult { .. } => {
+                None
+            }
+        }
+    }
 }
 
 /// What the CLI has no flag for; the relay puts it into the upstream body.
@@ -141,6 +202,13 @@ pub enum ThinkingWish {
     Budget(u32),
     /// As much as it finds right for this effort.
     Effort(Effort),
+}
+
+impl ThinkingWish {
+    /// Whether it is to think at all.
+    pub fn is_on(self) -> bool {
+        self != Self::Off
+    }
 }
 
 /// How hard a model is to try (Anthropic Messages API, `output_config.effort`).

@@ -6,7 +6,7 @@ use super::statistics::{median, quantile};
 use crate::harness::PROVIDER_KEY;
 use crate::upstream::Upstream as Scripted;
 use drover_shared::provider::registry::Registry;
-use drover_shared::schema::{JobId, JobSpec, Owner, Part, Role, Sampling, Turn};
+use drover_shared::schema::{JobId, JobSpec, Owner, Part, Role, Turn};
 use drover_shared::secret::Secret;
 use drover_worker::relay::{Allowance, Bound, Catalog, Credential, EndpointConfig, Relay, Upstream};
 use reqwest::Client;
@@ -93,11 +93,9 @@ fn upstream(scripted: &Scripted) -> Arc<Upstream> {
 fn bound() -> Bound {
     let parts = vec![Part::Text { text: PROMPT.to_owned() }];
     let spec = JobSpec {
-        agent: None,
         model: MODEL.to_owned(),
-        system: String::new(),
         turns: vec![Turn { role: Role::User, parts }],
-        sampling: Sampling::default(),
+        ..JobSpec::default()
     };
     Bound {
         job: JobId::from_uuid(Uuid::now_v7()),

@@ -123,7 +123,7 @@ impl Stage {
     async fn begin_turn(&mut self, parts: &Parts, claim: &Claim, frames: &str) -> Binding {
         let binding = self.bind(claim, String::new(), parts.allowance);
         let last = claim.spec.turns.last();
-        let texts = last.into_iter().flat_map(|turn| &turn.parts).map(|Part::Text { text }| text.as_str());
+        let texts = last.into_iter().flat_map(|turn| &turn.parts).filter_map(Part::text);
         let texts: Vec<&str> = texts.collect();
         self.turn = super::Turn::Asked;
         let turn = invocation::turn(parts.claude.build, &Uuid::new_v4().to_string(), &texts);

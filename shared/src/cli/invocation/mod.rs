@@ -111,10 +111,11 @@ mod tests {
                 },
             })
         };
-        let invocation = json!({
+        let mut invocation = json!({
             "native": of(Build::Native, Upstream::UnixSocket(Path::new("/slot/relay.sock"))),
             "js": of(Build::JavaScript, Upstream::Port(9)),
         });
+        invocation.sort_all_objects();
         format!("{invocation:#}\n")
     }
 

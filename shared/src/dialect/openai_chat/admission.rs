@@ -2,6 +2,7 @@
 
 use super::parameters::{self, Neutral, Scope, Treatment};
 use super::reader::Node;
+use super::table;
 use crate::dialect::Rejection;
 use crate::schema::limits;
 
@@ -14,7 +15,7 @@ pub(super) fn admit(object: &Node, scope: Scope, ignored: &mut Ignored) -> Resul
     for (name, field) in object.fields()? {
         let Some(parameter) = parameters::find(scope, name) else {
             if scope == Scope::Body && reaches_for_provider(name) {
-                return Err(field.unsupported(parameters::KEEP_OFF));
+                return Err(field.unsupported(table::KEEP_OFF));
             }
             ignored.add(scope, name);
             continue;
@@ -62,7 +63,8 @@ impl Ignored {
         self.0
     }
 
-    fn add(&mut self, scope: Scope, name: &str) {
+    /// Notes a field that turned out to be ignored.
+    pub(super) fn add(&mut self, scope: Scope, name: &str) {
         if self.0.len() >= limits::IGNORED_NAMES {
             return;
         }

@@ -1,6 +1,6 @@
 //! How a job ended, in this dialect's terms.
 
-use crate::dialect::Rejection;
+use crate::dialect::{Form, Rejection};
 use crate::schema::{CancelReason, Event, StopReason, Usage};
 
 /// The end of a job.
@@ -57,10 +57,11 @@ fn expired() -> Rejection {
 }
 
 /// `finish_reason`.
-pub(super) fn finish_reason(stop: StopReason) -> &'static str {
+pub(super) fn finish_reason(stop: StopReason, form: &Form) -> &'static str {
     match stop {
         StopReason::EndTurn | StopReason::StopSequence | StopReason::PauseTurn => "stop",
         StopReason::MaxTokens | StopReason::ContextWindowExceeded => "length",
+        StopReason::ToolUse if form.older_calls => "function_call",
         StopReason::ToolUse => "tool_calls",
         StopReason::Refusal => "content_filter",
     }

@@ -13,7 +13,9 @@ use crate::schema::limits;
 pub(super) fn read(body: &[u8]) -> Result<Value, Rejection> {
     let left = Cell::new(limits::REQUEST_VALUES);
     let mut json = serde_json::Deserializer::from_slice(body);
-    let value = Bounded { left: &left }.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
+    let value = Bounded { left: &left, depth: usize::MAX }
+        .deserialize(&mut json)
+        .and_then(|value| json.end().map(|()| value));
     match value {
         Ok(value @ Value::Object(_)) => Ok(value),
         Ok(_) => Err(Rejection::new(400, "invalid_type", "The request body must be a JSON object.")),
@@ -32,11 +34,25 @@ pub(super) fn read(body: &[u8]) -> Result<Value, Rejection> {
     }
 }
 
+/// Reads a text that is to hold one JSON object. `left` is how many values may still be read.
+pub(super) fn object(text: &str, left: &Cell<usize>) -> Result<Map<String, Value>, &'static str> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let bounded = Bounded { left, depth: limits::ARGUMENTS_DEPTH };
+    match bounded.deserialize(&mut json).and_then(|value| json.end().map(|()| value)) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        _ if left.get() == 0 => Err("The request holds too many values."),
+        Ok(_) => Err("It must be the text of a JSON object."),
+        Err(_) => Err("It must be the text of a JSON object that does not nest too deep."),
+    }
+}
+
 /// Builds a value while counting down. An object of one field takes seven bytes of body and hundreds of
 /// memory, so the size of the body alone bounds too little.
 #[derive(Clone, Copy)]
 struct Bounded<'a> {
     left: &'a Cell<usize>,
+    /// How many levels may still open.
+    depth: usize,
 }
 
 impl Bounded<'_> {
@@ -44,6 +60,12 @@ impl Bounded<'_> {
         let left = self.left.get().checked_sub(1).ok_or_else(|| E::custom("too many values"))?;
         self.left.set(left);
         Ok(())
+    }
+
+    /// For what stands a level deeper.
+    fn deeper<E: Error>(self) -> Result<Self, E> {
+        let depth = self.depth.checked_sub(1).ok_or_else(|| E::custom("too deep"))?;
+        Ok(Self { depth, ..self })
     }
 }
 
@@ -88,17 +110,19 @@ impl<'de> Visitor<'de> for Bounded<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
         let mut items = Vec::new();
-        while let Some(item) = seq.next_element_seed(self)? {
+        while let Some(item) = seq.next_element_seed(inner)? {
             items.push(item);
         }
         Ok(Value::Array(items))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
         let mut fields = Map::new();
         while let Some(name) = map.next_key::<String>()? {
-            fields.insert(name, map.next_value_seed(self)?);
+            fields.insert(name, map.next_value_seed(inner)?);
         }
         Ok(Value::Object(fields))
     }

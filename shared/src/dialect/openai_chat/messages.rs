@@ -1,6 +1,8 @@
 //! The conversation: `messages` to a system prompt and turns.
 
 use super::admission::{Ignored, admit};
+use super::calls::Calls;
+use super::content;
 use super::parameters::Scope;
 use super::reader::Node;
 use crate::dialect::Rejection;
@@ -11,16 +13,22 @@ use crate::schema::{Part, Role, Turn, limits};
 pub(super) struct Conversation {
     /// All system and developer texts, in order, separated by blank lines.
     pub(super) system: String,
-    /// What user and assistant said; the last turn is the user's.
+    /// What user and assistant said; the last turn is the user's. The results of tools are the user's too, and
+    /// what he says right after them is of the same turn.
     pub(super) turns: Vec<Turn>,
+    calls: Calls,
 }
 
 /// Who a message is from.
 #[derive(Clone, Copy, PartialEq)]
-enum Author {
+pub(super) enum Author {
     System,
     User,
     Assistant,
+    /// A tool of the client's.
+    Tool,
+    /// The same in its older form.
+    Function,
 }
 
 /// Reads `messages`.
@@ -39,6 +47,12 @@ pub(super) fn read(messages: &Node, ignored: &mut Ignored) -> Result<Conversatio
             last_turn = Some(message);
         }
     }
+    conversation.calls.close()?;
+    if conversation.images() > limits::IMAGES {
+        return Err(
+            messages.invalid_value(format!("It holds more than {} images and documents.", limits::IMAGES))
+        );
+    }
     match (conversation.turns.last().map(|turn| turn.role), last_turn) {
         (Some(Role::User), _) => Ok(conversation),
         (Some(Role::Assistant), Some(message)) => Err(message.invalid_value(
@@ -49,34 +63,78 @@ pub(super) fn read(messages: &Node, ignored: &mut Ignored) -> Result<Conversatio
 }
 
 impl Conversation {
-    /// Takes one message in; true if it became a turn.
+    /// How many images and documents it holds.
+    fn images(&self) -> usize {
+        let is_shown = |part: &&Part| matches!(part, Part::Image { .. } | Part::Document { .. });
+        let parts = self.turns.iter().flat_map(|turn| &turn.parts);
+        let count = |part: &Part| match part {
+            Part::ToolResult { content, .. } => content.iter().filter(is_shown).count(),
+            part => usize::from(is_shown(&part)),
+        };
+        parts.map(count).sum()
+    }
+
+    /// Takes one message in; true if it became a turn, or a part of one.
     fn add(&mut self, message: &Node, ignored: &mut Ignored) -> Result<bool, Rejection> {
         let author = author(message)?;
         admit(message, Scope::Message, ignored)?;
-        let texts = texts(message, author, ignored)?;
-        let role = match author {
+        only_from(author, message)?;
+        if author != Author::Function && message.get("name").is_some() {
+            ignored.add(Scope::Message, "name");
+        }
+        match author {
             Author::System => {
-                for text in &texts {
-                    self.add_system(text);
+                for part in content::read(message, author, false, ignored)? {
+                    self.add_system(&part);
                 }
                 return Ok(false);
             }
-            Author::User if texts.is_empty() => {
-                return Err(message
-                    .required("content")?
-                    .invalid_value("A user's message must not be empty."));
+            Author::User => {
+                self.calls.close()?;
+                let parts = content::read(message, author, false, ignored)?;
+                if parts.is_empty() {
+                    let content = message.required("content")?;
+                    return Err(content.invalid_value("A user's message must not be empty."));
+                }
+                self.add_user(parts);
             }
-            // An assistant that was interrupted before its first word said nothing.
-            Author::Assistant if texts.is_empty() => return Ok(false),
-            Author::User => Role::User,
-            Author::Assistant => Role::Assistant,
-        };
-        let parts = texts.into_iter().map(|text| Part::Text { text }).collect();
-        self.turns.push(Turn { role, parts });
+            Author::Assistant => {
+                self.calls.close()?;
+                let calls = self.calls.open(message, ignored)?;
+                let mut parts = content::read(message, author, !calls.is_empty(), ignored)?;
+                parts.extend(calls);
+                // An assistant that was interrupted before its first word said nothing.
+                if parts.is_empty() {
+                    return Ok(false);
+                }
+                self.turns.push(Turn { role: Role::Assistant, parts });
+            }
+            Author::Tool | Author::Function => {
+                let tool_use_id = match author {
+                    Author::Function => self.calls.older_answer(message)?,
+                    _ => self.calls.answer(message)?,
+                };
+                let content = content::read(message, author, false, ignored)?;
+                let result = Part::ToolResult { tool_use_id, content, is_error: false };
+                self.add_user(vec![result]);
+            }
+        }
         Ok(true)
     }
 
-    fn add_system(&mut self, text: &str) {
+    /// Adds to the user's turn if it is one of results, else a turn.
+    fn add_user(&mut self, parts: Vec<Part>) {
+        let is_result = |part: &Part| matches!(part, Part::ToolResult { .. });
+        match self.turns.last_mut() {
+            Some(turn) if turn.role == Role::User && turn.parts.last().is_some_and(is_result) => {
+                turn.parts.extend(parts);
+            }
+            _ => self.turns.push(Turn { role: Role::User, parts }),
+        }
+    }
+
+    fn add_system(&mut self, part: &Part) {
+        let Part::Text { text } = part else { return };
         if !self.system.is_empty() {
             self.system.push_str("\n\n");
         }
@@ -85,61 +143,29 @@ impl Conversation {
 }
 
 fn author(message: &Node) -> Result<Author, Rejection> {
-    if !message.value().is_object() {
-        return Err(message.invalid_type("an object"));
-    }
-    let role = message.required("role")?;
+    let role = message.of_object()?.required("role")?;
     match role.text()? {
         "system" | "developer" => Ok(Author::System),
         "user" => Ok(Author::User),
         "assistant" => Ok(Author::Assistant),
-        "tool" | "function" => Err(role.unsupported("Tools are not supported.")),
-        _ => Err(role.invalid_value("It must be 'system', 'developer', 'user' or 'assistant'.")),
+        "tool" => Ok(Author::Tool),
+        "function" => Ok(Author::Function),
+        _ => Err(role
+            .invalid_value("It must be 'system', 'developer', 'user', 'assistant', 'tool' or 'function'.")),
     }
 }
 
-/// The texts of a message that are not empty.
-fn texts(message: &Node, author: Author, ignored: &mut Ignored) -> Result<Vec<String>, Rejection> {
-    let refusal = message.get("refusal");
-    let mut texts = match (message.get("content"), &refusal) {
-        (Some(content), _) => content_texts(&content, author, ignored)?,
-        (None, Some(_)) => Vec::new(),
-        (None, None) => return Err(message.required("content")?.invalid_type("a string or array")),
-    };
-    if let Some(refusal) = refusal {
-        texts.push(refusal_text(&refusal, author)?);
+/// Calls are an assistant's, and answers to them a tool's.
+fn only_from(author: Author, message: &Node) -> Result<(), Rejection> {
+    let is_empty = |field: &Node| field.value().as_array().is_some_and(Vec::is_empty);
+    for (name, of, whose) in [
+        ("tool_calls", Author::Assistant, "an assistant's"),
+        ("function_call", Author::Assistant, "an assistant's"),
+        ("tool_call_id", Author::Tool, "a tool's"),
+    ] {
+        if let Some(field) = message.get(name).filter(|field| author != of && !is_empty(field)) {
+            return Err(field.invalid_value(format!("It is only allowed in {whose} message.")));
+        }
     }
-    texts.retain(|text| !text.is_empty());
-    Ok(texts)
-}
-
-fn content_texts(content: &Node, author: Author, ignored: &mut Ignored) -> Result<Vec<String>, Rejection> {
-    match content.value().as_str() {
-        Some(text) => Ok(vec![text.to_owned()]),
-        None => content.items()?.map(|part| part_text(&part, author, ignored)).collect(),
-    }
-}
-
-fn part_text(part: &Node, author: Author, ignored: &mut Ignored) -> Result<String, Rejection> {
-    if !part.value().is_object() {
-        return Err(part.invalid_type("an object"));
-    }
-    let kind = part.required("type")?;
-    let kind_name = kind.text()?;
-    if matches!(kind_name, "image_url" | "input_audio" | "file") {
-        return Err(kind.unsupported("Conversations are text."));
-    }
-    admit(part, Scope::Part, ignored)?;
-    match kind_name {
-        "text" => Ok(part.required("text")?.text()?.to_owned()),
-        "refusal" => refusal_text(&part.required("refusal")?, author),
-        _ => Err(kind.invalid_value("It must be 'text', or in an assistant's message 'refusal'.")),
-    }
-}
-
-fn refusal_text(field: &Node, author: Author) -> Result<String, Rejection> {
-    match author {
-        Author::Assistant => Ok(field.text()?.to_owned()),
-        Author::System | Author::User => Err(field.invalid_value("Only an assistant refuses.")),
-    }
+    Ok(())
 }

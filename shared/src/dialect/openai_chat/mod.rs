@@ -4,17 +4,23 @@
 
 mod admission;
 mod agent;
+mod calls;
+mod content;
 mod ending;
 mod error;
 mod json;
+mod media;
 mod messages;
+mod output;
 pub mod parameters;
 mod reader;
 mod request;
 mod settings;
 mod stream;
+mod table;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod whole;
 mod wire;
 
@@ -53,6 +59,9 @@ impl Dialect for OpenAiChat {
             Setting::ParallelTools => "parallel_tool_calls",
             Setting::ServiceTier => "service_tier",
             Setting::User => "user",
+            Setting::Tools => "tools",
+            Setting::Images => "messages",
+            Setting::OutputFormat => "response_format",
         }
     }
 

@@ -30,6 +30,11 @@ impl<'a> Node<'a> {
         self.value
     }
 
+    /// Where it stands, as errors name it.
+    pub(super) fn path(&self) -> String {
+        self.path.to_string()
+    }
+
     /// The field of that name; `null` counts as absent, as OpenAI's clients send it for "not set".
     pub(super) fn get(&'a self, name: &'a str) -> Option<Self> {
         let value = self.value.get(name).filter(|value| !value.is_null())?;
@@ -50,6 +55,19 @@ impl<'a> Node<'a> {
             self.value.as_object().ok_or_else(|| self.invalid_type("an object"))?;
         let present = fields.iter().filter(|(_, value)| !value.is_null());
         Ok(present.map(|(name, value)| (name.as_str(), self.field(name, value))))
+    }
+
+    /// The same, which must be an object.
+    pub(super) fn of_object(&self) -> Result<&Self, Rejection> {
+        if self.value.is_object() { Ok(self) } else { Err(self.invalid_type("an object")) }
+    }
+
+    /// Refuses an object with any other fields than these.
+    pub(super) fn closed(&'a self, names: &[&str]) -> Result<(), Rejection> {
+        match self.fields()?.find(|(name, _)| !names.contains(name)) {
+            Some((_, field)) => Err(field.unsupported("It is not known here.")),
+            None => Ok(()),
+        }
     }
 
     /// All items of an array.

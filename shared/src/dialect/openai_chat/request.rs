@@ -3,9 +3,10 @@
 use super::admission::{Ignored, admit};
 use super::parameters::Scope;
 use super::reader::Node;
-use super::{agent, json, messages, settings};
-use crate::dialect::{Rejection, Request, UsageWish};
-use crate::schema::{JobSpec, limits};
+use super::tools::{self, Tools};
+use super::{agent, json, messages, output, settings};
+use crate::dialect::{Form, Rejection, Request, UsageWish};
+use crate::schema::{JobSpec, Sampling, ThinkingWish, ToolChoice, limits};
 
 /// Reads a request body; the first thing found wrong is what the rejection names.
 pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request, Rejection> {
@@ -18,16 +19,29 @@ pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request,
     let include_cost = settings::cost(&body, &mut ignored)?;
     let drop_unsupported = body.get("drop_params").map(|field| field.boolean()).transpose()?;
     let sampling = settings::sampling(&body)?;
+    let tools = tools::read(&body, &mut ignored)?;
+    thinks_freely(&body, &sampling, &tools)?;
+    let output = output::read(&body, &mut ignored)?;
     let messages = body.required("messages")?;
     let conversation = messages::read(&messages, &mut ignored)?;
-    let agent = agent::read(&body, &messages, &conversation.turns)?;
-    let spec =
-        JobSpec { agent: None, model, system: conversation.system, turns: conversation.turns, sampling };
+    let spec = JobSpec {
+        model,
+        system: conversation.system,
+        turns: conversation.turns,
+        sampling,
+        tools: tools.list,
+        tool_choice: tools.choice,
+        parallel_tool_calls: tools.parallel,
+        output: output.clone(),
+        ..JobSpec::default()
+    };
+    let agent = agent::read(&body, &messages, &spec)?;
     Ok(Request {
         spec,
         agent,
         stream,
         usage: UsageWish { streamed: include_usage, cost: include_cost },
+        form: Form { older_calls: tools.older, output },
         drop_unsupported: drop_unsupported.unwrap_or(false),
         ignored: ignored.into_names(),
     })
@@ -63,4 +77,14 @@ fn streaming(body: &Node, ignored: &mut Ignored) -> Result<(bool, bool), Rejecti
     admit(&options, Scope::StreamOptions, ignored)?;
     let include_usage = options.get("include_usage").map(|field| field.boolean()).transpose()?;
     Ok((stream, include_usage.unwrap_or(false)))
+}
+
+/// A model that thinks decides by itself whether to call a tool (Anthropic API reference, "Extended thinking").
+fn thinks_freely(body: &Node, sampling: &Sampling, tools: &Tools) -> Result<(), Rejection> {
+    let must_call = matches!(tools.choice, Some(ToolChoice::Any | ToolChoice::Tool { .. }));
+    if !must_call || !sampling.thinking.is_some_and(ThinkingWish::is_on) {
+        return Ok(());
+    }
+    let name = if tools.older { "function_call" } else { "tool_choice" };
+    Err(body.required(name)?.invalid_value("A model that thinks cannot be made to call a tool."))
 }

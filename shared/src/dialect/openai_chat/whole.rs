@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::ending::{self, Ending, finish_reason};
 use super::wire;
-use crate::dialect::{Answer, Rejection};
+use crate::dialect::shape::Shape;
+use crate::dialect::{Answer, Form, Rejection};
 use crate::schema::{Block, Event, SeqEvent, StopReason, Usage};
 
 #[derive(Serialize)]
@@ -36,6 +37,8 @@ struct Message {
     annotations: [(); 0],
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<ToolCall>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function_call: Option<Function>,
 }
 
 #[derive(Serialize)]
@@ -67,7 +70,13 @@ pub(super) fn fold(answer: &Answer, events: &[SeqEvent]) -> Result<Vec<u8>, Reje
     for SeqEvent { event, .. } in events {
         said.take(event);
         match ending::of(event) {
-            Some(Ending::Answer { stop, usage }) => return Ok(said.completion(answer, stop, &usage)),
+            Some(Ending::Answer { stop, usage }) => {
+                // The request was refused if its shape cannot be checked.
+                if let Ok(Some(shape)) = Shape::of(answer.form.output.as_ref()) {
+                    shape.check(&said.text, stop)?;
+                }
+                return Ok(said.completion(answer, stop, &usage));
+            }
             Some(Ending::Error(rejection)) => return Err(rejection),
             None => {}
         }
@@ -110,8 +119,12 @@ impl Said {
     }
 
     fn completion(self, answer: &Answer, stop: StopReason, usage: &Usage) -> Vec<u8> {
-        let choice =
-            Choice { index: 0, message: self.message(), logprobs: None, finish_reason: finish_reason(stop) };
+        let choice = Choice {
+            index: 0,
+            message: self.message(&answer.form),
+            logprobs: None,
+            finish_reason: finish_reason(stop, &answer.form),
+        };
         let completion = Completion {
             id: wire::completion_id(answer),
             object: "chat.completion",
@@ -126,12 +139,14 @@ impl Said {
         out
     }
 
-    fn message(mut self) -> Message {
+    fn message(mut self, form: &Form) -> Message {
         // Clients parse the arguments as JSON, so a call without any gets an empty object.
         for call in self.calls.iter_mut().filter(|call| call.function.arguments.is_empty()) {
             call.function.arguments.push_str("{}");
         }
         let silent = self.text.is_empty() && !self.calls.is_empty();
+        // The older form knows one call; the model is told to make no more.
+        let older = if form.older_calls { std::mem::take(&mut self.calls) } else { Vec::new() };
         Message {
             role: "assistant",
             content: (!silent).then_some(self.text),
@@ -139,6 +154,7 @@ impl Said {
             reasoning_content: self.thinking,
             annotations: [],
             tool_calls: self.calls,
+            function_call: older.into_iter().next().map(|call| call.function),
         }
     }
 }

@@ -40,11 +40,11 @@ pub(super) fn new_job() -> NewJob {
         id: JobId::from_uuid(Uuid::now_v7()),
         owner: Owner::anonymous(),
         spec: JobSpec {
-            agent: None,
             model: "sonnet".to_owned(),
             system: "Be brief.".to_owned(),
             turns: vec![Turn { role: Role::User, parts: vec![Part::Text { text }] }],
             sampling: Sampling { temperature: Some(0.1), ..Sampling::default() },
+            ..JobSpec::default()
         },
         created_at_ms: NOW,
         deadline_at_ms: NOW + 3_600_000,

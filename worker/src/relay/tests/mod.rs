@@ -43,11 +43,11 @@ fn relay(upstream: Arc<Upstream>) -> (TempDir, Relay) {
 fn bound(model: &str) -> Bound {
     let parts = vec![Part::Text { text: "What is a ferry?".to_owned() }];
     let spec = JobSpec {
-        agent: None,
         model: model.to_owned(),
         system: "Be brief.".to_owned(),
         turns: vec![Turn { role: Role::User, parts }],
         sampling: Sampling { temperature: Some(0.5), ..Sampling::default() },
+        ..JobSpec::default()
     };
     Bound {
         job: JobId::from_uuid(Uuid::now_v7()),

@@ -25,10 +25,8 @@ impl Conversation {
         } else {
             bound.owner.0.hash(&mut hasher);
             spec.system.hash(&mut hasher);
-            for part in spec.turns.first().into_iter().flat_map(|turn| &turn.parts) {
-                match part {
-                    Part::Text { text } => text.as_bytes()[..text.len().min(BEGINNING)].hash(&mut hasher),
-                }
+            for text in spec.turns.first().into_iter().flat_map(|turn| &turn.parts).filter_map(Part::text) {
+                text.as_bytes()[..text.len().min(BEGINNING)].hash(&mut hasher);
             }
         }
         Self(hasher.finish())

@@ -2,17 +2,22 @@
 
 mod errors;
 mod goldens;
+mod media;
+mod output;
 mod parse;
 mod properties;
 mod random;
 mod streams;
 mod table;
+mod tools;
 
 use uuid::Uuid;
 
 use super::OpenAiChat;
-use crate::dialect::{Answer, Dialect, Rejection, Request, UsageWish};
+use crate::dialect::{Answer, Dialect, Form, Rejection, Request, UsageWish};
 use crate::schema::{Event, JobId, SeqEvent};
+
+const HELLO: &str = r#"[{"role":"user","content":"hello"}]"#;
 
 fn parse(body: &str) -> Result<Request, Rejection> {
     OpenAiChat.parse(body.as_bytes(), None)
@@ -24,6 +29,7 @@ fn answer(include_usage: bool) -> Answer {
         model: "claude-test".to_owned(),
         created_s: 1_800_000_000,
         usage: UsageWish { streamed: include_usage, cost: false },
+        form: Form::default(),
     }
 }
 
@@ -40,4 +46,19 @@ fn whole(events: &[Event]) -> Result<String, Rejection> {
     let sequence = events.iter().cloned().zip(1..);
     let events: Vec<_> = sequence.map(|(event, seq)| SeqEvent { seq, attempt: 1, event }).collect();
     OpenAiChat.whole(&answer(false), &events).map(|body| String::from_utf8(body).expect("bodies are UTF-8"))
+}
+
+/// The body of a plain request with `fields`, each ending in a comma, put in or put in place of its own.
+fn with(fields: &str) -> String {
+    format!(r#"{{"model":"m",{fields}"messages":{HELLO}}}"#)
+}
+
+fn accepted(body: &str) -> Request {
+    parse(body).unwrap_or_else(|rejection| panic!("{body}: {rejection:?}"))
+}
+
+fn refused(body: &str, code: &str, param: Option<&str>) {
+    let rejection = parse(body).expect_err(body);
+    let told = (rejection.status, rejection.code, rejection.param.as_deref());
+    assert_eq!(told, (400, code, param), "{body}: {}", rejection.message);
 }

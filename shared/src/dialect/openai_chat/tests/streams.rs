@@ -1,5 +1,8 @@
-use super::{stream, whole};
-use crate::schema::{Block, CancelReason, Event, Failure, FailureKind, StopReason, Usage};
+use super::{OpenAiChat, stream, whole};
+use crate::dialect::{Answer, Dialect, Form};
+use crate::schema::{
+    Block, CancelReason, Event, Failure, FailureKind, OutputFormat, SeqEvent, StopReason, Usage,
+};
 
 fn completed(stop: StopReason) -> Event {
     Event::Completed { stop, stop_sequence: None, usage: Usage::default() }
@@ -104,4 +107,103 @@ fn arguments_of_no_call_are_passed_over() {
     assert_eq!(stream(&[stray, Event::BlockStopped { index: 3 }], false), "");
     let redacted = Event::BlockStarted { index: 0, block: Block::RedactedThinking { data: "x".to_owned() } };
     assert_eq!(stream(&[redacted], false).matches("data: ").count(), 1);
+}
+
+#[test]
+fn calls_are_told_as_the_client_knows_them() {
+    let call = |index, id: &str| Event::BlockStarted {
+        index,
+        block: Block::ToolUse { id: id.to_owned(), name: "f".to_owned() },
+    };
+    let piece = |index, text: &str| Event::ToolInputDelta { index, partial_json: text.to_owned() };
+    let said = [
+        Event::BlockStarted { index: 0, block: Block::Text },
+        text("so"),
+        Event::BlockStopped { index: 0 },
+        call(1, "toolu_1"),
+        piece(1, r#"{"a":"#),
+        piece(1, "}"),
+        Event::BlockStopped { index: 1 },
+        call(2, "toolu_2"),
+        Event::BlockStopped { index: 2 },
+        completed(StopReason::ToolUse),
+    ];
+    let told = |form: Form| {
+        let answer = Answer { form, ..super::answer(false) };
+        let mut frames = Vec::new();
+        let mut encoder = OpenAiChat.stream(&answer);
+        for event in &said {
+            encoder.encode(event, &mut frames);
+        }
+        let events = said.iter().cloned().zip(1..);
+        let events: Vec<_> = events.map(|(event, seq)| SeqEvent { seq, attempt: 1, event }).collect();
+        let whole = OpenAiChat.whole(&answer, &events).expect("an answer");
+        let deltas: Vec<String> = String::from_utf8(frames)
+            .expect("frames are UTF-8")
+            .split("\"delta\":")
+            .skip(1)
+            .filter_map(|rest| rest.split(",\"logprobs\"").next().map(str::to_owned))
+            .collect();
+        (deltas, String::from_utf8(whole).expect("bodies are UTF-8"))
+    };
+    let (deltas, whole) = told(Form::default());
+    assert_eq!(
+        deltas,
+        [
+            r#"{"role":"assistant","content":"","refusal":null}"#,
+            r#"{"content":"so"}"#,
+            r#"{"tool_calls":[{"index":0,"id":"toolu_1","type":"function","function":{"name":"f","arguments":""}}]}"#,
+            r#"{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\":"}}]}"#,
+            r#"{"tool_calls":[{"index":0,"function":{"arguments":"}"}}]}"#,
+            r#"{"tool_calls":[{"index":1,"id":"toolu_2","type":"function","function":{"name":"f","arguments":""}}]}"#,
+            r#"{"tool_calls":[{"index":1,"function":{"arguments":"{}"}}]}"#,
+            "{}",
+        ]
+    );
+    // What is no JSON stays as the model said it.
+    assert!(whole.contains(r#""arguments":"{\"a\":}""#) && whole.contains(r#""finish_reason":"tool_calls""#));
+
+    let (deltas, whole) = told(Form { older_calls: true, ..Form::default() });
+    assert_eq!(
+        deltas[2..],
+        [
+            r#"{"function_call":{"name":"f","arguments":""}}"#,
+            r#"{"function_call":{"arguments":"{\"a\":"}}"#,
+            r#"{"function_call":{"arguments":"}"}}"#,
+            "{}",
+        ]
+    );
+    assert!(whole.contains(r#""function_call":{"name":"f","arguments":"{\"a\":}"}"#), "{whole}");
+    assert!(whole.contains(r#""finish_reason":"function_call""#) && !whole.contains("tool_calls"), "{whole}");
+}
+
+#[test]
+fn an_answer_of_another_shape_is_an_error_at_its_end() {
+    let form = Form { output: Some(OutputFormat::Object), ..Form::default() };
+    let answer = Answer { form, ..super::answer(false) };
+    for (said, stop, fits) in [
+        ("{}", StopReason::EndTurn, true),
+        ("no", StopReason::EndTurn, false),
+        ("{\"a", StopReason::MaxTokens, true),
+    ] {
+        let events = [text(&said[..1]), text(&said[1..]), completed(stop)];
+        let mut frames = Vec::new();
+        let mut encoder = OpenAiChat.stream(&answer);
+        for event in &events {
+            encoder.encode(event, &mut frames);
+        }
+        let frames = String::from_utf8(frames).expect("frames are UTF-8");
+        let events = events.into_iter().zip(1..);
+        let events: Vec<_> = events.map(|(event, seq)| SeqEvent { seq, attempt: 1, event }).collect();
+        let whole = OpenAiChat.whole(&answer, &events);
+        assert_eq!((whole.is_ok(), frames.ends_with("data: [DONE]\n\n")), (fits, fits), "{said}");
+        if let Err(rejection) = whole {
+            assert_eq!((rejection.status, rejection.code), (502, "invalid_output"));
+            assert!(
+                frames
+                    .ends_with("\"type\":\"server_error\",\"param\":null,\"code\":\"invalid_output\"}}\n\n")
+            );
+            assert!(!frames.contains("\"finish_reason\":\"stop\""), "{frames}");
+        }
+    }
 }

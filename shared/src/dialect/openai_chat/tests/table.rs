@@ -27,12 +27,22 @@ fn body_with(row: &parameters::Parameter, value: &str) -> String {
     let fields = |scope| if row.scope == scope { format!(r#""{name}":{value},"#) } else { String::new() };
     let options = fields(Scope::StreamOptions);
     let options = options.trim_end_matches(',');
+    let schema = match fields(Scope::JsonSchema) {
+        fields if fields.is_empty() => String::new(),
+        fields => format!(
+            r#""response_format":{{"type":"json_schema","json_schema":{{{fields}"name":"n","schema":{{}}}}}},"#
+        ),
+    };
     format!(
-        r#"{{{}"model":"m","stream":true,"stream_options":{{{options}}},
-            "messages":[{{{}"role":"user","content":[{{{}"type":"text","text":"x"}}]}}]}}"#,
+        r#"{{{}"model":"m","stream":true,"stream_options":{{{options}}},{schema}
+            "messages":[{{{}"role":"user","content":[
+                {{{}"type":"text","text":"x"}},{{"type":"image_url","image_url":{{{}"url":"https://a.example"}}}},
+                {{"type":"file","file":{{{}"file_data":"data:text/plain;base64,eA=="}}}}]}}]}}"#,
         fields(Scope::Body),
         fields(Scope::Message),
         fields(Scope::Part),
+        fields(Scope::ImageUrl),
+        fields(Scope::File),
     )
 }
 

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{File, any_id, report};
-use crate::schema::{FailureKind, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Sampling, WorkerId};
+use crate::schema::{FailureKind, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, WorkerId};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Enqueued, Store, StoreError};
 
@@ -11,13 +11,7 @@ async fn enqueue(store: &SqliteStore) -> JobId {
     let job = NewJob {
         id: any_id(),
         owner: Owner::anonymous(),
-        spec: JobSpec {
-            agent: None,
-            model: "m".to_owned(),
-            system: String::new(),
-            turns: Vec::new(),
-            sampling: Sampling::default(),
-        },
+        spec: JobSpec { model: "m".to_owned(), ..JobSpec::default() },
         created_at_ms: 0,
         deadline_at_ms: i64::MAX,
         max_attempts: 1,

@@ -48,10 +48,9 @@ impl Shape {
     /// Holds an answer against it. One that was cut off, or that calls tools, need not match.
     pub fn check(&self, text: &str, stop: StopReason) -> Result<(), Rejection> {
         match stop {
-            StopReason::EndTurn | StopReason::StopSequence => {
-                self.matches(text).map_err(|why| mismatch(&why))
-            }
+            StopReason::EndTurn => self.matches(text).map_err(|why| mismatch(&why)),
             StopReason::MaxTokens
+            | StopReason::StopSequence
             | StopReason::ToolUse
             | StopReason::PauseTurn
             | StopReason::Refusal
@@ -225,13 +224,28 @@ mod tests {
     #[test]
     fn what_is_not_meant_to_match_is_not_checked() {
         let shape = Shape::of(Some(&OutputFormat::Object)).expect("usable").expect("a shape");
-        for stop in [StopReason::MaxTokens, StopReason::ToolUse, StopReason::Refusal] {
+        for stop in
+            [StopReason::MaxTokens, StopReason::StopSequence, StopReason::ToolUse, StopReason::Refusal]
+        {
             assert!(shape.check("{\"a", stop).is_ok(), "{stop:?}");
         }
         let OutputFormat::Schema { schema, .. } = strict(&json!({ "type": 5 })) else { panic!("a schema") };
         let loose = OutputFormat::Schema { schema, strict: false };
         assert!(Shape::of(Some(&loose)).is_ok_and(|shape| shape.is_none()));
         assert!(Shape::of(None).is_ok_and(|shape| shape.is_none()));
+    }
+
+    #[test]
+    fn the_deepest_schema_and_answer_fit_on_a_stack() {
+        let nested =
+            |levels: usize, inner: Value| (0..levels).fold(inner, |schema, _| json!({ "items": schema }));
+        let schema = json!({
+            "items": nested(60, json!({ "$ref": "#/$defs/a" })),
+            "$defs": { "a": nested(60, json!({ "$ref": "#/$defs/b" })), "b": nested(60, json!({ "type": "null" })) },
+        });
+        let answer = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert_eq!(check(&strict(&schema), &answer(120)), Ok(()));
+        assert!(check(&strict(&schema), &answer(200)).is_err(), "what nests too deep is no JSON to us");
     }
 
     #[test]

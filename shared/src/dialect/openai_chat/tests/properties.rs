@@ -141,7 +141,7 @@ fn the_chunks_add_up_to_the_whole_answer() {
 
 /// JSON that looks like a request here and there.
 fn some_json(random: &mut Random, depth: usize) -> String {
-    const NAMES: [&str; 16] = [
+    const NAMES: [&str; 26] = [
         "model",
         "messages",
         "role",
@@ -157,9 +157,19 @@ fn some_json(random: &mut Random, depth: usize) -> String {
         "tools",
         "include_usage",
         "response_format",
+        "tool_calls",
+        "tool_choice",
+        "function",
+        "functions",
+        "function_call",
+        "arguments",
+        "image_url",
+        "json_schema",
+        "schema",
+        "thinking",
         "x",
     ];
-    const LEAVES: [&str; 16] = [
+    const LEAVES: [&str; 20] = [
         "null",
         "true",
         "-1",
@@ -173,6 +183,10 @@ fn some_json(random: &mut Random, depth: usize) -> String {
         r#""text""#,
         r#""refusal""#,
         r#""image_url""#,
+        r#""function""#,
+        r#""tool""#,
+        r#""json_schema""#,
+        r#""{}""#,
         r#""\u0000é""#,
         "[]",
         "{}",

@@ -15,26 +15,26 @@ pub(super) async fn keep(app: &App) {
     }
 }
 
-/// In batches, so that nobody waits long for the store.
 async fn jobs(app: &App) -> Result<u64, StoreError> {
     let before = app.clock.now_ms().saturating_sub(millis(app.settings.retention));
-    let mut total = 0;
-    loop {
-        let jobs = app.store.prune(before, limits::PRUNE_BATCH).await?;
-        total += jobs;
-        if jobs < limits::PRUNE_BATCH.into() {
-            return Ok(total);
-        }
-    }
+    in_batches(|| app.store.prune(before, limits::PRUNE_BATCH)).await
 }
 
 async fn calls(app: &App) -> Result<u64, StoreError> {
     let before = app.clock.now_ms().saturating_sub(millis(app.settings.ledger));
+    in_batches(|| app.store.prune_calls(before, limits::PRUNE_BATCH)).await
+}
+
+/// So that nobody waits long for the store.
+async fn in_batches<F>(prune: impl Fn() -> F) -> Result<u64, StoreError>
+where
+    F: Future<Output = Result<u64, StoreError>>,
+{
     let mut total = 0;
     loop {
-        let calls = app.store.prune_calls(before, limits::PRUNE_BATCH).await?;
-        total += calls;
-        if calls < limits::PRUNE_BATCH.into() {
+        let pruned = prune().await?;
+        total += pruned;
+        if pruned < limits::PRUNE_BATCH.into() {
             return Ok(total);
         }
     }

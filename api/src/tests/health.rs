@@ -6,7 +6,7 @@ use serde_json::json;
 use super::client::Call;
 use super::{Api, NOW_MS};
 
-fn worker(id: &str, claude: Option<&str>, busy: u32) -> WorkerReport {
+pub(super) fn worker(id: &str, claude: Option<&str>, busy: u32) -> WorkerReport {
     WorkerReport {
         id: WorkerId(id.to_owned()),
         version: "0".to_owned(),

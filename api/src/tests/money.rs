@@ -4,12 +4,12 @@ use drover_shared::schema::offer::{
     KeyHealth, KeyState, Model, Price, Provider, ProviderHealth, ProviderState, Route, Tariff,
 };
 use drover_shared::schema::{
-    Call as Billed, CallOutcome, Dimension, Offer, Owner, PoolReport, Usage, UsageRow, WorkerId, WorkerReport,
+    Call as Billed, CallOutcome, Dimension, Offer, Owner, Usage, UsageRow, WorkerReport,
 };
 use serde_json::{Value, json};
 
 use super::client::Call;
-use super::{Api, NOW_MS, STREAM, offer};
+use super::{Api, NOW_MS, STREAM, health, offer};
 
 /// What one model was used for.
 fn used(model: &str, calls: u64, cost_microusd: u64) -> UsageRow {
@@ -211,20 +211,7 @@ async fn providers_are_what_all_workers_say_together() {
 }
 
 fn worker(id: &str, providers: Vec<ProviderHealth>) -> WorkerReport {
-    WorkerReport {
-        id: WorkerId(id.to_owned()),
-        version: String::new(),
-        claude_version: None,
-        slots: 1,
-        active_jobs: 0,
-        claude_processes: 0,
-        zombie_processes_cleaned: 0,
-        pool: PoolReport::default(),
-        providers,
-        agents: true,
-        draining: false,
-        started_at_ms: NOW_MS,
-    }
+    WorkerReport { providers, ..health::worker(id, None, 0) }
 }
 
 #[tokio::test]

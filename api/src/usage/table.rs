@@ -9,21 +9,9 @@ pub(super) fn csv(group_by: &[Dimension], rows: &[UsageRow]) -> String {
     let mut table = columns(group_by).collect::<Vec<_>>().join(",") + "\r\n";
     for row in rows {
         let groups = row.group.iter().map(|(_, value)| field(value.as_deref().unwrap_or_default()));
-        let usage = &row.usage;
-        let figures = [
-            row.calls,
-            row.failed_calls,
-            usage.input_tokens,
-            usage.output_tokens,
-            usage.cache_read_tokens,
-            usage.cache_write_tokens,
-            usage.thinking_tokens,
-            usage.web_searches,
-            usage.cost_microusd,
-            usage.unpriced_calls,
-        ];
-        let figures = figures.iter().map(ToString::to_string);
-        let cells: Vec<String> = groups.chain(figures).chain([dollars(usage.cost_microusd)]).collect();
+        let figures = [row.calls, row.failed_calls].into_iter().chain(row.usage.figures());
+        let figures = figures.map(|figure| figure.to_string());
+        let cells: Vec<String> = groups.chain(figures).chain([dollars(row.usage.cost_microusd)]).collect();
         table += &(cells.join(",") + "\r\n");
     }
     table

@@ -38,14 +38,18 @@ impl Usage {
     /// What has been billed since it was `earlier`.
     #[must_use]
     pub fn since(mut self, earlier: &Self) -> Self {
-        let mut earlier = *earlier;
-        for (count, before) in self.counts().into_iter().zip(earlier.counts()) {
-            *count = count.saturating_sub(*before);
+        for (count, before) in self.counts().into_iter().zip(earlier.figures()) {
+            *count = count.saturating_sub(before);
         }
         self
     }
 
     /// Every figure, in the order of the fields.
+    pub fn figures(mut self) -> [u64; 8] {
+        self.counts().map(|count| *count)
+    }
+
+    /// The same, to be changed.
     fn counts(&mut self) -> [&mut u64; 8] {
         let Self {
             input_tokens,
@@ -72,9 +76,9 @@ impl Usage {
 
 impl AddAssign for Usage {
     /// The figures are a provider's: sums stop at the largest number.
-    fn add_assign(&mut self, mut other: Self) {
-        for (count, more) in self.counts().into_iter().zip(other.counts()) {
-            *count = count.saturating_add(*more);
+    fn add_assign(&mut self, other: Self) {
+        for (count, more) in self.counts().into_iter().zip(other.figures()) {
+            *count = count.saturating_add(more);
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use drover_shared::schema::{Event, ProjectId};
+use drover_shared::schema::{Event, JobId, ProjectId};
 use drover_tests::client::PATIENCE;
 use drover_tests::desk::{Desk, text};
 use drover_tests::harness::{Cluster, Lock};
-use drover_tests::upstream::{Ending, Upstream};
+use drover_tests::upstream::{Call, Ending, Upstream};
 use nix::sys::signal::Signal;
 
 use crate::sessions::builder;
@@ -27,17 +27,28 @@ fn lines(cluster: &Cluster, project: ProjectId) -> Option<String> {
     homes.find_map(|home| std::fs::read_to_string(home.join(project.to_string()).join("lines")).ok())
 }
 
+/// A job whose model has called its tool while nothing can be written.
+async fn called_while_locked(
+    cluster: &Cluster,
+    upstream: &Upstream,
+    desk: &Desk,
+    project: ProjectId,
+) -> (JobId, Lock) {
+    let job = desk.ask(&desk.session(project).await, PROMPT).await;
+    upstream.wait_for("the model is asked", PATIENCE, |call| call.prompt == PROMPT).await;
+    let lock = Lock::take(cluster).await;
+    let told = |call: &Call| call.prompt == PROMPT && call.ending == Ending::Complete;
+    upstream.wait_for("the model has called its tool", PATIENCE, told).await;
+    (job, lock)
+}
+
 #[tokio::test]
 async fn a_tool_that_the_store_does_not_know_of_has_not_run() {
     let upstream = Upstream::start();
     let mut cluster = builder(&upstream).start().await;
     let desk = Desk::of(&cluster).await;
     let project = desk.project().await;
-    let job = desk.ask(&desk.session(project).await, PROMPT).await;
-    upstream.wait_for("the model is asked", PATIENCE, |call| call.prompt == PROMPT).await;
-    let lock = Lock::take(&cluster).await;
-    let told = |call: &drover_tests::upstream::Call| call.prompt == PROMPT && call.ending == Ending::Complete;
-    upstream.wait_for("the model has called its tool", PATIENCE, told).await;
+    let (job, lock) = called_while_locked(&cluster, &upstream, &desk, project).await;
     tokio::time::sleep(TEMPTATION).await;
     assert!(!desk.has_spoken(job).await, "nothing can be written");
     assert_eq!(lines(&cluster, project), None, "and so nothing has run");
@@ -61,11 +72,7 @@ async fn a_tool_waits_for_the_store_and_no_longer() {
     let cluster = builder(&upstream).start().await;
     let desk = Desk::of(&cluster).await;
     let project = desk.project().await;
-    let job = desk.ask(&desk.session(project).await, PROMPT).await;
-    upstream.wait_for("the model is asked", PATIENCE, |call| call.prompt == PROMPT).await;
-    let lock = Lock::take(&cluster).await;
-    let told = |call: &drover_tests::upstream::Call| call.prompt == PROMPT && call.ending == Ending::Complete;
-    upstream.wait_for("the model has called its tool", PATIENCE, told).await;
+    let (job, lock) = called_while_locked(&cluster, &upstream, &desk, project).await;
     lock.release().await;
     let events = desk.events(job).await;
     assert!(matches!(events.last(), Some(Event::Completed { .. })), "{events:#?}");

@@ -36,7 +36,8 @@ pub(super) async fn insert(
                 .push_bind(call.first_byte_ms)
                 .push_bind(call.took_ms)
                 .push_bind(call.outcome.code());
-            for figure in figures(&call.usage) {
+            // In the order of the columns.
+            for figure in call.usage.figures() {
                 row.push_bind(stored(figure));
             }
         });
@@ -44,20 +45,6 @@ pub(super) async fn insert(
         sql.build().persistent(false).execute(&mut *conn).await?;
     }
     Ok(())
-}
-
-/// In the order of the columns.
-fn figures(usage: &Usage) -> [u64; 8] {
-    [
-        usage.input_tokens,
-        usage.output_tokens,
-        usage.cache_read_tokens,
-        usage.cache_write_tokens,
-        usage.thinking_tokens,
-        usage.web_searches,
-        usage.cost_microusd,
-        usage.unpriced_calls,
-    ]
 }
 
 /// SQLite's integers have a sign, and sums of them must not overflow.

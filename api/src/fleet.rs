@@ -33,6 +33,13 @@ impl View {
         let models = resolve::names(&offer);
         Self { fleet, offer, models }
     }
+
+    /// The model for requests that name none. While nobody offers any it has no name: such a request lacks a worker,
+    /// not a model.
+    pub(crate) fn default_model(&self) -> Option<String> {
+        let nameless = self.models.is_empty().then(String::new);
+        self.offer.default_model.clone().or(nameless)
+    }
 }
 
 impl FleetView {

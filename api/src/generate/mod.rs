@@ -40,7 +40,7 @@ pub(crate) async fn answer(
     let body = body::read(&app.settings, request).await?;
     let view = app.fleet.get().await?;
     let dialect::Request { mut spec, agent, stream, usage, mut form, drop_unsupported, mut ignored } =
-        parse(dialect, body, view.offer.default_model.clone()).await?;
+        parse(dialect, body, view.default_model()).await?;
     let resolved = admission::model(&view, &spec.model)?;
     let dropped = fit(&mut spec, &resolved, &view.offer, drop_unsupported)
         .map_err(|unfit| admission::unfit(dialect, &spec.model, unfit))?;

@@ -153,8 +153,10 @@ async fn a_broken_store_says_when_to_come_back() {
 async fn without_workers_nothing_can_be_asked() {
     let api = Api::start().await;
     api.store.lock().fleet = Fleet::default();
-    let expected = Expected(503, "no_workers", "Start drover-worker", &["retry-after"]);
-    check(api.address, Call::chat(WHOLE), expected).await;
+    for body in [WHOLE, "{}"] {
+        let expected = Expected(503, "no_workers", "Start drover-worker", &["retry-after"]);
+        check(api.address, Call::chat(body), expected).await;
+    }
     check(api.address, Call::chat("{"), Expected(400, "invalid_json", "no JSON", &[])).await;
     let expected = Expected(404, "model_not_found", "no model is offered yet", &[]);
     check(api.address, Call::get("/v1/models/opus"), expected).await;

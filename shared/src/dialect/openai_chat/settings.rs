@@ -130,9 +130,14 @@ fn user(body: &Node) -> Result<Option<String>, Rejection> {
         }
         Ok(Some(user.to_owned()))
     };
-    let newer = named("safety_identifier")?;
     let older = named("user")?;
-    Ok(newer.or(older))
+    let newer = named("safety_identifier")?;
+    match (&older, &newer) {
+        (Some(older), Some(newer)) if older != newer => Err(body
+            .required("safety_identifier")?
+            .invalid_value("It contradicts 'user'; send one of the two.")),
+        _ => Ok(newer.or(older)),
+    }
 }
 
 fn temperature(field: &Node) -> Result<f64, Rejection> {

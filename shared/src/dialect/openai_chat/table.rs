@@ -139,7 +139,7 @@ pub const PARAMETERS: &[Parameter] = &[
     of(Body, "top_logprobs", Integer, Only(ZERO), NO_COUNTERPART),
     of(Body, "top_p", Number, Honoured, "0 to 1."),
     of(Body, "usage", Object, Honoured, "With `include`, the usage tells the cost."),
-    of(Body, "user", Text, Honoured, "The older name of `safety_identifier`."),
+    of(Body, "user", Text, Honoured, "The older name of `safety_identifier`; both must agree."),
     of(Body, "verbosity", Text, Only(&[Neutral::Text("medium")]), NO_COUNTERPART),
     of(Body, "web_search_options", Object, Refused, "The model does not search the web."),
     of(Function, "description", Text, Honoured, "As `tools[].function.description`."),

@@ -74,7 +74,8 @@ fn sampling_is_read() {
             Sampling { service_tier: Some(ServiceTier::StandardOnly), ..plain() },
         ),
         (r#""user":"u","#, Sampling { user: Some("u".to_owned()), ..plain() }),
-        (r#""user":"u","safety_identifier":"s","#, Sampling { user: Some("s".to_owned()), ..plain() }),
+        (r#""safety_identifier":"u","#, Sampling { user: Some("u".to_owned()), ..plain() }),
+        (r#""user":"u","safety_identifier":"u","#, Sampling { user: Some("u".to_owned()), ..plain() }),
         (r#""reasoning_effort":"none","#, thinks(ThinkingWish::Off)),
         (r#""reasoning_effort":"minimal","#, thinks(ThinkingWish::Effort(Effort::Low))),
         (
@@ -233,6 +234,7 @@ fn values_out_of_range_name_their_parameter() {
         (r#""stream_options":{"include_usage":true},"#, "stream_options"),
         (r#""top_k":0,"#, "top_k"),
         (r#""user":"","#, "user"),
+        (r#""user":"u","safety_identifier":"s","#, "safety_identifier"),
         (r#""reasoning_effort":"much","#, "reasoning_effort"),
         (r#""reasoning":{"effort":"low","max_tokens":2000},"#, "reasoning"),
         (r#""reasoning_effort":"low","reasoning":{"effort":"high"},"#, "reasoning_effort"),

@@ -28,6 +28,7 @@ pub(super) fn sampling(body: &Node) -> Result<Sampling, Rejection> {
         user: user(body)?,
     };
     thinks_alone(body, &sampling)?;
+    leaves_room(body, &sampling)?;
     Ok(sampling)
 }
 
@@ -109,6 +110,22 @@ fn thinks_alone(body: &Node, sampling: &Sampling) -> Result<(), Rejection> {
     match unusual.into_iter().find(|(_, is_unusual)| *is_unusual).and_then(|(name, _)| body.get(name)) {
         Some(field) => Err(field.unsupported("A model that thinks does not take it.")),
         None => Ok(()),
+    }
+}
+
+/// What a model thinks counts towards its answer, so a number of tokens to think with that leaves none to answer
+/// with cannot be meant. An effort is a wish, and fits in.
+fn leaves_room(body: &Node, sampling: &Sampling) -> Result<(), Rejection> {
+    let (Some(ThinkingWish::Budget(budget)), Some(most)) = (sampling.thinking, sampling.max_tokens) else {
+        return Ok(());
+    };
+    if budget < most {
+        return Ok(());
+    }
+    let why = "It must be less than 'max_completion_tokens', which it counts towards.";
+    match body.get("thinking") {
+        Some(thinking) => Err(thinking.required("budget_tokens")?.invalid_value(why)),
+        None => Err(body.required("reasoning")?.required("max_tokens")?.invalid_value(why)),
     }
 }
 

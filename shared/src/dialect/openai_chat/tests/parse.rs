@@ -85,6 +85,14 @@ fn sampling_is_read() {
         (r#""reasoning":{"max_tokens":2000},"#, thinks(ThinkingWish::Budget(2_000))),
         (r#""reasoning":{},"#, plain()),
         (r#""thinking":{"type":"enabled","budget_tokens":1024},"#, thinks(ThinkingWish::Budget(1_024))),
+        (
+            r#""max_tokens":2001,"reasoning":{"max_tokens":2000},"#,
+            Sampling { max_tokens: Some(2_001), ..thinks(ThinkingWish::Budget(2_000)) },
+        ),
+        (
+            r#""max_tokens":2000,"reasoning_effort":"high","#,
+            Sampling { max_tokens: Some(2_000), ..thinks(ThinkingWish::Effort(Effort::High)) },
+        ),
         (r#""thinking":{"type":"adaptive"},"#, thinks(ThinkingWish::Effort(Effort::High))),
         (
             r#""thinking":{"type":"disabled"},"reasoning_effort":"none","temperature":0,"#,
@@ -240,6 +248,11 @@ fn values_out_of_range_name_their_parameter() {
         (r#""reasoning_effort":"low","reasoning":{"effort":"high"},"#, "reasoning_effort"),
         (r#""thinking":{"type":"enabled","budget_tokens":1023},"#, "thinking.budget_tokens"),
         (r#""thinking":{"type":"deep"},"#, "thinking.type"),
+        (
+            r#""max_tokens":2000,"thinking":{"type":"enabled","budget_tokens":2000},"#,
+            "thinking.budget_tokens",
+        ),
+        (r#""max_completion_tokens":2000,"reasoning":{"max_tokens":2001},"#, "reasoning.max_tokens"),
     ] {
         refused(&with(fields), "invalid_value", Some(param));
     }

@@ -81,6 +81,18 @@ async fn usage_is_a_table_for_whoever_wants_one() {
 }
 
 #[tokio::test]
+async fn a_table_that_was_cut_says_so() {
+    let api = Api::start().await;
+    api.store.lock().usage = vec![used("a", 2, 3), used("b", 1, 1)];
+    for (limit, rows, told) in [(1, 1, "true"), (2, 2, "")] {
+        let path = format!("/v1/usage?group_by=model&format=csv&limit={limit}");
+        let mut answer = api.get(&path).await;
+        assert_eq!(answer.header("x-drover-truncated"), told, "{limit}");
+        assert_eq!(answer.rest().await.expect("a body").lines().count(), rows + 1);
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_query_is_named() {
     let api = Api::start().await;
     for (path, code, param) in [
@@ -91,6 +103,7 @@ async fn what_is_wrong_with_a_query_is_named() {
         ("/v1/usage?format=xml", "invalid_value", "format"),
         ("/v1/usage?model=a&model=b", "invalid_value", "model"),
         ("/v1/usage?owner=key_1", "unknown_parameter", "owner"),
+        ("/v1/usage?job_id=5", "invalid_value", "job_id"),
         ("/v1/usage/comparison?days=0", "invalid_value", "days"),
         ("/v1/usage/comparison?days=91", "invalid_value", "days"),
         ("/v1/usage/comparison?start=1", "unknown_parameter", "start"),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
-use axum::http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
+use axum::http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Json, body::Body};
 use drover_shared::schema::{Dimension, Usage, UsageQuery, UsageRow};
@@ -20,6 +20,8 @@ use crate::app::App;
 use crate::error::Problem;
 
 pub(crate) use self::compare::compare;
+
+const TRUNCATED: HeaderName = HeaderName::from_static("x-drover-truncated");
 
 /// `GET /v1/usage`
 pub(crate) async fn usage(
@@ -34,7 +36,7 @@ pub(crate) async fn usage(
     let truncated = rows.len() > limit;
     rows.truncate(limit);
     if asked.csv.unwrap_or_else(|| prefers_csv(&headers)) {
-        return Ok(as_csv(&asked.query, &rows));
+        return Ok(as_csv(&asked.query, &rows, truncated));
     }
     let total = UsageQuery { group_by: Vec::new(), limit: 1, ..asked.query.clone() };
     let total = app.store.usage(&total).await?.into_iter().next().unwrap_or_default();
@@ -94,11 +96,15 @@ pub(crate) fn dollars(microusd: u64) -> String {
     format!("{}.{:06}", microusd / 1_000_000, microusd % 1_000_000)
 }
 
-fn as_csv(query: &UsageQuery, rows: &[UsageRow]) -> Response {
+/// A table has no place to say that it was cut, so a header does.
+fn as_csv(query: &UsageQuery, rows: &[UsageRow], truncated: bool) -> Response {
     let mut response = Response::new(Body::from(table::csv(&query.group_by, rows)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
     headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"usage.csv\""));
+    if truncated {
+        headers.insert(TRUNCATED, HeaderValue::from_static("true"));
+    }
     response
 }
 

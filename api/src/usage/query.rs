@@ -1,7 +1,10 @@
 //! What a request for usage asks, read from its query.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use drover_shared::dialect::Rejection;
-use drover_shared::schema::{Dimension, Owner, UsageQuery, limits};
+use drover_shared::schema::{Dimension, JobId, Owner, ProjectId, SessionId, UsageQuery, limits};
 use time::macros::format_description;
 use time::{Date, UtcDateTime};
 
@@ -74,9 +77,9 @@ pub(super) fn read(query: Option<&str>, owner: Owner, now: i64) -> Result<Asked,
             }
             "model" => asked.query.only.push((Dimension::Model, value)),
             "provider" => asked.query.only.push((Dimension::Provider, value)),
-            "job_id" => asked.query.only.push((Dimension::Job, value)),
-            "session_id" => asked.query.only.push((Dimension::Session, value)),
-            "project_id" => asked.query.only.push((Dimension::Project, value)),
+            "job_id" => asked.query.only.push((Dimension::Job, id::<JobId>(&name, &value)?)),
+            "session_id" => asked.query.only.push((Dimension::Session, id::<SessionId>(&name, &value)?)),
+            "project_id" => asked.query.only.push((Dimension::Project, id::<ProjectId>(&name, &value)?)),
             _ => return Err(unknown(&name)),
         }
     }
@@ -84,6 +87,12 @@ pub(super) fn read(query: Option<&str>, owner: Owner, now: i64) -> Result<Asked,
         return Err(invalid("end", "It must be later than 'start'."));
     }
     Ok(asked)
+}
+
+/// An identifier in the form in which it is stored. What is none would find nothing, as if nothing had been used.
+fn id<T: FromStr + Display>(name: &str, value: &str) -> Result<String, Rejection> {
+    let id: T = value.parse().map_err(|_| invalid(name, "It is no identifier of that kind."))?;
+    Ok(id.to_string())
 }
 
 /// Seconds since the Unix epoch, or a day in UTC: its beginning, and so much later for an end that includes it.
@@ -125,10 +134,11 @@ mod tests {
 
     #[test]
     fn a_query_is_read() {
-        let all = asked(
-            "start=2024-02-29&end=2024-03-01&group_by=day,model,day&limit=7&format=csv&model=a%2Fb&provider=p&job_id=j\
-             &session_id=s&project_id=r",
-        )
+        let digits = "0192aaaabbbb7ccc8dddeeeeffff000F";
+        let all = asked(&format!(
+            "start=2024-02-29&end=2024-03-01&group_by=day,model,day&limit=7&format=csv&model=a%2Fb&provider=p\
+             &job_id=job_{digits}&session_id=session_{digits}&project_id=project_{digits}",
+        ))
         .expect("a query");
         assert_eq!(all.query.since_ms, 1_709_164_800_000);
         assert_eq!(all.query.until_ms, 1_709_337_600_000, "the end's day is part of it");
@@ -137,6 +147,8 @@ mod tests {
             (&[Dimension::Day, Dimension::Model][..], 7)
         );
         assert_eq!(all.query.only[0], (Dimension::Model, "a/b".to_owned()));
+        let job = format!("job_{}", digits.to_lowercase());
+        assert!(all.query.only.contains(&(Dimension::Job, job)), "{all:?}");
         assert!(
             all.csv == Some(true) && all.query.only.len() == 5 && all.query.owner == Some(Owner::anonymous())
         );
@@ -157,6 +169,10 @@ mod tests {
             ("limit=10001", "limit"),
             ("format=xml", "format"),
             ("owner=key_1", "owner"),
+            ("job_id=", "job_id"),
+            ("job_id=session_0192aaaabbbb7ccc8dddeeeeffff0001", "job_id"),
+            ("session_id=5", "session_id"),
+            ("project_id=project_0192aaaabbbb7ccc8dddeeeeffff000", "project_id"),
             ("model=a&model=b", "model"),
         ] {
             let rejection = asked(query).expect_err(query);

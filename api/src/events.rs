@@ -59,17 +59,18 @@ fn encode(event: &SeqEvent, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\n\n");
 }
 
-/// `seq` and `attempt`, and the event's own fields. One event has an `attempt` of its own, which is the
-/// same number; JSON must not say it twice.
-fn data(event: &SeqEvent, out: &mut Vec<u8>) {
-    let place = match event.event {
-        Event::AttemptStarted { .. } => format!("{{\"seq\":{}", event.seq),
-        _ => format!("{{\"seq\":{},\"attempt\":{}", event.seq, event.attempt),
+/// `seq` and `attempt`, which of several answers it belongs to, and the event's own fields. One event has an
+/// `attempt` of its own, which is the same number; JSON must not say it twice.
+fn data(SeqEvent { seq, attempt, event }: &SeqEvent, out: &mut Vec<u8>) {
+    let place = match event.split() {
+        (None, Event::AttemptStarted { .. }) => format!("{{\"seq\":{seq}"),
+        (None, _) => format!("{{\"seq\":{seq},\"attempt\":{attempt}"),
+        (Some(choice), _) => format!("{{\"seq\":{seq},\"attempt\":{attempt},\"choice\":{choice}"),
     };
     out.extend_from_slice(place.as_bytes());
     let brace = out.len();
     // Neither an event nor a vector can fail to be written; JSON text has no line breaks.
-    let _ = serde_json::to_writer(&mut *out, &event.event);
+    let _ = serde_json::to_writer(&mut *out, event.split().1);
     // The event's fields go on where its object would have begun.
     if let Some(brace) = out.get_mut(brace) {
         *brace = b',';
@@ -93,6 +94,7 @@ fn name(event: &Event) -> &'static str {
         Event::ToolFinished { .. } => "tool_finished",
         Event::Notice { .. } => "notice",
         Event::Unrecognised { .. } => "unrecognised",
+        Event::Choice { event, .. } => name(event),
         Event::Completed { .. } => "completed",
         Event::Failed { .. } => "failed",
         Event::Cancelled { .. } => "cancelled",
@@ -139,6 +141,16 @@ mod tests {
             assert_eq!(frame.matches('\n').count(), 4, "{frame}");
             assert_eq!(frame.matches("\"attempt\":").count(), 1, "{frame}");
         }
+    }
+
+    #[test]
+    fn an_event_of_one_of_several_answers_says_of_which() {
+        let event = Event::TextDelta { index: 0, text: "a".to_owned() }.of(Some(2));
+        let mut frame = Vec::new();
+        encode(&SeqEvent { seq: 7, attempt: 1, event }, &mut frame);
+        let expected = "id: 7\nevent: text_delta\n\
+                        data: {\"seq\":7,\"attempt\":1,\"choice\":2,\"type\":\"text_delta\",\"index\":0,\"text\":\"a\"}\n\n";
+        assert_eq!(String::from_utf8(frame).expect("text"), expected);
     }
 
     #[test]

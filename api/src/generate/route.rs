@@ -9,7 +9,7 @@ const ATTEMPTS: HeaderName = HeaderName::from_static("x-drover-attempts");
 
 /// Told by the latest of the events that says so; nothing where none does.
 pub(super) fn headers(events: &[SeqEvent]) -> HeaderMap {
-    let routed = events.iter().rev().find_map(|event| match &event.event {
+    let routed = events.iter().rev().find_map(|event| match event.event.split().1 {
         Event::Routed { provider, model, attempts } => Some((provider, model, *attempts)),
         _ => None,
     });

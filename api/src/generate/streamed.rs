@@ -88,5 +88,6 @@ fn verdict(event: &Event) -> Option<Verdict> {
         | Event::Routed { .. }
         | Event::Notice { .. }
         | Event::Unrecognised { .. } => None,
+        Event::Choice { event, .. } => verdict(event),
     }
 }

@@ -111,7 +111,14 @@ pub enum Event {
         /// The line's own `type` (and `/subtype`), or `json` for what is no JSON object.
         kind: String,
     },
-    /// Terminal: the job is done and its answer whole.
+    /// One of the answers of a job that wants several says or meets something.
+    Choice {
+        /// Which answer; counts from 0.
+        choice: u32,
+        /// What it is: neither terminal nor a choice's again.
+        event: Box<Self>,
+    },
+    /// Terminal: the job is done and its answer whole; of several answers, each.
     Completed {
         /// Why the model stopped.
         stop: StopReason,
@@ -193,6 +200,23 @@ pub struct SeqEvent {
 }
 
 impl Event {
+    /// The event as one of `choice`, if the job wants several answers.
+    #[must_use]
+    pub fn of(self, choice: Option<u32>) -> Self {
+        match choice {
+            Some(choice) => Self::Choice { choice, event: Box::new(self) },
+            None => self,
+        }
+    }
+
+    /// Which of several answers the event belongs to, and what it is.
+    pub fn split(&self) -> (Option<u32>, &Self) {
+        match self {
+            Self::Choice { choice, event } => (Some(*choice), event),
+            event => (None, event),
+        }
+    }
+
     /// Whether the job has spoken with this event: model content of any kind, or a tool used. A job that has spoken is
     /// never run again by itself.
     pub fn speaks(&self) -> bool {
@@ -205,6 +229,7 @@ impl Event {
             | Self::BlockStopped { .. }
             | Self::ToolStarted { .. }
             | Self::ToolFinished { .. } => true,
+            Self::Choice { event, .. } => event.speaks(),
             Self::AttemptStarted { .. }
             | Self::Routed { .. }
             | Self::MessageStarted { .. }
@@ -238,7 +263,8 @@ impl Event {
             | Self::ToolStarted { .. }
             | Self::ToolFinished { .. }
             | Self::Notice { .. }
-            | Self::Unrecognised { .. } => None,
+            | Self::Unrecognised { .. }
+            | Self::Choice { .. } => None,
         }
     }
 }

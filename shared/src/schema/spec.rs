@@ -1,5 +1,7 @@
 //! What a client asked for, in canonical form.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -34,6 +36,9 @@ pub struct JobSpec {
     /// What shape the answer is to have; `None` for free text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<OutputFormat>,
+    /// How many answers are wanted, where it is more than one; never an agent's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choices: Option<NonZeroU32>,
     /// What a job of the agent class needs besides; without it the job is of the chat class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentSpec>,

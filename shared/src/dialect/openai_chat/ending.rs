@@ -38,7 +38,8 @@ pub(super) fn of(event: &Event) -> Option<Ending> {
         | Event::ToolStarted { .. }
         | Event::ToolFinished { .. }
         | Event::Notice { .. }
-        | Event::Unrecognised { .. } => None,
+        | Event::Unrecognised { .. }
+        | Event::Choice { .. } => None,
     }
 }
 

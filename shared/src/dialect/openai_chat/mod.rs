@@ -5,6 +5,7 @@
 mod admission;
 mod agent;
 mod calls;
+mod choice;
 mod content;
 mod ending;
 mod error;

@@ -1,5 +1,7 @@
 //! All events of a job to one `chat.completion` object.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::ending::{self, Ending, finish_reason};
@@ -14,7 +16,7 @@ struct Completion<'a> {
     object: &'static str,
     created: i64,
     model: &'a str,
-    choices: [Choice; 1],
+    choices: Vec<Choice>,
     usage: wire::Usage,
     system_fingerprint: Option<&'a str>,
 }
@@ -56,39 +58,78 @@ struct Function {
     arguments: String,
 }
 
-/// What the model has said so far.
+/// What one of the answers has said so far.
 #[derive(Default)]
 struct Said {
     text: String,
     thinking: String,
     calls: Vec<ToolCall>,
+    /// Why the model stopped, where this is one of several answers; of an only one the job's end tells.
+    stop: Option<StopReason>,
 }
 
 /// The body of the answer, or why there is none.
 pub(super) fn fold(answer: &Answer, events: &[SeqEvent]) -> Result<Vec<u8>, Rejection> {
-    let mut said = Said::default();
+    let mut said = BTreeMap::from([(0, Said::default())]);
     for SeqEvent { event, .. } in events {
-        said.take(event);
         match ending::of(event) {
-            Some(Ending::Answer { stop, usage }) => {
-                // The request was refused if its shape cannot be checked.
-                if let Ok(Some(shape)) = Shape::of(answer.form.output.as_ref()) {
-                    shape.check(&said.text, stop)?;
-                }
-                return Ok(said.completion(answer, stop, &usage));
-            }
+            Some(Ending::Answer { stop, usage }) => return completion(answer, said, stop, &usage),
             Some(Ending::Error(rejection)) => return Err(rejection),
             None => {}
+        }
+        // What an attempt said that was given up is not part of the answer.
+        if matches!(event, Event::AttemptStarted { .. }) {
+            said = BTreeMap::from([(0, Said::default())]);
+        }
+        let (several, event) = event.split();
+        let choice = said.entry(several.unwrap_or(0)).or_default();
+        choice.take(event);
+        if let (Some(_), Event::MessageStopped { stop, .. }) = (several, event) {
+            choice.stop = Some(*stop);
         }
     }
     Err(Rejection::new(500, "internal_error", "The job has not ended."))
 }
 
+fn completion(
+    answer: &Answer,
+    said: BTreeMap<u32, Said>,
+    stop: StopReason,
+    usage: &Usage,
+) -> Result<Vec<u8>, Rejection> {
+    // The request was refused if its shape cannot be checked.
+    let shape = Shape::of(answer.form.output.as_ref()).ok().flatten();
+    let mut choices = Vec::with_capacity(said.len());
+    for (index, said) in said {
+        let stop = said.stop.unwrap_or(stop);
+        if let Some(shape) = &shape {
+            shape.check(&said.text, stop)?;
+        }
+        let message = said.message(&answer.form);
+        choices.push(Choice {
+            index,
+            message,
+            logprobs: None,
+            finish_reason: finish_reason(stop, &answer.form),
+        });
+    }
+    let completion = Completion {
+        id: wire::completion_id(answer),
+        object: "chat.completion",
+        created: answer.created_s,
+        model: &answer.model,
+        choices,
+        usage: wire::Usage::new(usage, answer.usage.cost),
+        system_fingerprint: None,
+    };
+    let mut out = Vec::new();
+    wire::json(&completion, &mut out);
+    Ok(out)
+}
+
 impl Said {
     fn take(&mut self, event: &Event) {
         match event {
-            // What an attempt said that was given up is not part of the answer.
-            Event::AttemptStarted { .. } => *self = Self::default(),
             Event::BlockStarted { index, block: Block::ToolUse { id, name } } => {
                 let function = Function { name: name.clone(), arguments: String::new() };
                 self.calls.push(ToolCall { block: *index, id: id.clone(), r#type: "function", function });
@@ -101,7 +142,8 @@ impl Said {
                     call.function.arguments.push_str(partial_json);
                 }
             }
-            Event::Routed { .. }
+            Event::AttemptStarted { .. }
+            | Event::Routed { .. }
             | Event::MessageStarted { .. }
             | Event::BlockStarted { .. }
             | Event::SignatureDelta { .. }
@@ -111,32 +153,12 @@ impl Said {
             | Event::ToolFinished { .. }
             | Event::Notice { .. }
             | Event::Unrecognised { .. }
+            | Event::Choice { .. }
             | Event::Completed { .. }
             | Event::Failed { .. }
             | Event::Cancelled { .. }
             | Event::Expired => {}
         }
-    }
-
-    fn completion(self, answer: &Answer, stop: StopReason, usage: &Usage) -> Vec<u8> {
-        let choice = Choice {
-            index: 0,
-            message: self.message(&answer.form),
-            logprobs: None,
-            finish_reason: finish_reason(stop, &answer.form),
-        };
-        let completion = Completion {
-            id: wire::completion_id(answer),
-            object: "chat.completion",
-            created: answer.created_s,
-            model: &answer.model,
-            choices: [choice],
-            usage: wire::Usage::new(usage, answer.usage.cost),
-            system_fingerprint: None,
-        };
-        let mut out = Vec::new();
-        wire::json(&completion, &mut out);
-        out
     }
 
     fn message(mut self, form: &Form) -> Message {

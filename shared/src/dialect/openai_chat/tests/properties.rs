@@ -13,13 +13,13 @@ const ARGUMENTS: [&str; 3] = ["", "{}", r#"{"city":"Zürich","days":[1,2]}"#];
 
 /// A block of an answer, before it is cut into deltas.
 #[derive(Clone, Copy)]
-enum Said {
+pub(super) enum Said {
     Text(&'static str),
     Thinking(&'static str),
     Call(&'static str),
 }
 
-fn some_answer(random: &mut Random) -> Vec<Said> {
+pub(super) fn some_answer(random: &mut Random) -> Vec<Said> {
     let blocks = random.below(6);
     let block = |_| match random.below(3) {
         0 => Said::Text(random.pick(&TEXTS)),
@@ -30,7 +30,7 @@ fn some_answer(random: &mut Random) -> Vec<Said> {
 }
 
 /// The answer as events, each block cut at random.
-fn events(blocks: &[Said], random: &mut Random) -> Vec<Event> {
+pub(super) fn events(blocks: &[Said], random: &mut Random) -> Vec<Event> {
     let mut events = vec![Event::AttemptStarted { attempt: 1 }];
     for (block, index) in blocks.iter().zip(0..) {
         let (kind, text) = match *block {
@@ -58,7 +58,7 @@ fn delta(block: Said, index: u32, piece: String) -> Event {
 }
 
 /// The chunks of a stream, which must be well formed and closed.
-fn chunks(frames: &str) -> Vec<Value> {
+pub(super) fn chunks(frames: &str) -> Vec<Value> {
     let chunks = frames.strip_suffix("data: [DONE]\n\n").expect("the stream is closed");
     let json = |frame: &str| {
         serde_json::from_str(frame.strip_prefix("data: ").expect("a data line")).expect("frames are JSON")

@@ -81,6 +81,9 @@ pub struct Common {
     /// The database, a path or sqlite:PATH [default: drover.db in the data directory]
     #[arg(long, value_name = "URL", env = "DATABASE_URL")]
     database_url: Option<Address>,
+    /// Where the slots and the files of projects live; on one file system [default: the data directory]
+    #[arg(long, value_name = "DIR", env = "PROJECT_ROOT")]
+    project_root: Option<PathBuf>,
     /// How much to log: error, warn, info, debug, trace, or a tracing filter
     #[arg(long, value_name = "LEVEL", env = "LOG_LEVEL", default_value = "info")]
     pub log_level: String,
@@ -131,6 +134,11 @@ impl Common {
     /// Where the database, the CLI and the slots live.
     pub fn data_dir(&self) -> PathBuf {
         self.data_dir.clone().unwrap_or_else(default_data_dir)
+    }
+
+    /// Where slots and projects live, in a folder each.
+    pub fn work_root(&self) -> PathBuf {
+        self.project_root.clone().unwrap_or_else(|| self.data_dir())
     }
 
     /// Where the store is.

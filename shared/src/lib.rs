@@ -1,7 +1,8 @@
 //! What api and worker share.
 //!
 //! `schema` is the vocabulary everything else speaks. `dialect`, `cli` and `provider` are pure: no I/O,
-//! no clock, no identifiers minted. `store` is the only way api and worker meet.
+//! no clock, no identifiers minted. `store` is the only way api and worker meet, but
+//! for the files of projects, which both find through `workspace`.
 
 pub mod cli;
 pub mod clock;
@@ -14,3 +15,4 @@ pub mod schema;
 pub mod secret;
 pub mod store;
 pub mod telemetry;
+pub mod workspace;

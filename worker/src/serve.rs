@@ -65,7 +65,7 @@ impl Worker {
         let dirs = SlotDirs::claim(&root, users)
             .with_context(|| format!("cannot make slot directories in {}", root.display()))?;
         let workspaces =
-            Workspaces::open(&settings.work_root()).context("cannot use the projects' directory")?;
+            Workspaces::open(&settings.common.work_root()).context("cannot use the projects' directory")?;
         let pool = Pool::new(
             Parts {
                 claude,

@@ -87,9 +87,6 @@ pub struct Settings {
     /// How agent jobs run where the worker is root, whom the Claude CLI refuses to skip permissions
     #[arg(long, value_name = "POLICY", env = "DROVER_ROOT_POLICY", value_enum, default_value_t)]
     root_policy: install::RootPolicy,
-    /// Where the working directories of jobs are made [default: in the data directory]
-    #[arg(long, value_name = "DIR", env = "PROJECT_ROOT")]
-    project_root: Option<PathBuf>,
     /// User ids for slots, one for each, if the worker is root
     #[arg(long, value_name = "FIRST-LAST", env = "DROVER_SLOT_USERS", default_value = limits::SLOT_USERS)]
     slot_users: UserRange,
@@ -209,14 +206,9 @@ impl Settings {
         }
     }
 
-    /// Where slots and projects live, in a folder each.
-    pub fn work_root(&self) -> PathBuf {
-        self.project_root.clone().unwrap_or_else(|| self.common.data_dir())
-    }
-
     /// Where slot directories are made.
     pub fn slot_root(&self) -> PathBuf {
-        self.work_root().join("slots")
+        self.common.work_root().join("slots")
     }
 
     /// Which processes wait, and for how long.

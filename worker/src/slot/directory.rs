@@ -16,22 +16,18 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use drover_shared::schema::limits;
+use drover_shared::workspace::{Homes, PASSABLE, PRIVATE, PROJECT, wipe};
 use tokio::task;
 use ulid::Ulid;
 use uuid::Uuid;
 
 use super::users::{LeasedUser, Users};
 use super::walls::User;
-use super::wipe::wipe;
-use super::workspace::Homes;
 
 /// Letters of a slot's name, five random bits each: not to be guessed by a neighbour.
 const SLOT_NAME: usize = 16;
 /// Letters of a worker's name: enough to be alone.
 const WORKER_NAME: usize = 8;
-/// Slots' own folders hold what nobody else may read; those above must only be passed through.
-pub(super) const PRIVATE: u32 = 0o700;
-pub(super) const PASSABLE: u32 = 0o711;
 
 /// A worker's place for its slots. Wiped when dropped, or, if the worker dies, by the next one that starts.
 pub struct SlotDirs {
@@ -139,11 +135,9 @@ impl SlotDir {
         self.path.join("work")
     }
 
-    pub(super) const PROJECT: &str = "project";
-
     /// Where workspaces are while a process works in them; see [`Workspaces`](super::Workspaces).
     pub fn project(&self) -> PathBuf {
-        self.path.join(Self::PROJECT)
+        self.path.join(PROJECT)
     }
 
     /// Where the relay listens; short enough for a Unix socket.

@@ -28,7 +28,6 @@ mod supervisor;
 mod sweep;
 mod users;
 pub mod walls;
-mod wipe;
 mod wire;
 mod workspace;
 

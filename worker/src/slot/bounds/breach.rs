@@ -3,9 +3,9 @@
 use std::fmt;
 
 use drover_shared::schema::limits;
+use drover_shared::workspace::Used;
 
 use super::Bounds;
-use super::disk::Used;
 
 /// A bound that a process went past; its text completes a sentence about the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

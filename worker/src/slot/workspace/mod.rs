@@ -1,23 +1,6 @@
-//! Projects: files that outlive a job.
-//!
-//! ```text
-//! projects/                       beside slots/, on the same file system
-//!   .lock                         held while a workspace is moved
-//!   .out/                         one empty file per workspace that is in a slot; its name says which inode, where
-//!   project_…/                    a workspace at home
-//! slots/<worker>/<slot>/project/
-//!   project_…/                    a workspace while a process works in it
-//! ```
-//!
-//! A process's walls are fixed when it starts, and the slot's directory lies within them. So a workspace is
-//! *renamed* into the slot for as long as a process works in it, and renamed back before anything of the slot
-//! is wiped. A rename happens or does not: there is no state in between to lose anything in.
-//!
-//! What counts as the workspace is the inode noted in `.out` and never a name, because whatever runs in a slot
-//! may move, replace and imitate what it finds there. Wiping (`wipe`) recognises the inode wherever it lies and
-//! sends it home instead of descending into it.
+//! Projects: files that outlive a job, and the slots that processes work on them in. Where a workspace is, and how
+//! it moves, is [`drover_shared::workspace`]'s to say.
 
-mod homes;
 mod own;
 #[cfg(test)]
 mod tests;
@@ -29,12 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use drover_shared::schema::ProjectId;
-
-pub(super) use homes::{Homes, Record};
+use drover_shared::workspace::{Homes, Record, Worker, wipe};
 
 use super::directory::SlotDir;
-use super::wipe::wipe;
-use homes::Worker;
 
 /// The projects of a machine, as one worker sees them.
 #[derive(Clone, Debug)]
@@ -76,13 +56,15 @@ impl Workspaces {
     ) -> Result<Workspace, WorkspaceError> {
         let workspace = self.move_in(project, slot)?;
         if let Some((uid, gid)) = user {
+            // What an api puts there meanwhile would stay the old owner's.
+            let _gate = self.homes.incoming(project)?.gate()?;
             own::give(&workspace.itself, uid, gid)?;
         }
         Ok(workspace)
     }
 
     fn move_in(&self, project: ProjectId, slot: &SlotDir) -> Result<Workspace, WorkspaceError> {
-        if !self.homes.serve(slot) {
+        if !self.homes.serve(slot.path()) {
             return Err(io::Error::from(io::ErrorKind::InvalidInput).into());
         }
         for _ in 0..2 {
@@ -123,7 +105,7 @@ impl Workspaces {
     }
 
     fn take(&self, project: ProjectId, slot: &SlotDir) -> Result<Workspace, WorkspaceError> {
-        let (record, itself) = self.homes.send_out(project, slot)?;
+        let (record, itself) = self.homes.send_out(project, slot.path())?;
         self.occupied().insert(project);
         let path = slot.project().join(project.to_string());
         Ok(Workspace { home: self.clone(), record, itself, path, has_left: false })

@@ -5,13 +5,12 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use drover_shared::workspace::DIRECTORY;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::unistd::{Gid, Uid, fchownat};
-
-use super::super::wipe::DIRECTORY;
 
 /// Makes everything in the directory `top`, and then itself, the user's. The top comes last, so that its owner
 /// tells that all is done: then nothing is looked at again, since whatever is made in it belongs to the user who

@@ -10,13 +10,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
+use drover_shared::workspace::DIRECTORY;
 use nix::fcntl::{openat, renameat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::geteuid;
 use uuid::Uuid;
 
 use super::super::directory::SlotDirs;
-use super::super::wipe::DIRECTORY;
 use super::*;
 
 /// Nobody has these.
@@ -328,7 +328,7 @@ fn odd_files_closed_directories_and_any_depth_are_no_trouble() {
         }
     }
     workspace.leave().expect("moved back");
-    super::super::wipe::wipe(&stage.home(project(1)), &Homes::beside(&stage.root.path().join("none")))
+    wipe(&stage.home(project(1)), &Homes::beside(&stage.root.path().join("none")))
         .expect("the test's own litter is too deep for others to remove");
 }
 

@@ -10,56 +10,92 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use drover_shared::schema::ProjectId;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 
-use super::super::directory::{PASSABLE, PRIVATE, SlotDir};
-use super::super::wipe::{DIRECTORY, open_up};
+use super::wipe::{DIRECTORY, open_up};
+use super::{PASSABLE, PRIVATE, PROJECT};
+use crate::schema::ProjectId;
 
 const OUT: &str = ".out";
+const IN: &str = ".in";
+const GONE: &str = ".gone";
 
 /// The homes of all workspaces, and the slots that they may be in.
 #[derive(Clone, Debug)]
-pub(in crate::slot) struct Homes {
+pub struct Homes {
     projects: PathBuf,
     slots: PathBuf,
 }
 
 /// A workspace that is out, as the name of a file in `.out`. A name needs no second write to be whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::slot) struct Record {
-    pub(in crate::slot) project: ProjectId,
-    pub(in crate::slot) inode: u64,
+pub struct Record {
+    /// Whose workspace.
+    pub project: ProjectId,
+    /// Which directory it is.
+    pub inode: u64,
     worker: String,
     slot: String,
 }
 
 /// Whether a worker lives.
-pub(super) enum Worker {
+pub enum Worker {
+    /// Its process holds its lock.
     Alive,
     /// The lock, where there is one left, keeps others from its folder.
     Dead(Option<File>),
 }
 
 impl Homes {
-    pub(super) fn open(root: &Path) -> io::Result<Self> {
+    /// Those in `root/projects`, for slots in `root/slots`; makes both folders.
+    pub fn open(root: &Path) -> io::Result<Self> {
         let slots = root.join("slots");
         DirBuilder::new().mode(PASSABLE).recursive(true).create(&slots)?;
         // As those who wipe slots see it: both must come to the same homes.
         let homes = Self::beside(&slots.canonicalize()?);
-        DirBuilder::new().mode(PRIVATE).recursive(true).create(homes.projects.join(OUT))?;
+        for folder in [OUT, IN, GONE] {
+            DirBuilder::new().mode(PRIVATE).recursive(true).create(homes.projects.join(folder))?;
+        }
         Ok(homes)
     }
 
     /// The homes that belong to a folder of slots; there need not be any.
-    pub(in crate::slot) fn beside(slots: &Path) -> Self {
+    pub fn beside(slots: &Path) -> Self {
         Self { projects: slots.with_file_name("projects"), slots: slots.to_owned() }
     }
 
+    pub(super) fn projects(&self) -> &Path {
+        &self.projects
+    }
+
+    /// Where something for a project arrives.
+    pub(super) fn arrivals(&self, project: ProjectId) -> PathBuf {
+        self.all_arrivals().join(project.to_string())
+    }
+
+    pub(super) fn all_arrivals(&self) -> PathBuf {
+        self.projects.join(IN)
+    }
+
+    /// Where a workspace goes that is to be wiped.
+    pub(super) fn doomed(&self, project: ProjectId) -> PathBuf {
+        self.projects.join(GONE).join(project.to_string())
+    }
+
+    /// Moves a workspace from its home to where it is wiped, unless another one lies there still.
+    pub(super) fn doom(&self, project: ProjectId) -> io::Result<()> {
+        let doomed = self.doomed(project);
+        if !self.has(project) || doomed.symlink_metadata().is_ok() {
+            return Ok(());
+        }
+        open_up(&open(&self.projects, DIRECTORY, Mode::empty())?, project.to_string().as_ref())?;
+        fs::rename(self.projects.join(project.to_string()), doomed)
+    }
+
     /// Held while a workspace moves or it is decided where it is.
-    pub(in crate::slot) fn lock(&self) -> io::Result<File> {
+    pub fn lock(&self) -> io::Result<File> {
         let lock =
             File::options().create(true).truncate(false).write(true).open(self.projects.join(".lock"))?;
         lock.lock()?;
@@ -67,7 +103,7 @@ impl Homes {
     }
 
     /// All that are out, or were when their worker died.
-    pub(in crate::slot) fn records(&self) -> io::Result<Vec<Record>> {
+    pub fn records(&self) -> io::Result<Vec<Record>> {
         match fs::read_dir(self.projects.join(OUT)) {
             Ok(entries) => entries
                 .map(|entry| Ok(entry?.file_name().to_str().and_then(|name| name.parse().ok())))
@@ -79,11 +115,12 @@ impl Homes {
     }
 
     /// The slot that a workspace went into.
-    pub(in crate::slot) fn slot(&self, record: &Record) -> PathBuf {
+    pub fn slot(&self, record: &Record) -> PathBuf {
         self.slots.join(&record.worker).join(&record.slot)
     }
 
-    pub(super) fn worker(&self, record: &Record) -> io::Result<Worker> {
+    /// Whether the worker lives into whose slot it went.
+    pub fn worker(&self, record: &Record) -> io::Result<Worker> {
         let lock = match File::options().write(true).open(self.slots.join(&record.worker).join("lock")) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Worker::Dead(None)),
             lock => lock?,
@@ -95,11 +132,13 @@ impl Homes {
         }
     }
 
-    pub(super) fn has(&self, project: ProjectId) -> bool {
+    /// Whether anything is in the place of the project's home.
+    pub fn has(&self, project: ProjectId) -> bool {
         self.projects.join(project.to_string()).symlink_metadata().is_ok()
     }
 
-    pub(super) fn make(&self, project: ProjectId) -> io::Result<()> {
+    /// Makes an empty workspace, if there is none at home.
+    pub fn make(&self, project: ProjectId) -> io::Result<()> {
         match DirBuilder::new().mode(PRIVATE).create(self.projects.join(project.to_string())) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             made => made,
@@ -107,12 +146,13 @@ impl Homes {
     }
 
     /// Whether this very workspace is at home.
-    pub(super) fn is_back(&self, record: &Record) -> io::Result<bool> {
+    pub fn is_back(&self, record: &Record) -> io::Result<bool> {
         let home = open(&self.projects, DIRECTORY, Mode::empty())?;
         Ok(look(&home, record.project)?.is_some_and(|stat| record.is(&stat)))
     }
 
-    pub(in crate::slot) fn forget(&self, record: &Record) -> io::Result<()> {
+    /// Drops the note that a workspace is out.
+    pub fn forget(&self, record: &Record) -> io::Result<()> {
         match fs::remove_file(self.projects.join(OUT).join(record.to_string())) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
@@ -120,13 +160,12 @@ impl Homes {
     }
 
     /// Notes that a workspace goes out, and moves it into the slot.
-    pub(super) fn send_out(&self, project: ProjectId, slot: &SlotDir) -> io::Result<(Record, OwnedFd)> {
+    pub fn send_out(&self, project: ProjectId, slot: &Path) -> io::Result<(Record, OwnedFd)> {
         let home = open(&self.projects, DIRECTORY, Mode::empty())?;
         let name = project.to_string();
         let itself = openat(&home, name.as_str(), DIRECTORY | OFlag::O_PATH, Mode::empty())?;
-        let record =
-            Record::new(project, fstat(&itself)?.st_ino, slot.path()).ok_or(io::ErrorKind::InvalidInput)?;
-        let into = open(&slot.project(), DIRECTORY, Mode::empty())?;
+        let record = Record::new(project, fstat(&itself)?.st_ino, slot).ok_or(io::ErrorKind::InvalidInput)?;
+        let into = open(&slot.join(PROJECT), DIRECTORY, Mode::empty())?;
         File::create(self.projects.join(OUT).join(record.to_string()))?;
         let moved = renameat(&home, name.as_str(), &into, name.as_str());
         if let Err(error) = moved {
@@ -137,11 +176,11 @@ impl Homes {
     }
 
     /// Moves a workspace back from where it went; false if it is not there.
-    pub(super) fn bring_back(&self, record: &Record) -> io::Result<bool> {
+    pub fn bring_back(&self, record: &Record) -> io::Result<bool> {
         let slot = self.slot(record);
         let found = open_parent(&slot).and_then(|parent| {
             let slot = open_up(&parent, record.slot.as_ref())?;
-            open_up(&slot, SlotDir::PROJECT.as_ref())
+            open_up(&slot, PROJECT.as_ref())
         });
         let there = match found {
             Err(error) if is_absence(&error) => return Ok(false),
@@ -155,7 +194,7 @@ impl Homes {
     }
 
     /// Moves a workspace home from wherever it was met. Nothing is ever put in the place of another directory.
-    pub(in crate::slot) fn take_home(&self, from: &OwnedFd, name: &CStr, record: &Record) -> io::Result<()> {
+    pub fn take_home(&self, from: &OwnedFd, name: &CStr, record: &Record) -> io::Result<()> {
         let home = open(&self.projects, DIRECTORY, Mode::empty())?;
         if look(&home, record.project)?.is_some() {
             return Err(io::Error::new(
@@ -170,23 +209,23 @@ impl Homes {
     }
 
     /// What went into the slot at `path`.
-    pub(in crate::slot) fn records_of(&self, path: &Path) -> io::Result<Vec<Record>> {
+    pub fn records_of(&self, path: &Path) -> io::Result<Vec<Record>> {
         Ok(self.records()?.into_iter().filter(|record| self.slot(record) == path).collect())
     }
 
     /// The slots below `path` into which something went.
-    pub(in crate::slot) fn slots_below(&self, path: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    pub fn slots_below(&self, path: &Path) -> io::Result<BTreeSet<PathBuf>> {
         let slots = self.records()?.into_iter().map(|record| self.slot(&record));
         Ok(slots.filter(|slot| slot.starts_with(path) && slot != path && slot.exists()).collect())
     }
 
     /// Whether a slot is one of those that these homes are for.
-    pub(super) fn serve(&self, slot: &SlotDir) -> bool {
-        slot.path().starts_with(&self.slots)
+    pub fn serve(&self, slot: &Path) -> bool {
+        slot.starts_with(&self.slots)
     }
 
     /// Moves back all that went into slots at or below `path`, as far as it is where it went.
-    pub(in crate::slot) fn bring_back_from(&self, path: &Path) -> io::Result<()> {
+    pub fn bring_back_from(&self, path: &Path) -> io::Result<()> {
         let is_below = |record: &Record| self.slot(record).starts_with(path);
         if !self.records()?.iter().any(is_below) {
             return Ok(());
@@ -222,7 +261,7 @@ impl Record {
     }
 
     /// Whether this is the noted directory.
-    pub(in crate::slot) fn is(&self, stat: &FileStat) -> bool {
+    pub fn is(&self, stat: &FileStat) -> bool {
         let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
         kind == SFlag::S_IFDIR && stat.st_ino == self.inode
     }

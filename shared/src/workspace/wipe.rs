@@ -16,18 +16,18 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use drover_shared::schema::limits;
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::workspace::{Homes, Record};
+use super::{Homes, Record};
+use crate::schema::limits;
 
 /// Removes `path` with all in it, but for workspaces, which move to their `homes` first. Tries again when
 /// something is still being written into it.
-pub(super) fn wipe(path: &Path, homes: &Homes) -> io::Result<()> {
+pub fn wipe(path: &Path, homes: &Homes) -> io::Result<()> {
     homes.bring_back_from(path)?;
     for slot in homes.slots_below(path)? {
         wipe(&slot, homes)?;
@@ -63,7 +63,8 @@ fn wipe_once(path: &Path, homes: &Homes) -> io::Result<()> {
     spared.forget_destroyed()
 }
 
-pub(super) const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+/// How a directory is opened that nobody may have put a link in the place of.
+pub const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// Opens a directory, having given its owner all permissions. By way of `/proc/self/fd`, because a mode can
 /// be changed neither through a descriptor that lacks permissions nor by name without following links.

@@ -3,6 +3,7 @@
 //! A dialect turns a body into a [`Request`], and events into frames. Only parsing can reject; encoding
 //! takes whatever events there are and never fails.
 
+pub mod granularity;
 pub mod openai_chat;
 pub mod rejection;
 pub mod shape;
@@ -10,6 +11,7 @@ pub mod shape;
 use crate::schema::offer::Setting;
 use crate::schema::{Event, JobId, JobSpec, OutputFormat, ProjectId, SeqEvent, SessionId};
 
+pub use granularity::Granularity;
 pub use rejection::Rejection;
 
 /// Every dialect, in the order in which documents list them.
@@ -84,6 +86,8 @@ pub struct Form {
     pub output: Option<OutputFormat>,
     /// Whether the call of a tool is told in the dialect's older way, which knows one call per answer.
     pub older_calls: bool,
+    /// In what pieces a stream tells it.
+    pub granularity: Granularity,
 }
 
 /// Where an agent is to work, as far as the client says.

@@ -77,6 +77,13 @@ pub const MODELS_NAMED: usize = 10;
 
 // --- Streams to clients ------------------------------------------------------------------------------
 
+/// Longest piece of a stream that tells characters, words or sentences, in bytes; looking for the end of one takes
+/// time that grows with it.
+pub const GRAIN_BYTES: usize = 4 << 10;
+/// Longest piece of a stream that tells whole messages, in bytes: more than models say at once.
+pub const GRAIN_MESSAGE_BYTES: usize = CHECKED_ANSWER_BYTES;
+/// Longest character that such a limit spares, in bytes: the longest emoji in use has 35.
+pub const GRAIN_CHARACTER_BYTES: usize = 256;
 /// Pause between heartbeats on an open stream; proxies cut at 60 s.
 pub const STREAM_HEARTBEAT: Duration = Duration::from_secs(10);
 /// How long a stream waits for its first event before its 200 goes out, so that early failures still get

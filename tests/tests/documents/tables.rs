@@ -1,4 +1,4 @@
-//! The tables in the README that tell what the code says are what it says.
+//! The tables in the documents that tell what the code says are what it says.
 
 use drover_shared::dialect::openai_chat::parameters;
 use drover_shared::metrics;
@@ -9,22 +9,22 @@ use drover_tests::harness::workspace;
 const REWRITE: &str = "DROVER_REWRITE_DOCUMENTS";
 
 #[test]
-fn the_readme_lists_parameters_providers_and_metrics_as_they_are() {
-    // In one test, since both write the same file.
-    check("parameters", &parameters::markdown());
-    check("providers", &registry::markdown());
-    check("metrics", &metrics::markdown());
+fn the_documents_list_parameters_providers_and_metrics_as_they_are() {
+    // In one test, since two write the same file.
+    check("docs/parameters.md", "parameters", &parameters::markdown());
+    check("README.md", "providers", &registry::markdown());
+    check("README.md", "metrics", &metrics::markdown());
 }
 
-fn check(name: &str, expected: &str) {
-    let path = workspace().join("README.md");
-    let readme = std::fs::read_to_string(&path).expect("a README");
+fn check(file: &str, name: &str, expected: &str) {
+    let path = workspace().join(file);
+    let document = std::fs::read_to_string(&path).expect("a document");
     let (begin, end) = (format!("<!-- {name}: begin -->\n"), format!("<!-- {name}: end -->"));
-    let (before, rest) = readme.split_once(&begin).expect("a mark where the table begins");
+    let (before, rest) = document.split_once(&begin).expect("a mark where the table begins");
     let (table, after) = rest.split_once(&end).expect("a mark where the table ends");
     if std::env::var_os(REWRITE).is_some() {
         std::fs::write(&path, format!("{before}{begin}{expected}{end}{after}"))
-            .expect("the README is written");
+            .expect("the document is written");
         return;
     }
     assert_eq!(table, expected, "{name}: the table is out of date; run this test once with {REWRITE}=1");

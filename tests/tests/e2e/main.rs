@@ -4,6 +4,7 @@
 mod access;
 mod answers;
 mod failures;
+mod granularity;
 mod jobs;
 mod media;
 mod metrics;

@@ -58,6 +58,12 @@ fn fields() -> Vec<(Value, &'static str, &'static str)> {
         (json!({"model": " "}), "invalid_value", "model"),
         (json!({"stream": "yes"}), "invalid_type", "stream"),
         (json!({"stream_options": {"include_usage": true}}), "invalid_value", "stream_options"),
+        (json!({"stream_options": {"granularity": "word"}}), "invalid_value", "stream_options"),
+        (
+            json!({"stream": true, "stream_options": {"granularity": "letter"}}),
+            "invalid_value",
+            "stream_options.granularity",
+        ),
         (json!({"temperature": 5}), "invalid_value", "temperature"),
         (json!({"temperature": 1.5}), "invalid_value", "temperature"),
         (json!({"temperature": -0.1}), "invalid_value", "temperature"),

@@ -25,6 +25,7 @@ mod tools;
 mod whole;
 mod wire;
 
+use super::granularity::in_pieces;
 use super::{Answer, Dialect, Rejection, Request, StreamEncoder};
 use crate::schema::SeqEvent;
 use crate::schema::offer::Setting;
@@ -42,7 +43,7 @@ impl Dialect for OpenAiChat {
     }
 
     fn stream(&self, answer: &Answer) -> Box<dyn StreamEncoder> {
-        Box::new(stream::ChunkEncoder::new(answer))
+        in_pieces(answer.form.granularity, Box::new(stream::ChunkEncoder::new(answer)))
     }
 
     fn whole(&self, answer: &Answer, events: &[SeqEvent]) -> Result<Vec<u8>, Rejection> {

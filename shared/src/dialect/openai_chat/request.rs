@@ -5,7 +5,7 @@ use super::parameters::Scope;
 use super::reader::Node;
 use super::tools::{self, Tools};
 use super::{agent, json, messages, output, settings};
-use crate::dialect::{Form, Rejection, Request, UsageWish};
+use crate::dialect::{Form, Granularity, Rejection, Request, UsageWish};
 use crate::schema::{JobSpec, Sampling, ThinkingWish, ToolChoice, limits};
 
 /// Reads a request body; the first thing found wrong is what the rejection names.
@@ -15,7 +15,7 @@ pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request,
     let mut ignored = Ignored::default();
     admit(&body, Scope::Body, &mut ignored)?;
     let model = model(&body, default_model)?;
-    let (stream, include_usage) = streaming(&body, &mut ignored)?;
+    let Streaming { stream, include_usage, granularity } = streaming(&body, &mut ignored)?;
     let include_cost = settings::cost(&body, &mut ignored)?;
     let drop_unsupported = body.get("drop_params").map(|field| field.boolean()).transpose()?;
     let sampling = settings::sampling(&body)?;
@@ -41,7 +41,7 @@ pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request,
         agent,
         stream,
         usage: UsageWish { streamed: include_usage, cost: include_cost },
-        form: Form { older_calls: tools.older, output },
+        form: Form { older_calls: tools.older, output, granularity },
         drop_unsupported: drop_unsupported.unwrap_or(false),
         ignored: ignored.into_names(),
     })
@@ -65,18 +65,38 @@ fn model(body: &Node, default_model: Option<&str>) -> Result<String, Rejection> 
     Ok(name.to_owned())
 }
 
-/// Whether to stream, and whether to end the stream with the usage.
-fn streaming(body: &Node, ignored: &mut Ignored) -> Result<(bool, bool), Rejection> {
+/// Whether and how to stream.
+#[derive(Default)]
+struct Streaming {
+    stream: bool,
+    /// Whether the stream ends with the usage.
+    include_usage: bool,
+    granularity: Granularity,
+}
+
+fn streaming(body: &Node, ignored: &mut Ignored) -> Result<Streaming, Rejection> {
     let stream = body.get("stream").map(|field| field.boolean()).transpose()?.unwrap_or(false);
     let Some(options) = body.get("stream_options") else {
-        return Ok((stream, false));
+        return Ok(Streaming { stream, ..Streaming::default() });
     };
     if !stream {
         return Err(options.invalid_value("It is only allowed with 'stream': true."));
     }
     admit(&options, Scope::StreamOptions, ignored)?;
     let include_usage = options.get("include_usage").map(|field| field.boolean()).transpose()?;
-    Ok((stream, include_usage.unwrap_or(false)))
+    let granularity = options.get("granularity").map(|field| granularity(&field)).transpose()?;
+    Ok(Streaming {
+        stream,
+        include_usage: include_usage.unwrap_or(false),
+        granularity: granularity.unwrap_or_default(),
+    })
+}
+
+fn granularity(field: &Node) -> Result<Granularity, Rejection> {
+    Granularity::parse(field.text()?).ok_or_else(|| {
+        let names = Granularity::ALL.map(|known| format!("'{}'", known.as_str())).join(", ");
+        field.invalid_value(format!("It must be one of {names}."))
+    })
 }
 
 /// A model that thinks decides by itself whether to call a tool (Anthropic API reference, "Extended thinking").

@@ -157,6 +157,14 @@ pub const PARAMETERS: &[Parameter] = &[
         Honoured,
         "Whether an answer that does not match is the error `invalid_output`.",
     ),
+    of(
+        StreamOptions,
+        "granularity",
+        Text,
+        Honoured,
+        "In what pieces text and reasoning come: `model` (as the model speaks), `character`, `word`, `sentence` or \
+         `message`.",
+    ),
     of(StreamOptions, "include_obfuscation", Boolean, IgnoredIf(EITHER), "Frames are never padded."),
     of(StreamOptions, "include_usage", Boolean, Honoured, "Whether the stream ends with the usage."),
     of(Tool, "function", Object, Honoured, "The definition."),

@@ -1,5 +1,5 @@
 use super::{HELLO, OpenAiChat, accepted, parse, refused, with};
-use crate::dialect::{AgentWish, Dialect, Request};
+use crate::dialect::{AgentWish, Dialect, Granularity, Request};
 use crate::schema::{Effort, JobSpec, Part, Role, Sampling, ServiceTier, ThinkingWish, Turn, limits};
 
 fn turn(role: Role, texts: &[&str]) -> Turn {
@@ -133,6 +133,22 @@ fn streaming_is_read() {
 }
 
 #[test]
+fn the_pieces_of_a_stream_are_read() {
+    let asked = |options: &str| format!(r#""stream":true,"stream_options":{options},"#);
+    for (options, expected) in [
+        ("{}", Granularity::Model),
+        (r#"{"granularity":null}"#, Granularity::Model),
+        (r#"{"granularity":"model"}"#, Granularity::Model),
+        (r#"{"granularity":"character"}"#, Granularity::Character),
+        (r#"{"granularity":"word"}"#, Granularity::Word),
+        (r#"{"granularity":"sentence"}"#, Granularity::Sentence),
+        (r#"{"granularity":"message"}"#, Granularity::Message),
+    ] {
+        assert_eq!(accepted(&with(&asked(options))).form.granularity, expected, "{options}");
+    }
+}
+
+#[test]
 fn the_default_model_stands_in() {
     let body = format!(r#"{{"messages":{HELLO}}}"#);
     let request = OpenAiChat.parse(body.as_bytes(), Some("house")).expect("the model has a default");
@@ -213,6 +229,7 @@ fn wrong_types_name_their_parameter() {
         (r#""stream":"yes","#, "stream"),
         (r#""stream":true,"stream_options":[],"#, "stream_options"),
         (r#""stream":true,"stream_options":{"include_usage":1},"#, "stream_options.include_usage"),
+        (r#""stream":true,"stream_options":{"granularity":1},"#, "stream_options.granularity"),
         (r#""n":"1","#, "n"),
         (r#""user":{},"#, "user"),
     ] {
@@ -240,6 +257,8 @@ fn values_out_of_range_name_their_parameter() {
         (r#""model":"a\nb","#, "model"),
         (&long_model, "model"),
         (r#""stream_options":{"include_usage":true},"#, "stream_options"),
+        (r#""stream_options":{"granularity":"word"},"#, "stream_options"),
+        (r#""stream":true,"stream_options":{"granularity":"Word"},"#, "stream_options.granularity"),
         (r#""top_k":0,"#, "top_k"),
         (r#""user":"","#, "user"),
         (r#""user":"u","safety_identifier":"s","#, "safety_identifier"),

@@ -77,6 +77,28 @@ pub(crate) fn project_full() -> Rejection {
     Rejection::new(429, "project_full", message).retry_after_ms(try_again_ms())
 }
 
+/// 429: enough jobs wait for their session already, in which one runs at a time.
+pub(crate) fn session_full() -> Rejection {
+    let limit = limits::SESSION_QUEUED;
+    let message = format!("{limit} jobs wait for this session already, which is the limit. Try again later.");
+    Rejection::new(429, "session_full", message).retry_after_ms(try_again_ms())
+}
+
+/// 409: a job of the session waits or runs. Told not to be retried, since SDKs would do so by themselves, and who
+/// asks for this answer has other plans.
+pub(crate) fn session_busy() -> Rejection {
+    Rejection::new(409, "session_busy", "A job of this session waits or runs.").final_()
+}
+
+/// 400: the session's history is as long as it may get.
+pub(crate) fn session_too_long() -> Rejection {
+    let message = format!(
+        "The history of this session holds {} bytes, which is the limit. Begin a new session.",
+        limits::HISTORY_BYTES
+    );
+    Rejection::invalid("session_too_long", "session_id", message)
+}
+
 #[cfg(test)]
 mod tests {
     use drover_shared::schema::Fleet;

@@ -58,6 +58,10 @@ pub struct Serving {
     #[arg(long, value_name = "HOURS", env = "DROVER_RETENTION_HOURS",
           default_value_t = limits::RETENTION.as_secs() / 3_600, value_parser = clap::value_parser!(u64).range(1..=876_000))]
     retention_hours: u64,
+    /// Days that a session is kept that nobody writes to
+    #[arg(long, value_name = "DAYS", env = "DROVER_SESSION_DAYS", default_value_t = limits::SESSION_DAYS,
+          value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    session_days: u32,
     /// Days that the ledger of calls to providers is kept
     #[arg(long, value_name = "DAYS", env = "DROVER_LEDGER_DAYS", default_value_t = limits::LEDGER_DAYS,
           value_parser = clap::value_parser!(u32).range(1..=36_500))]
@@ -95,6 +99,7 @@ impl Serving {
             require_auth: self.require_auth,
             max_queued: self.max_queued,
             retention: Duration::from_hours(self.retention_hours),
+            sessions: Duration::from_hours(24 * u64::from(self.session_days)),
             ledger: Duration::from_hours(24 * u64::from(self.ledger_days)),
             ..Settings::default()
         })

@@ -28,6 +28,8 @@ pub struct Settings {
     pub stream_heartbeat: Duration,
     /// How long finished jobs are kept.
     pub retention: Duration,
+    /// How long sessions are kept that nobody writes to.
+    pub sessions: Duration,
     /// How long the ledger keeps calls.
     pub ledger: Duration,
     /// How long open answers may take to finish after shutdown has begun.
@@ -47,6 +49,7 @@ impl Default for Settings {
             stream_hold: limits::STREAM_HOLD,
             stream_heartbeat: limits::STREAM_HEARTBEAT,
             retention: limits::RETENTION,
+            sessions: Duration::from_hours(24 * u64::from(limits::SESSION_DAYS)),
             ledger: Duration::from_hours(24 * u64::from(limits::LEDGER_DAYS)),
             shutdown_grace: limits::ANSWER_GRACE,
         }

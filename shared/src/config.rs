@@ -17,7 +17,7 @@ use crate::secret::Address;
 const DEFAULT_FILE: &str = ".env";
 
 /// Every name that the file may hold: those of both binaries, since they share it.
-pub const NAMES: [&str; 48] = [
+pub const NAMES: [&str; 49] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -51,6 +51,7 @@ pub const NAMES: [&str; 48] = [
     "DROVER_RESIDENT_AGE",
     "DROVER_RETENTION_HOURS",
     "DROVER_ROOT_POLICY",
+    "DROVER_SESSION_DAYS",
     "DROVER_SLOTS",
     "DROVER_SLOT_CPU",
     "DROVER_SLOT_DISK",

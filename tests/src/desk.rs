@@ -4,7 +4,8 @@ use crate::client::{Client, PATIENCE};
 use crate::harness::{Cluster, MODEL, wait_for};
 use drover_shared::clock::now_ms;
 use drover_shared::schema::{
-    AgentSpec, Event, JobId, JobSpec, NewJob, Owner, Part, Project, ProjectId, Role, Session, SessionId, Turn,
+    AgentSpec, Event, IfBusy, JobId, JobSpec, NewJob, Owner, Part, Project, ProjectId, Role, Session,
+    SessionId, Told, Turn,
 };
 use drover_shared::store::{self, Enqueued, Store};
 use sqlx::{Connection as _, SqliteConnection};
@@ -30,13 +31,7 @@ impl Desk {
     /// A new project.
     pub async fn project(&self) -> ProjectId {
         let id = ProjectId::from_uuid(Uuid::now_v7());
-        let project = Project {
-            id,
-            owner: Owner::anonymous(),
-            name: "test".to_owned(),
-            network: Vec::new(),
-            created_at_ms: now_ms(),
-        };
+        let project = Project::new(id, Owner::anonymous(), now_ms());
         assert!(self.store.create_project(&project).await.expect("the store is there"));
         id
     }
@@ -44,8 +39,7 @@ impl Desk {
     /// A new session in a project, as the rest of its jobs' spec.
     pub async fn session(&self, project: ProjectId) -> AgentSpec {
         let session = SessionId::from_uuid(Uuid::now_v7());
-        let (owner, now) = (Owner::anonymous(), now_ms());
-        let row = Session { id: session, owner, project, created_at_ms: now, updated_at_ms: now };
+        let row = Session::new(session, Owner::anonymous(), Some(project), now_ms());
         assert!(self.store.create_session(&row).await.expect("the store is there"));
         AgentSpec {
             session,
@@ -73,6 +67,8 @@ impl Desk {
             created_at_ms: now,
             deadline_at_ms: now + 600_000,
             max_attempts: 3,
+            if_busy: IfBusy::Wait,
+            told: Told::default(),
         };
         let added = self.store.enqueue(&job, 1_000).await.expect("the store is there");
         assert_eq!(added, Enqueued::Added);

@@ -25,7 +25,11 @@ pub(super) async fn find(
         }
         None => None,
     };
-    let wanted = known.as_ref().map(|session| session.project).or(wish.project);
+    // A chat's session has no project in which an agent could go on.
+    if known.as_ref().is_some_and(|session| session.project.is_none()) {
+        return Err(Problem::no_such_session());
+    }
+    let wanted = known.as_ref().and_then(|session| session.project).or(wish.project);
     if wish.project.is_some() && wanted != wish.project {
         return Err(Problem::no_such_session());
     }
@@ -58,8 +62,7 @@ pub(super) fn headers(spec: &AgentSpec) -> Vec<(HeaderName, HeaderValue)> {
 
 async fn new_project(store: &dyn Store, owner: &Owner, now: i64) -> Result<Project, Problem> {
     let id = ProjectId::from_uuid(Uuid::now_v7());
-    let project =
-        Project { id, owner: owner.clone(), name: String::new(), network: Vec::new(), created_at_ms: now };
+    let project = Project::new(id, owner.clone(), now);
     store.create_project(&project).await?;
     Ok(project)
 }
@@ -71,7 +74,6 @@ async fn new_session(
     now: i64,
 ) -> Result<SessionId, Problem> {
     let id = SessionId::from_uuid(Uuid::now_v7());
-    let owner = owner.clone();
-    store.create_session(&Session { id, owner, project, created_at_ms: now, updated_at_ms: now }).await?;
+    store.create_session(&Session::new(id, owner.clone(), Some(project), now)).await?;
     Ok(id)
 }

@@ -14,7 +14,7 @@ use axum::http::header::{HeaderName, HeaderValue};
 use axum::response::Response;
 use drover_shared::dialect::{self, Answer, Dialect};
 use drover_shared::provider::fit::fit;
-use drover_shared::schema::{JobId, JobSpec, NewJob, Owner, limits};
+use drover_shared::schema::{IfBusy, JobId, JobSpec, NewJob, Owner, Told, limits};
 use drover_shared::store::Enqueued;
 use uuid::Uuid;
 
@@ -102,6 +102,8 @@ async fn enqueue(
         deadline_at_ms: now
             .saturating_add_unsigned(limits::QUEUE_DEADLINE.as_millis().try_into().unwrap_or(u64::MAX)),
         max_attempts: limits::ATTEMPTS,
+        if_busy: IfBusy::Wait,
+        told: Told::default(),
     };
     // Before the job exists, so that nothing of it can be missed.
     let reader = app.tail.open_new(id);
@@ -120,6 +122,9 @@ async fn enqueue(
         Enqueued::QueueFull => return Err(admission::queue_full(max_queued).into()),
         Enqueued::ProjectFull => return Err(admission::project_full().into()),
         Enqueued::NoSuchSession => return Err(Problem::no_such_session()),
+        Enqueued::SessionBusy => return Err(admission::session_busy().into()),
+        Enqueued::SessionFull => return Err(admission::session_full().into()),
+        Enqueued::SessionTooLong => return Err(admission::session_too_long().into()),
     }
     ticket.concerns(id);
     Ok((id, reader))

@@ -30,7 +30,7 @@ fn rounds(pause: Duration) -> Interval {
 fn tell(duty: &str, result: Result<u64, StoreError>) {
     match result {
         Ok(0) => {}
-        Ok(jobs) => tracing::info!(duty, jobs, "done"),
+        Ok(rows) => tracing::info!(duty, rows, "done"),
         Err(error) => tracing::warn!(duty, %error, "could not be done; the next round tries again"),
     }
 }

@@ -1,4 +1,5 @@
-//! Deletes jobs that ended, and calls of the ledger that were made, longer ago than they are kept.
+//! Deletes jobs that ended, sessions that were written to and calls of the ledger that were made longer ago than they
+//! are kept.
 
 use drover_shared::schema::limits;
 use drover_shared::store::{StoreError, millis};
@@ -11,6 +12,7 @@ pub(super) async fn keep(app: &App) {
     loop {
         rounds.tick().await;
         tell("prune", jobs(app).await);
+        tell("prune sessions", sessions(app).await);
         tell("prune the ledger", calls(app).await);
     }
 }
@@ -18,6 +20,11 @@ pub(super) async fn keep(app: &App) {
 async fn jobs(app: &App) -> Result<u64, StoreError> {
     let before = app.clock.now_ms().saturating_sub(millis(app.settings.retention));
     in_batches(|| app.store.prune(before, limits::PRUNE_BATCH)).await
+}
+
+async fn sessions(app: &App) -> Result<u64, StoreError> {
+    let before = app.clock.now_ms().saturating_sub(millis(app.settings.sessions));
+    in_batches(|| app.store.prune_sessions(before, limits::PRUNE_BATCH)).await
 }
 
 async fn calls(app: &App) -> Result<u64, StoreError> {

@@ -92,6 +92,7 @@ async fn a_required_key_must_be_configured() {
 async fn duties_are_done_and_survive_a_broken_store() {
     let api = Api::with(|settings| {
         settings.retention = std::time::Duration::from_secs(100);
+        settings.sessions = std::time::Duration::from_secs(200);
         settings.ledger = std::time::Duration::from_mins(5);
     })
     .await;
@@ -99,6 +100,9 @@ async fn duties_are_done_and_survive_a_broken_store() {
     let rescue = api.store.until("a rescue", |state| state.rescues.first().copied()).await;
     assert_eq!(rescue, (NOW_MS - dead_after_ms, NOW_MS));
     assert_eq!(api.store.until("a prune", |state| state.prunes.first().copied()).await, NOW_MS - 100_000);
+    let sessions =
+        api.store.until("a prune of sessions", |state| state.session_prunes.first().copied()).await;
+    assert_eq!(sessions, NOW_MS - 200_000);
     let calls = api.store.until("a prune of calls", |state| state.call_prunes.first().copied()).await;
     assert_eq!(calls, NOW_MS - 300_000, "the ledger is kept by itself");
     tokio::time::pause();

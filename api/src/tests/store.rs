@@ -6,11 +6,13 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use drover_shared::schema::{
-    Call, CancelReason, Event, Fleet, Job, JobId, JobState, LeaseToken, NewJob, Offer, Project, ProjectId,
-    Seq, SeqEvent, Session, SessionId, StopReason, Usage, UsageQuery, UsageRow, WorkerId, WorkerReport,
+    Call, CancelReason, Event, Fleet, Job, JobId, JobState, LeaseToken, Listed, NewJob, Offer, Owner, Page,
+    PastTurn, Project, ProjectChange, ProjectId, Seq, SeqEvent, Session, SessionChange, SessionId,
+    SessionSums, StopReason, Usage, UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
 use drover_shared::store::{
-    Append, Appended, Claim, Enqueued, Held, Lease, Millis, Ring, RingRole, Store, StoreError,
+    Append, Appended, Claim, Enqueued, Forked, Held, Lease, Millis, Removed, Ring, RingRole, Store,
+    StoreError,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -37,6 +39,7 @@ pub(super) struct State {
     pub(super) rescues: Vec<(Millis, Millis)>,
     pub(super) prunes: Vec<Millis>,
     pub(super) call_prunes: Vec<Millis>,
+    pub(super) session_prunes: Vec<Millis>,
     pub(super) calls: Vec<Call>,
     /// What was asked of the ledger, and what it answers.
     pub(super) asked: Vec<UsageQuery>,
@@ -291,12 +294,66 @@ impl Store for FakeStore {
         unreachable!("an api asks for chats only")
     }
 
+    async fn projects(&self, _: &Owner, _: &Page<ProjectId>) -> Result<Listed<Project>, StoreError> {
+        unreachable!("an api asks for chats only")
+    }
+
+    async fn change_project(
+        &self,
+        _: ProjectId,
+        _: &ProjectChange,
+        _: Millis,
+    ) -> Result<Option<Project>, StoreError> {
+        unreachable!("an api asks for chats only")
+    }
+
     async fn create_session(&self, _: &Session) -> Result<bool, StoreError> {
         unreachable!("an api asks for chats only")
     }
 
     async fn session(&self, _: SessionId) -> Result<Option<Session>, StoreError> {
         unreachable!("an api asks for chats only")
+    }
+
+    async fn sessions(
+        &self,
+        _: &Owner,
+        _: Option<ProjectId>,
+        _: &Page<SessionId>,
+    ) -> Result<Listed<Session>, StoreError> {
+        unreachable!("an api asks for chats only")
+    }
+
+    async fn session_sums(&self, _: &Owner) -> Result<SessionSums, StoreError> {
+        unreachable!("an api asks for chats only")
+    }
+
+    async fn change_session(
+        &self,
+        _: SessionId,
+        _: &SessionChange,
+        _: Millis,
+    ) -> Result<Option<Session>, StoreError> {
+        unreachable!("an api asks for chats only")
+    }
+
+    async fn delete_session(&self, _: SessionId) -> Result<Removed, StoreError> {
+        unreachable!("an api asks for chats only")
+    }
+
+    async fn fork_session(&self, _: SessionId, _: &Session) -> Result<Forked, StoreError> {
+        unreachable!("an api asks for chats only")
+    }
+
+    async fn history(&self, _: SessionId, _: &Page<u64>) -> Result<Vec<PastTurn>, StoreError> {
+        unreachable!("an api asks for chats only")
+    }
+
+    async fn prune_sessions(&self, before: Millis, _: u32) -> Result<u64, StoreError> {
+        self.check()?;
+        self.lock().session_prunes.push(before);
+        self.changed();
+        Ok(0)
     }
 
     async fn transcript(&self, _: SessionId) -> Result<Option<Vec<String>>, StoreError> {

@@ -23,6 +23,29 @@ pub struct NewJob {
     pub deadline_at_ms: i64,
     /// How many attempts it has; at least 1.
     pub max_attempts: u32,
+    /// What it does if its session has a job that waits or runs.
+    pub if_busy: IfBusy,
+    /// What its client said that its session keeps if it has none of it yet.
+    pub told: Told,
+}
+
+/// What a job does whose session is busy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IfBusy {
+    /// It waits until those before it have ended.
+    #[default]
+    Wait,
+    /// It is not added.
+    Refuse,
+}
+
+/// What a client said of what its session keeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The model, as it named it.
+    pub model: Option<String>,
+    /// The system prompt.
+    pub system: Option<String>,
 }
 
 /// A job's row, without its events and its spec's conversation.

@@ -40,6 +40,18 @@ pub const CHECKED_ANSWER_BYTES: usize = 4 << 20;
 pub const STOP_SEQUENCES: usize = 16;
 /// Longest model name, in bytes; it goes into logs and rows.
 pub const MODEL_NAME_BYTES: usize = 256;
+/// Longest name of a project or title of a session, in characters.
+pub const NAME_CHARS: usize = 200;
+/// Longest description of a project, in characters.
+pub const DESCRIPTION_CHARS: usize = 2_000;
+/// Most rules of a project's network.
+pub const NETWORK_RULES: usize = 100;
+/// Largest body of a request about projects and sessions, in bytes: a system prompt may be long.
+pub const RESOURCE_BODY_BYTES: usize = 1 << 20;
+/// Items of a list that one answer holds at most, and unless it is told.
+pub const PAGE: u32 = 100;
+/// See [`PAGE`].
+pub const PAGE_USUAL: u32 = 20;
 /// Most JSON values in a request: ten thousand messages of two parts each fit several times over. A value may
 /// take a hundred times its bytes once it is read, so `REQUEST_BODY_BYTES` alone does not bound memory.
 pub const REQUEST_VALUES: usize = 250_000;
@@ -148,10 +160,18 @@ pub const MIGRATE_WAIT: Duration = Duration::from_mins(1);
 pub const WAL_BYTES: u32 = 32 << 20;
 /// Chunks stored with one statement: seven values each, of the 32,766 that SQLite binds.
 pub const CHUNKS_PER_INSERT: usize = 2_000;
+/// Turns of a session's history stored with one statement: six values each.
+pub const TURNS_PER_INSERT: usize = 2_000;
 /// Tasks with nothing to do that one claim puts away, so that it holds the write lock for a bounded time.
 pub const CLAIM_PASSES: u32 = 100;
 /// Most jobs that wait for one project. Until its running job ends, whoever looks for work passes them all over.
 pub const PROJECT_QUEUED: u32 = 16;
+/// Most jobs that wait for one session of a chat, likewise.
+pub const SESSION_QUEUED: u32 = PROJECT_QUEUED;
+/// Most that the history of a session may hold before it takes no further job, in bytes: as much as a request.
+pub const HISTORY_BYTES: u64 = REQUEST_BODY_BYTES as u64;
+/// How long a session is kept that nobody writes to by default, in days.
+pub const SESSION_DAYS: u32 = 30;
 /// Largest entry of a session's transcript, in bytes: it comes as a line of the CLI.
 pub const TRANSCRIPT_ENTRY_BYTES: usize = CLI_LINE_BYTES;
 /// Most that a session's transcript may hold, in bytes: the largest context window is about 4 MB of text, and the

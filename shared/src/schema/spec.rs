@@ -42,12 +42,20 @@ pub struct JobSpec {
     /// What a job of the agent class needs besides; without it the job is of the chat class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentSpec>,
+    /// The session that a chat goes on with, if it is not a conversation of its own; an agent's is in `agent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<SessionId>,
 }
 
 impl JobSpec {
     /// Which kind of CLI process runs it.
     pub fn class(&self) -> Class {
         if self.agent.is_some() { Class::Agent } else { Class::Chat }
+    }
+
+    /// The session that it continues, a chat's or an agent's.
+    pub fn session(&self) -> Option<SessionId> {
+        self.agent.as_ref().map(|agent| agent.session).or(self.chat)
     }
 }
 
@@ -100,6 +108,16 @@ pub struct Turn {
     pub role: Role,
     /// What was said; never empty, and no text part is empty.
     pub parts: Vec<Part>,
+}
+
+impl Turn {
+    /// How many messages clients make of it: one for the result of each tool, and one for all else.
+    pub fn messages(&self) -> u64 {
+        let is_result = |part: &&Part| matches!(part, Part::ToolResult { .. });
+        let results = self.parts.iter().filter(is_result).count();
+        let all_else = usize::from(results < self.parts.len());
+        u64::try_from(results + all_else).unwrap_or(u64::MAX)
+    }
 }
 
 /// Who speaks in a turn.

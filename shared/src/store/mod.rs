@@ -20,8 +20,9 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use crate::schema::{
-    Call, CancelReason, Event, Fleet, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Offer, Owner,
-    Project, ProjectId, Seq, SeqEvent, Session, SessionId, UsageQuery, UsageRow, WorkerId, WorkerReport,
+    Call, CancelReason, Event, Fleet, Job, JobId, JobSpec, JobState, LeaseToken, Listed, NewJob, Offer,
+    Owner, Page, PastTurn, Project, ProjectChange, ProjectId, Seq, SeqEvent, Session, SessionChange,
+    SessionId, SessionSums, UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
 
 pub use self::sqlite::SqliteStore;
@@ -66,7 +67,8 @@ pub fn millis(duration: Duration) -> Millis {
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Adds a job and its task in one transaction and rings the workers. Nothing is added when `max_queued`
-    /// jobs wait already, nor an agent's job whose session is not its owner's or not in its project.
+    /// jobs wait already, nor a job whose session is not its owner's or not where the job works (an agent's in its
+    /// project, a chat's in none). The session keeps what the job's client said of it, where it has nothing yet.
     async fn enqueue(&self, job: &NewJob, max_queued: u64) -> Result<Enqueued, StoreError>;
 
     /// A job's row.
@@ -87,10 +89,11 @@ pub trait Store: Send + Sync {
 
     /// Claims the next task and its job for `worker` under the lease `token`. Tasks with nothing to do
     /// (job gone, ended, or running) are acknowledged and passed over, and so are jobs past their
-    /// deadline, which expire. A job whose project or session has a running job, or whose project another
-    /// worker holds, is left where it is for later, and an agent's job is left to others by a worker that cannot
-    /// run it while one lives that can. With an agent's job the worker becomes the holder of
-    /// its project. The worker must have beaten before.
+    /// deadline, which expire. A job whose project has a running job, whose session has a running one or one that came
+    /// before, or whose project another worker holds, is left where it is for later, and an agent's job is left to
+    /// others by a worker that cannot run it while one lives that can. With an agent's job the worker becomes the
+    /// holder of its project. A chat's job that continues a session comes with the session's history before what its
+    /// client sent. The worker must have beaten before.
     async fn claim(
         &self,
         worker: &WorkerId,
@@ -99,7 +102,9 @@ pub trait Store: Send + Sync {
     ) -> Result<Option<Claim>, StoreError>;
 
     /// Appends events of several jobs in one commit, each fenced by its lease, and rings their readers.
-    /// Outcomes are in the order of `batch`; what was fenced out wrote nothing.
+    /// Outcomes are in the order of `batch`; what was fenced out wrote nothing. In the commit in which a job of a
+    /// session completes, what its client has newly said and the model's answer become part of the session's history;
+    /// however it ends, its usage is added to the session's.
     async fn append(&self, batch: &[Append], now: Millis) -> Result<Vec<Appended>, StoreError>;
 
     /// The running jobs whose leases this worker holds. What a worker runs and does not find here is
@@ -125,8 +130,8 @@ pub trait Store: Send + Sync {
     /// Queue depth and the fleet; alive are workers whose last beat is at `alive_since` or later.
     async fn fleet(&self, alive_since: Millis, now: Millis) -> Result<Fleet, StoreError>;
 
-    /// Deletes at most `limit` jobs that ended before `before`, with events and task, job by job, and as many
-    /// sessions that have no jobs left and were not written to since. Returns how many jobs went.
+    /// Deletes at most `limit` jobs that ended before `before`, with events and task, job by job. Returns how many
+    /// went.
     async fn prune(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
 
     /// The calls to providers that were made for a job, in order.
@@ -145,12 +150,56 @@ pub trait Store: Send + Sync {
     /// A project.
     async fn project(&self, id: ProjectId) -> Result<Option<Project>, StoreError>;
 
-    /// Adds a session in a project, which must exist. `false`: there is one with this id, which is left as
+    /// A key's projects.
+    async fn projects(&self, owner: &Owner, page: &Page<ProjectId>) -> Result<Listed<Project>, StoreError>;
+
+    /// Changes a project. As it is then; `None`: there is none.
+    async fn change_project(
+        &self,
+        id: ProjectId,
+        change: &ProjectChange,
+        now: Millis,
+    ) -> Result<Option<Project>, StoreError>;
+
+    /// Adds a session; its project, if it has one, must exist. `false`: there is one with this id, which is left as
     /// it is.
     async fn create_session(&self, session: &Session) -> Result<bool, StoreError>;
 
     /// A session.
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+
+    /// A key's sessions, or those of them in one project.
+    async fn sessions(
+        &self,
+        owner: &Owner,
+        project: Option<ProjectId>,
+        page: &Page<SessionId>,
+    ) -> Result<Listed<Session>, StoreError>;
+
+    /// All sessions of a key, added up.
+    async fn session_sums(&self, owner: &Owner) -> Result<SessionSums, StoreError>;
+
+    /// Changes a session. As it is then; `None`: there is none.
+    async fn change_session(
+        &self,
+        id: SessionId,
+        change: &SessionChange,
+        now: Millis,
+    ) -> Result<Option<Session>, StoreError>;
+
+    /// Deletes a session with its history and transcript, unless a job of it waits or runs. Its ended jobs stay.
+    async fn delete_session(&self, id: SessionId) -> Result<Removed, StoreError>;
+
+    /// Adds a session with the history and the transcript of another, in whose project it is. What the other was
+    /// billed is not counted again.
+    async fn fork_session(&self, from: SessionId, fork: &Session) -> Result<Forked, StoreError>;
+
+    /// What was said in a session, turn by turn. Empty where there is no such session.
+    async fn history(&self, session: SessionId, page: &Page<u64>) -> Result<Vec<PastTurn>, StoreError>;
+
+    /// Deletes at most `limit` sessions that nobody has written to since `before` and no job of which waits or runs.
+    /// Returns how many went.
+    async fn prune_sessions(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
 
     /// What the CLI keeps of a session, in order; empty before its first turn. `None`: there is no such
     /// session, or its transcript has outgrown its limit and the session cannot be resumed from here.
@@ -284,8 +333,38 @@ pub enum Enqueued {
     QueueFull,
     /// As many jobs wait for its project as may.
     ProjectFull,
-    /// Its session does not exist, is not in its project, or is not its owner's.
+    /// Its session does not exist, is not where the job works, or is not its owner's.
     NoSuchSession,
+    /// A job of its session waits or runs, and it was not to wait for it.
+    SessionBusy,
+    /// As many jobs wait for its session as may.
+    SessionFull,
+    /// The history of its session holds as much as it may.
+    SessionTooLong,
+}
+
+/// What became of a session that was to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone.
+    Gone,
+    /// A job of it waits or runs; it is as before.
+    Busy,
+    /// There was none.
+    Unknown,
+}
+
+/// What became of a session that was to be made from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forked {
+    /// It is there.
+    Made,
+    /// A job of the other waits or runs.
+    Busy,
+    /// The other's transcript has outgrown its limit: it goes on in the process that knows it, and nowhere else.
+    NotWhole,
+    /// There is no such other session in the project.
+    Unknown,
 }
 
 /// What became of something written under a lease.

@@ -69,25 +69,29 @@ macro_rules! left_to_others {
 }
 pub(super) use left_to_others;
 
-/// SQL: whether the job `j` has to wait for its project or session, or for another worker than the given one. A
-/// chat job has neither, and is told by one column of a row that is read anyway.
+/// SQL: whether the job `j` has to wait: for its session, in which jobs run one by one in the order in which they
+/// came, for its project, or for another worker than the given one. A job of no session is told by one column of a row
+/// that is read anyway.
 macro_rules! held_back {
     ($worker:literal) => {
         concat!(
-            "(j.project IS NOT NULL AND (",
+            "(j.session IS NOT NULL AND (
+                EXISTS (SELECT 1 FROM job AS r WHERE r.session = j.session AND r.state = 'running')
+                OR EXISTS (SELECT 1 FROM job AS q WHERE q.session = j.session AND q.state = 'queued' AND q.id < j.id)
+                OR (j.project IS NOT NULL AND (",
             $crate::store::queue::left_to_others!($worker),
             " OR EXISTS (SELECT 1 FROM job AS r WHERE r.project = j.project AND r.state = 'running')
-                OR EXISTS (SELECT 1 FROM job AS r WHERE r.session = j.session AND r.state = 'running')
                 OR EXISTS (SELECT 1 FROM project AS p WHERE p.id = j.project AND p.holder <> ",
             $worker,
-            ")))"
+            ")))))"
         )
     };
 }
 pub(super) use held_back;
 
 /// Walks `idx_jobs_pending` in its own order, up to the first task that is due. On the way lie at most the
-/// jobs that wait for projects in other hands: few, since a worker holds few and few may wait for each.
+/// jobs that wait for sessions in which one runs and for projects in other hands: few, since a worker runs and holds
+/// few and few may wait for each.
 pub(super) const DUE: &str = concat!(
     "SELECT t.id, t.job FROM Jobs AS t LEFT JOIN job AS j ON j.id = t.idempotency_key
      WHERE t.job_type = 'chat' AND t.status = 'Pending' AND t.lock_by IS NULL AND t.run_at <= ?1
@@ -96,8 +100,8 @@ pub(super) const DUE: &str = concat!(
     " ORDER BY t.priority DESC, t.run_at, t.id LIMIT 1"
 );
 
-/// The task that the worker is to claim next. A job's exact `not_before_ms` holds its task back, and so does
-/// its project; a task without a job is not held back, so that it is found and put away.
+/// The task that the worker is to claim next. A job's exact `not_before_ms` holds its task back, and so do
+/// its session and its project; a task without a job is not held back, so that it is found and put away.
 pub(super) async fn due(
     conn: &mut SqliteConnection,
     worker: &WorkerId,

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use drover_shared::schema::{
-    Call, CallOutcome, CancelReason, Fleet, Job, JobId, JobState, LeaseToken, NewJob, Offer, Owner, Project,
-    ProjectId, SeqEvent, Session, SessionId, StopReason, UsageQuery, UsageRow, WorkerId, WorkerReport,
+    Call, CallOutcome, CancelReason, Fleet, Job, JobId, JobState, LeaseToken, Listed, NewJob, Offer, Owner,
+    Page, PastTurn, Project, ProjectChange, ProjectId, SeqEvent, Session, SessionChange, SessionId,
+    SessionSums, StopReason, UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
-use drover_shared::store::{Claim, Enqueued, Held, Millis, Ring, RingRole};
+use drover_shared::store::{Claim, Enqueued, Forked, Held, Millis, Removed, Ring, RingRole};
 use uuid::Uuid;
 
 use super::*;
@@ -261,6 +262,57 @@ impl Store for Picky {
     }
 
     async fn session(&self, _: SessionId) -> Result<Option<Session>, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn projects(&self, _: &Owner, _: &Page<ProjectId>) -> Result<Listed<Project>, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn change_project(
+        &self,
+        _: ProjectId,
+        _: &ProjectChange,
+        _: Millis,
+    ) -> Result<Option<Project>, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn sessions(
+        &self,
+        _: &Owner,
+        _: Option<ProjectId>,
+        _: &Page<SessionId>,
+    ) -> Result<Listed<Session>, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn session_sums(&self, _: &Owner) -> Result<SessionSums, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn change_session(
+        &self,
+        _: SessionId,
+        _: &SessionChange,
+        _: Millis,
+    ) -> Result<Option<Session>, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn delete_session(&self, _: SessionId) -> Result<Removed, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn fork_session(&self, _: SessionId, _: &Session) -> Result<Forked, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn history(&self, _: SessionId, _: &Page<u64>) -> Result<Vec<PastTurn>, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn prune_sessions(&self, _: Millis, _: u32) -> Result<u64, StoreError> {
         unreachable!("publishing only appends")
     }
 

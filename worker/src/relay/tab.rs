@@ -47,7 +47,7 @@ impl Tab {
             attempt: bound.attempt,
             number: self.made,
             owner: bound.owner.clone(),
-            session: agent.map(|agent| agent.session),
+            session: bound.spec.session(),
             project: agent.map(|agent| agent.project),
             model: bound.spec.model.clone(),
             provider: to.provider.clone(),

@@ -6,10 +6,8 @@ use std::sync::Arc;
 use tokio::sync::Barrier;
 
 use super::bell::expect;
-use super::bench::{
-    Bench, Hand, NOW, Tamper, completed, enqueue, enqueue_this, give_back, job, new_job, say,
-};
-use super::desk::{Desk, agent_job};
+use super::bench::{Bench, Hand, NOW, Tamper, completed, enqueue, enqueue_this, give_back, job, say};
+use super::desk::{Desk, agent_job, chat_job};
 use crate::schema::{JobState, NewJob, Owner, Project, Session, WorkerReport, limits};
 use crate::store::{Enqueued, Ring, RingRole};
 
@@ -31,7 +29,13 @@ pub(in crate::store) async fn a_job_needs_a_session_of_its_owner_in_its_project(
     let store = bench.handle().await;
     let (desk, elsewhere, unknown) = (Desk::open(&store).await, Desk::open(&store).await, Desk::new());
     let foreign = NewJob { owner: Owner("other".to_owned()), ..desk.job() };
+    let chat = desk.chat(&store).await;
+    let foreign_chat = NewJob { owner: Owner("other".to_owned()), ..chat_job(chat, &["q"]) };
     for job in [
+        agent_job(chat, desk.project.id),
+        chat_job(desk.session.id, &["q"]),
+        chat_job(unknown.session.id, &["q"]),
+        foreign_chat,
         agent_job(desk.session.id, elsewhere.project.id),
         agent_job(desk.session.id, unknown.project.id),
         agent_job(unknown.session.id, desk.project.id),
@@ -136,33 +140,6 @@ pub(in crate::store) async fn the_end_of_a_job_rings_for_the_next_of_its_project
     expect(&mut rings, Ring::Task).await;
     let third = hand.take(NOW).await;
     assert_eq!([first, second, third].map(|claim| claim.lease.job), *jobs);
-}
-
-pub(in crate::store) async fn sessions_are_pruned_after_their_jobs_and_projects_never(bench: &dyn Bench) {
-    let hand = Hand::hire(bench, "w").await;
-    let (busy, young) = (Desk::open(&hand.store).await, Desk::new());
-    let young_session = Session { updated_at_ms: NOW + 5, ..young.session.clone() };
-    hand.store.create_project(&young.project).await.expect("a store");
-    hand.store.create_session(&young_session).await.expect("a store");
-    let id = enqueue_this(&hand.store, busy.job()).await;
-    let claim = hand.take(NOW).await;
-    hand.store.remember(&claim.lease, busy.session.id, &["{}".to_owned()], NOW).await.expect("a store");
-    hand.append(say(&claim, 1, &[completed()])).await;
-    let session = async |desk: &Desk| hand.store.session(desk.session.id).await.expect("a store");
-
-    hand.store.prune(NOW, 100).await.expect("a store");
-    assert_eq!(job(&hand.store, id).await.state, JobState::Completed, "as old, not older");
-    assert!(session(&busy).await.is_some());
-    assert_eq!(hand.store.prune(NOW + 1, 100).await.expect("a store"), 1);
-    assert!(session(&busy).await.is_none());
-    assert!(hand.store.transcript(busy.session.id).await.expect("a store").is_none());
-    assert!(session(&young).await.is_some());
-    hand.store.prune(i64::MAX, 100).await.expect("a store");
-    assert!(session(&young).await.is_none());
-    for desk in [&busy, &young] {
-        assert!(hand.store.project(desk.project.id).await.expect("a store").is_some());
-    }
-    enqueue_this(&hand.store, new_job()).await;
 }
 
 pub(in crate::store) async fn who_cannot_run_agents_leaves_them_to_others(bench: &dyn Bench) {

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::schema::{
-    Block, Event, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Offer, Owner, Part, PoolReport, Role,
-    Sampling, SeqEvent, StopReason, Turn, Usage, WorkerId, WorkerReport,
+    Block, Event, IfBusy, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Offer, Owner, Part, PoolReport,
+    Role, Sampling, SeqEvent, StopReason, Told, Turn, Usage, WorkerId, WorkerReport,
 };
 use crate::store::{Append, Appended, Claim, Enqueued, GiveBack, Millis, Store};
 
@@ -49,6 +49,8 @@ pub(super) fn new_job() -> NewJob {
         created_at_ms: NOW,
         deadline_at_ms: NOW + 3_600_000,
         max_attempts: 3,
+        if_busy: IfBusy::Wait,
+        told: Told::default(),
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::bench::{Hand, NOW, completed, enqueue_this, new_job, say};
-use crate::schema::{AgentSpec, JobSpec, NewJob, Owner, Project, ProjectId, Session, SessionId};
+use crate::schema::{
+    AgentSpec, JobSpec, NewJob, Owner, Part, Project, ProjectId, Role, Session, SessionId, Turn,
+};
 use crate::store::{Appended, Store};
 
 /// A project, and a session in it.
@@ -26,11 +28,10 @@ impl Desk {
     /// One that it does not know.
     pub(in crate::store) fn new() -> Self {
         let project = Project {
-            id: ProjectId::from_uuid(Uuid::new_v4()),
-            owner: Owner::anonymous(),
             name: "Hütte".to_owned(),
+            description: "am See".to_owned(),
             network: ["crates.io", "*.example.org"].map(|rule| rule.parse().expect("a rule")).to_vec(),
-            created_at_ms: NOW,
+            ..Project::new(ProjectId::from_uuid(Uuid::now_v7()), Owner::anonymous(), NOW)
         };
         let session = session_in(&project);
         Self { project, session }
@@ -41,6 +42,14 @@ impl Desk {
         let session = session_in(&self.project);
         assert!(store.create_session(&session).await.expect("a store"));
         session.id
+    }
+
+    /// Adds a session of a chat, of the same owner.
+    pub(in crate::store) async fn chat(&self, store: &Arc<dyn Store>) -> SessionId {
+        let id = SessionId::from_uuid(Uuid::now_v7());
+        let session = Session::new(id, self.project.owner.clone(), None, NOW);
+        assert!(store.create_session(&session).await.expect("a store"));
+        id
     }
 
     /// A job that continues the session.
@@ -58,13 +67,10 @@ impl Desk {
 }
 
 fn session_in(project: &Project) -> Session {
-    Session {
-        id: SessionId::from_uuid(Uuid::new_v4()),
-        owner: project.owner.clone(),
-        project: project.id,
-        created_at_ms: NOW,
-        updated_at_ms: NOW,
-    }
+    let id = SessionId::from_uuid(Uuid::now_v7());
+    let title = "Schatz".to_owned();
+    let (model, system) = (Some("sonnet".to_owned()), Some("Be brief.".to_owned()));
+    Session { title, model, system, ..Session::new(id, project.owner.clone(), Some(project.id), NOW) }
 }
 
 /// A job that continues the session in the project, whether or not they belong together.
@@ -79,4 +85,17 @@ pub(in crate::store) fn agent_job(session: SessionId, project: ProjectId) -> New
     };
     let chat = new_job();
     NewJob { spec: JobSpec { agent: Some(agent), ..chat.spec }, ..chat }
+}
+
+/// A job that continues a chat with these texts, the user's and the assistant's in turn.
+pub(in crate::store) fn chat_job(session: SessionId, texts: &[&str]) -> NewJob {
+    let chat = new_job();
+    NewJob { spec: JobSpec { turns: turns(texts), chat: Some(session), ..chat.spec }, ..chat }
+}
+
+/// Turns of these texts, the user's and the assistant's in turn.
+pub(in crate::store) fn turns(texts: &[&str]) -> Vec<Turn> {
+    let roles = [Role::User, Role::Assistant].into_iter().cycle();
+    let part = |text: &&str| Part::Text { text: (*text).to_owned() };
+    texts.iter().zip(roles).map(|(text, role)| Turn { role, parts: vec![part(text)] }).collect()
 }

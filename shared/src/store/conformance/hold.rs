@@ -8,7 +8,7 @@ use tokio::sync::Barrier;
 
 use super::bell::{expect, next};
 use super::bench::{Bench, Hand, NOW, completed, enqueue_this, give_back, job, say, text};
-use super::desk::Desk;
+use super::desk::{Desk, agent_job};
 use crate::schema::{JobState, ProjectId};
 use crate::store::{Appended, Ring, RingRole};
 
@@ -79,7 +79,8 @@ pub(in crate::store) async fn a_project_is_wanted_while_a_job_is_due_and_none_ru
     assert_eq!(wanted(&holder, NOW).await, [desk.project.id]);
     assert!(wanted(&other, NOW).await.is_empty(), "it holds nothing");
     let claim = holder.take(NOW).await;
-    enqueue_this(&holder.store, desk.job()).await;
+    let second = desk.second_session(&holder.store).await;
+    enqueue_this(&holder.store, agent_job(second, desk.project.id)).await;
     assert!(wanted(&holder, NOW).await.is_empty(), "one runs");
     holder.append(give_back(&claim, 1_000)).await;
     let waiting = holder.take(NOW).await;

@@ -7,12 +7,14 @@ pub(super) mod bell;
 mod bench;
 pub(super) mod cancel;
 pub(super) mod claim;
+pub(super) mod conversation;
 mod desk;
 pub(super) mod fleet;
 pub(super) mod hold;
 pub(super) mod ledger;
 pub(super) mod life;
 pub(super) mod rescue;
+pub(super) mod sessions;
 pub(super) mod stray;
 pub(super) mod transcript;
 
@@ -41,7 +43,6 @@ macro_rules! conformance {
                 a_doubled_task_lets_nobody_into_a_busy_project
                 who_cannot_run_agents_leaves_them_to_others
                 the_end_of_a_job_rings_for_the_next_of_its_project
-                sessions_are_pruned_after_their_jobs_and_projects_never
             }
             append {
                 a_lost_lease_writes_nothing_and_harms_nobody
@@ -62,6 +63,17 @@ macro_rules! conformance {
                 who_has_not_beaten_claims_nothing
                 a_job_past_its_deadline_expires_and_the_next_is_claimed
                 a_poisoned_job_stops
+            }
+            conversation {
+                a_job_goes_on_from_what_was_said
+                a_job_that_waited_goes_on_from_the_answer_before_it
+                what_fails_adds_nothing_but_its_cost
+                jobs_of_a_session_run_in_the_order_in_which_they_came
+                a_session_that_is_busy_refuses_who_will_not_wait
+                only_so_many_jobs_wait_for_a_session
+                a_session_keeps_the_first_that_it_is_told
+                what_an_agent_said_is_kept_for_reading
+                an_answer_in_many_pieces_is_kept_whole
             }
             fleet { the_living_are_told_from_the_dead the_last_models_are_remembered }
             hold {
@@ -98,6 +110,15 @@ macro_rules! conformance {
                 who_beats_again_keeps_the_job
                 what_a_retired_worker_left_is_taken_up
                 the_deadline_passes_without_workers
+            }
+            sessions {
+                lists_are_told_in_pages
+                what_is_changed_is_changed
+                sessions_are_added_up
+                a_session_is_deleted_with_all_that_it_holds
+                a_fork_goes_on_by_itself
+                an_agents_fork_has_the_transcript
+                sessions_that_nobody_writes_to_go_and_projects_never
             }
             stray {
                 unreadable_tasks_are_put_away

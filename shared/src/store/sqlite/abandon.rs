@@ -22,7 +22,7 @@ struct Row {
 pub(super) struct Abandoned {
     /// Whether it goes back.
     pub(super) fate: Fate,
-    /// Whether workers may find something to claim now: the job itself, or one that waited for its project.
+    /// Whether workers may find something to claim now: the job itself, or one that waited for its session or project.
     pub(super) claimable: bool,
 }
 
@@ -61,7 +61,7 @@ pub(super) async fn abandon(
             }
             true
         }
-        Fate::End(event) => job::end(conn, id, event, now).await?.frees_project,
+        Fate::End(event) => job::end(conn, id, event, now).await?.frees_session,
     };
     Ok(Abandoned { fate, claimable })
 }

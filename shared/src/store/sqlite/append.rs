@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use sqlx::SqliteConnection;
 
 use super::chunk::{self, ChunkKey, NewChunk};
+use super::history::{self, Addition};
 use super::{SqliteStore, abandon, job, ledger};
 use crate::schema::{Event, JobId, limits};
 use crate::store::{Append, Appended, GiveBack, Lease, Millis, StoreError};
@@ -33,14 +34,20 @@ pub(super) async fn append(
         ring(store, batch, &outcomes, false);
         return Ok(outcomes);
     }
+    let mut additions = Vec::with_capacity(batch.len());
+    for (append, live) in batch.iter().zip(&live) {
+        let completes = *live && matches!(ending(append), Some(Event::Completed { .. }));
+        additions.push(if completes { history::addition(store, batch, append).await? } else { None });
+    }
     let mut tx = store.begin().await?;
     // Whoever holds the leases: the calls were made.
     ledger::insert(&mut tx, batch.iter().flat_map(|append| &append.calls)).await?;
     let stored = chunk::insert_fenced(&mut tx, &chunks).await?;
     let mut outcomes = Vec::with_capacity(batch.len());
     let mut claimable = false;
-    for (append, live) in batch.iter().zip(&live) {
-        let done = *live && finish(&mut tx, append, &stored, now, &mut claimable).await?;
+    for ((append, live), addition) in batch.iter().zip(&live).zip(&additions) {
+        let end = End { append, addition: addition.as_ref(), now };
+        let done = *live && end.finish(&mut tx, &stored, &mut claimable).await?;
         outcomes.push(outcome(done));
     }
     tx.commit().await?;
@@ -72,36 +79,51 @@ fn ending(append: &Append) -> Option<&Event> {
     append.events.last().filter(|event| event.terminal_state().is_some())
 }
 
-/// Settles the job where the entry ends it or gives it back; `claimable` is set if workers may find something
-/// to claim for it. Whether the entry was stored.
-async fn finish(
-    conn: &mut SqliteConnection,
-    append: &Append,
-    stored: &HashSet<ChunkKey>,
+/// An entry, and what follows from it for its job.
+struct End<'a> {
+    append: &'a Append,
+    addition: Option<&'a Addition>,
     now: Millis,
-    claimable: &mut bool,
-) -> Result<bool, StoreError> {
-    let held = if append.events.is_empty() {
-        holds(conn, &append.lease).await?
-    } else {
-        stored.contains(&chunk::key(append))
-    };
-    if !held {
-        return Ok(false);
-    }
-    if let Some(event) = ending(append) {
-        *claimable |= job::settle(conn, append.lease.job, event, now).await?.frees_project;
-    } else if let Some(give_back) = append.give_back {
-        let not_before = match give_back {
-            GiveBack::Failed { after_ms } => now.saturating_add(i64::try_from(after_ms).unwrap_or(i64::MAX)),
-            GiveBack::Stopped => {
-                abandon::spare_attempt(conn, append.lease.job).await?;
-                now
-            }
+}
+
+impl End<'_> {
+    /// Settles the job where the entry ends it or gives it back; `claimable` is set if workers may find something
+    /// to claim for it. Whether the entry was stored.
+    async fn finish(
+        &self,
+        conn: &mut SqliteConnection,
+        stored: &HashSet<ChunkKey>,
+        claimable: &mut bool,
+    ) -> Result<bool, StoreError> {
+        let Self { append, now, .. } = *self;
+        let held = if append.events.is_empty() {
+            holds(conn, &append.lease).await?
+        } else {
+            stored.contains(&chunk::key(append))
         };
-        *claimable |= abandon::abandon(conn, append.lease.job, not_before, now).await?.claimable;
+        if !held {
+            return Ok(false);
+        }
+        let job = append.lease.job;
+        if let Some(event) = ending(append) {
+            if let Some(addition) = self.addition {
+                history::add(conn, addition, now).await?;
+            }
+            *claimable |= job::settle(conn, job, event, now).await?.frees_session;
+        } else if let Some(give_back) = append.give_back {
+            let not_before = match give_back {
+                GiveBack::Failed { after_ms } => {
+                    now.saturating_add(i64::try_from(after_ms).unwrap_or(i64::MAX))
+                }
+                GiveBack::Stopped => {
+                    abandon::spare_attempt(conn, job).await?;
+                    now
+                }
+            };
+            *claimable |= abandon::abandon(conn, job, not_before, now).await?.claimable;
+        }
+        Ok(true)
     }
-    Ok(true)
 }
 
 /// Whether the lease is the one the job runs under.

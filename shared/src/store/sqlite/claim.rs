@@ -5,7 +5,8 @@ use std::sync::Arc;
 use sqlx::SqliteConnection;
 
 use super::error::corrupt;
-use super::{SqliteStore, hold, job, worker};
+use super::{SqliteStore, history, hold, job, worker};
+use crate::schema::history::join;
 use crate::schema::{
     Event, Failure, FailureKind, JobId, JobSpec, JobState, LeaseToken, Owner, Usage, WorkerId, limits,
 };
@@ -59,7 +60,17 @@ async fn next(
                 queue::finish(conn, &task.id, TaskEnd::of(state), by.now).await?;
                 ended.push(id);
             }
-            Verdict::Run(id, row, spec) => return start(conn, by, &task, id, *row, *spec).await.map(Some),
+            Verdict::Run(id, row, spec) => match recall(conn, *spec).await {
+                Ok(spec) => return start(conn, by, &task, id, *row, spec).await.map(Some),
+                Err(StoreError::Corrupt(row)) => {
+                    tracing::error!(job = %id, row, "a session's history cannot be read");
+                    let event = failed(FailureKind::BadPayload, "The session's history could not be read.");
+                    job::end(conn, id, &event, by.now).await?;
+                    queue::finish(conn, &task.id, TaskEnd::Failed, by.now).await?;
+                    ended.push(id);
+                }
+                Err(error) => return Err(error),
+            },
         }
     }
     Ok(None)
@@ -137,6 +148,15 @@ fn verdict(id: Option<JobId>, row: Option<Row>, now: Millis) -> Result<Verdict, 
 
 fn failed(kind: FailureKind, message: &str) -> Event {
     Event::Failed { failure: Failure::new(kind, message), usage: Usage::default() }
+}
+
+/// Puts what was said in the session of a chat before what its client has sent.
+async fn recall(conn: &mut SqliteConnection, mut spec: JobSpec) -> Result<JobSpec, StoreError> {
+    if let Some(session) = spec.chat {
+        let said = history::all(conn, session).await?;
+        spec.turns = join(said, &spec.turns);
+    }
+    Ok(spec)
 }
 
 /// Moves the job to running, under the claimant's lease.

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::error::{corrupt, not_json};
-use super::{SqliteStore, chunk};
+use super::{SqliteStore, chunk, session};
 use crate::schema::{
     CancelReason, Event, Failure, Job, JobId, JobState, LeaseToken, NewJob, Owner, Usage, WorkerId,
 };
@@ -28,7 +28,7 @@ pub(super) async fn insert(conn: &mut SqliteConnection, job: &NewJob) -> Result<
     .bind(job.created_at_ms)
     .bind(job.deadline_at_ms)
     .bind(job.spec.agent.as_ref().map(|agent| agent.project.to_string()))
-    .bind(job.spec.agent.as_ref().map(|agent| agent.session.to_string()))
+    .bind(job.spec.session().map(|session| session.to_string()))
     .execute(&mut *conn)
     .await?;
     sqlx::query("INSERT INTO spec (job, body) VALUES (?1, ?2)")
@@ -53,8 +53,8 @@ pub(super) async fn end(
 /// What follows from a job's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Settled {
-    /// Whether it worked in a project, where another job may have waited for this.
-    pub(super) frees_project: bool,
+    /// Whether it continued a session, an agent's in its project, for which another job may have waited.
+    pub(super) frees_session: bool,
 }
 
 /// Puts a job into the state that `event`, already stored, ends it in, and its task away.
@@ -67,9 +67,9 @@ pub(super) async fn settle(
     let Some(outcome) = Outcome::of(event) else {
         return Err(corrupt(id, "ended by an event that ends nothing"));
     };
-    let row: Option<(String, bool)> = sqlx::query_as(
+    let row: Option<(String, Option<String>)> = sqlx::query_as(
         "UPDATE job SET state = ?2, failure = ?3, usage = ?4, finished_at_ms = ?5, lease = NULL
-         WHERE id = ?1 AND state IN ('queued', 'running') RETURNING task, project IS NOT NULL",
+         WHERE id = ?1 AND state IN ('queued', 'running') RETURNING task, session",
     )
     .bind(id.to_string())
     .bind(outcome.state.as_str())
@@ -78,9 +78,12 @@ pub(super) async fn settle(
     .bind(now)
     .fetch_optional(&mut *conn)
     .await?;
-    let Some((task, frees_project)) = row else { return Ok(Settled { frees_project: false }) };
+    let Some((task, session)) = row else { return Ok(Settled { frees_session: false }) };
     queue::finish(conn, &task, TaskEnd::of(outcome.state), now).await?;
-    Ok(Settled { frees_project })
+    if let Some(session) = &session {
+        session::bill(conn, session, &outcome.usage, now).await?;
+    }
+    Ok(Settled { frees_session: session.is_some() })
 }
 
 /// What a terminal event says of its job.
@@ -117,9 +120,13 @@ pub(super) async fn cancel(
     let Some(state) = state.map(|name| parse_state(id, &name)).transpose()? else { return Ok(None) };
     match state {
         JobState::Queued => {
-            end(&mut tx, id, &Event::Cancelled { reason, usage: Usage::default() }, now).await?;
+            let event = Event::Cancelled { reason, usage: Usage::default() };
+            let settled = end(&mut tx, id, &event, now).await?;
             tx.commit().await?;
             store.ring_events([id]);
+            if settled.frees_session {
+                store.ring_task();
+            }
         }
         JobState::Running => {
             // The first reason stays: the worker may be acting on it.

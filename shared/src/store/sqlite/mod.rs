@@ -9,6 +9,8 @@ mod append;
 mod chunk;
 mod claim;
 mod error;
+mod fork;
+mod history;
 mod hold;
 mod intake;
 mod job;
@@ -16,6 +18,7 @@ mod ledger;
 mod migrate;
 mod open;
 mod own;
+mod project;
 mod prune;
 mod rescue;
 mod session;
@@ -33,10 +36,14 @@ use tokio::sync::mpsc;
 use self::intake::Intake;
 use self::own::Own;
 use super::doorbell::Doorbell;
-use super::{Append, Appended, Claim, Enqueued, Held, Lease, Millis, Ring, RingRole, Store, StoreError};
+use super::{
+    Append, Appended, Claim, Enqueued, Forked, Held, Lease, Millis, Removed, Ring, RingRole, Store,
+    StoreError,
+};
 use crate::schema::{
-    Call, CancelReason, Fleet, Job, JobId, JobState, LeaseToken, NewJob, Offer, Project, ProjectId, Seq,
-    SeqEvent, Session, SessionId, UsageQuery, UsageRow, WorkerId, WorkerReport,
+    Call, CancelReason, Fleet, Job, JobId, JobState, LeaseToken, Listed, NewJob, Offer, Owner, Page,
+    PastTurn, Project, ProjectChange, ProjectId, Seq, SeqEvent, Session, SessionChange, SessionId,
+    SessionSums, UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
 
 /// A handle on the database. One per process is enough.
@@ -157,19 +164,70 @@ impl Store for SqliteStore {
     }
 
     async fn create_project(&self, project: &Project) -> Result<bool, StoreError> {
-        session::create_project(&self.writer, project).await
+        project::create(&self.writer, project).await
     }
 
     async fn project(&self, id: ProjectId) -> Result<Option<Project>, StoreError> {
-        session::project(&self.readers, id).await
+        project::read(&self.readers, id).await
+    }
+
+    async fn projects(&self, owner: &Owner, page: &Page<ProjectId>) -> Result<Listed<Project>, StoreError> {
+        project::list(&self.readers, owner, page).await
+    }
+
+    async fn change_project(
+        &self,
+        id: ProjectId,
+        change: &ProjectChange,
+        now: Millis,
+    ) -> Result<Option<Project>, StoreError> {
+        project::change(&self.writer, id, change, now).await
     }
 
     async fn create_session(&self, session: &Session) -> Result<bool, StoreError> {
-        session::create_session(&self.writer, session).await
+        session::create(&mut *self.writer.acquire().await?, session).await
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        session::session(&self.readers, id).await
+        session::read(&self.readers, id).await
+    }
+
+    async fn sessions(
+        &self,
+        owner: &Owner,
+        project: Option<ProjectId>,
+        page: &Page<SessionId>,
+    ) -> Result<Listed<Session>, StoreError> {
+        session::list(&self.readers, owner, project, page).await
+    }
+
+    async fn session_sums(&self, owner: &Owner) -> Result<SessionSums, StoreError> {
+        session::sums(&self.readers, owner).await
+    }
+
+    async fn change_session(
+        &self,
+        id: SessionId,
+        change: &SessionChange,
+        now: Millis,
+    ) -> Result<Option<Session>, StoreError> {
+        session::change(&self.writer, id, change, now).await
+    }
+
+    async fn delete_session(&self, id: SessionId) -> Result<Removed, StoreError> {
+        session::delete(self, id).await
+    }
+
+    async fn fork_session(&self, from: SessionId, fork: &Session) -> Result<Forked, StoreError> {
+        fork::fork(self, from, fork).await
+    }
+
+    async fn history(&self, session: SessionId, page: &Page<u64>) -> Result<Vec<PastTurn>, StoreError> {
+        history::read(&self.readers, session, page).await
+    }
+
+    async fn prune_sessions(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
+        session::prune(self, before, limit).await
     }
 
     async fn transcript(&self, session: SessionId) -> Result<Option<Vec<String>>, StoreError> {

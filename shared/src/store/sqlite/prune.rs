@@ -2,12 +2,12 @@
 
 use sqlx::SqliteConnection;
 
-use super::{SqliteStore, job, session};
+use super::{SqliteStore, job};
 use crate::schema::JobId;
 use crate::store::{Millis, StoreError, queue};
 
 /// Deletes jobs that ended before `before`, a transaction each, so that writers are held up by one job's
-/// chunks at most; then sessions without jobs, and what workers and tasks left behind.
+/// chunks at most; then what workers and tasks left behind.
 pub(super) async fn prune(store: &SqliteStore, before: Millis, limit: u32) -> Result<u64, StoreError> {
     let ended: Vec<(String, String)> = sqlx::query_as(
         "SELECT id, task FROM job WHERE finished_at_ms IS NOT NULL AND finished_at_ms < ?1
@@ -25,7 +25,6 @@ pub(super) async fn prune(store: &SqliteStore, before: Millis, limit: u32) -> Re
         queue::forget(&mut tx, id, task).await?;
         tx.commit().await?;
     }
-    session::prune(store, before, limit).await?;
     tidy(store, before, limit).await?;
     Ok(gone)
 }

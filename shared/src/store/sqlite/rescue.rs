@@ -129,9 +129,12 @@ async fn expire(store: &SqliteStore, id: JobId, now: Millis) -> Result<bool, Sto
     if !is_queued(&mut tx, id).await? {
         return Ok(false);
     }
-    job::end(&mut tx, id, &Event::Expired, now).await?;
+    let settled = job::end(&mut tx, id, &Event::Expired, now).await?;
     tx.commit().await?;
     store.ring_events([id]);
+    if settled.frees_session {
+        store.ring_task();
+    }
     Ok(true)
 }
 

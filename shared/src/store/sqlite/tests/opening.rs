@@ -7,9 +7,9 @@ use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 use uuid::Uuid;
 
 use super::{File, report};
-use crate::schema::{JobId, JobState, LeaseToken, Usage, WorkerId};
+use crate::schema::{JobId, JobState, LeaseToken, Owner, Session, Usage, WorkerId};
 use crate::store::sqlite::migrate::{OURS, run_theirs};
-use crate::store::{OpenError, Store, open, queue};
+use crate::store::{OpenError, Removed, Store, open, queue};
 
 #[test]
 fn any_number_may_open_a_new_database_at_once() {
@@ -122,6 +122,38 @@ async fn a_database_of_the_version_before_keeps_its_jobs() {
 }
 
 #[tokio::test]
+async fn an_agents_session_of_version_5_goes_on() {
+    let file = File::new();
+    let pool = of_version_3(&file).await;
+    OURS.run_to(5, &pool).await.expect("our tables");
+    let [project, session] = ["project", "session"].map(|kind| format!("{kind}_{}", "7".repeat(32)));
+    for sql in [
+        "INSERT INTO project (id, owner, name, network, created_at_ms) VALUES (?1, 'anonymous', 'n', '[]', 4)",
+        "INSERT INTO session (id, owner, project, transcript_bytes, created_at_ms, updated_at_ms)
+         VALUES (?2, 'anonymous', ?1, 2, 5, 6)",
+        "INSERT INTO transcript (session, seq, job, entry) VALUES (?2, 1, ?1, '{}')",
+        "UPDATE job SET project = ?1, session = ?2",
+    ] {
+        sqlx::query(sql).bind(&project).bind(&session).execute(&pool).await.expect(sql);
+    }
+    pool.close().await;
+    let store = file.open().await;
+    let (project, session) = (project.parse().expect("an id"), session.parse().expect("an id"));
+    let row = store.session(session).await.expect("a store").expect("a session");
+    assert_eq!(
+        row,
+        Session { updated_at_ms: 6, ..Session::new(session, Owner::anonymous(), Some(project), 5) }
+    );
+    assert_eq!(store.project(project).await.expect("a store").expect("a project").updated_at_ms, 4);
+    assert_eq!(store.transcript(session).await.expect("a store"), Some(vec!["{}".to_owned()]));
+    store.beat(&report("new"), 10).await.expect("a beat");
+    let token = LeaseToken(Uuid::new_v4());
+    let claim = store.claim(&WorkerId("new".to_owned()), token, 10).await.expect("a store");
+    assert!(claim.is_none(), "its job that ran is not taken up yet");
+    assert_eq!(store.delete_session(session).await.expect("a store"), Removed::Busy);
+}
+
+#[tokio::test]
 async fn every_connection_is_set_up() {
     let file = File::new();
     let store = file.open().await;
@@ -150,7 +182,9 @@ async fn the_queue_is_polled_by_its_index_alone() {
     // All workers are looked at, once, and only for one that cannot run agents.
     let scans = |step: &str| step.contains("SCAN") && step != "SCAN w";
     assert!(plan.iter().all(|step| !step.contains("TEMP B-TREE") && !scans(step)), "{plan:?}");
-    for index in ["job_project_running", "job_session_running", "sqlite_autoindex_project"] {
+    for index in
+        ["job_project_running", "job_session_running", "job_session_queued", "sqlite_autoindex_project"]
+    {
         assert!(plan.iter().any(|step| step.contains(index)), "{index}: {plan:?}");
     }
     let seeded: i64 =

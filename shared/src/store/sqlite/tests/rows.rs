@@ -3,7 +3,9 @@
 use uuid::Uuid;
 
 use super::{File, any_id, report};
-use crate::schema::{FailureKind, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, WorkerId};
+use crate::schema::{
+    FailureKind, IfBusy, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Told, WorkerId,
+};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Enqueued, Store, StoreError};
 
@@ -15,6 +17,8 @@ async fn enqueue(store: &SqliteStore) -> JobId {
         created_at_ms: 0,
         deadline_at_ms: i64::MAX,
         max_attempts: 1,
+        if_busy: IfBusy::Wait,
+        told: Told::default(),
     };
     assert_eq!(store.enqueue(&job, 10).await.expect("a store"), Enqueued::Added);
     job.id
@@ -88,8 +92,9 @@ async fn two_running_jobs_of_a_project_cannot_be_stored() {
     let unknown = run(first).await;
     assert!(matches!(unknown, Err(StoreError::Corrupt(_))), "there is no such project: {unknown:?}");
     for sql in [
-        "INSERT INTO project VALUES ('project_' || ?1, 'o', 'n', '[]', NULL, 0)",
-        "INSERT INTO session VALUES ('session_' || ?1, 'o', 'project_' || ?1, 0, 1, 0, 0)",
+        "INSERT INTO project (id, owner, name, network, created_at_ms) VALUES ('project_' || ?1, 'o', 'n', '[]', 0)",
+        "INSERT INTO session (id, owner, project, created_at_ms, updated_at_ms)
+         VALUES ('session_' || ?1, 'o', 'project_' || ?1, 0, 0)",
     ] {
         sqlx::query(sql).bind("1".repeat(32)).execute(&store.writer).await.expect("a row");
     }

@@ -56,8 +56,8 @@ async function refused(kind, code, { prompt = "hi", by = client, ...parameters }
 }
 
 async function errors() {
-  const error = await refused(OpenAI.BadRequestError, "unsupported_parameter", { n: 2 });
-  assert.deepEqual([error.param, error.type], ["n", "invalid_request_error"]);
+  const error = await refused(OpenAI.BadRequestError, "unsupported_parameter", { seed: 2 });
+  assert.deepEqual([error.param, error.type], ["seed", "invalid_request_error"]);
   await refused(OpenAI.NotFoundError, "model_not_found", { model: "gpt-9" });
   await refused(OpenAI.AuthenticationError, "invalid_api_key", { by: client.withOptions({ apiKey: "wrong" }) });
   const limited = { prompt: "status 429 retry-after 3" };

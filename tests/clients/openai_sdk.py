@@ -51,6 +51,16 @@ def streamed(model):
     assert chunks[-2].choices[0].finish_reason == "stop", chunks[-2]
 
 
+def several(model):
+    answer = client.chat.completions.create(model=model, messages=ask("say 4 words"), n=2)
+    assert [choice.index for choice in answer.choices] == [0, 1], answer
+    assert {choice.message.content for choice in answer.choices} == {numbered(4)}, answer
+    texts = ["", ""]
+    for chunk in client.chat.completions.create(model=model, messages=ask("say 4 words"), n=2, stream=True):
+        texts[chunk.choices[0].index] += chunk.choices[0].delta.content or ""
+    assert texts == [numbered(4)] * 2, texts
+
+
 def refused(kind, prompt="hi", by=client, code=None, **parameters):
     try:
         by.chat.completions.create(**{"model": name, "messages": ask(prompt), **parameters})
@@ -62,8 +72,8 @@ def refused(kind, prompt="hi", by=client, code=None, **parameters):
 
 
 def errors():
-    error = refused(openai.BadRequestError, code="unsupported_parameter", n=2)
-    assert error.param == "n" and error.type == "invalid_request_error", error.body
+    error = refused(openai.BadRequestError, code="unsupported_parameter", seed=2)
+    assert error.param == "seed" and error.type == "invalid_request_error", error.body
     refused(openai.BadRequestError, 'status 400 "prompt is too long: 2 > 1"', code="context_length_exceeded")
     refused(openai.NotFoundError, model="gpt-9", code="model_not_found")
     refused(openai.AuthenticationError, by=client.with_options(api_key="wrong"), code="invalid_api_key")
@@ -125,6 +135,7 @@ async def at_once(model):
 name = models()
 whole(name)
 streamed(name)
+several(name)
 errors()
 headers(name)
 leaves_early(name)

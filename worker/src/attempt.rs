@@ -117,6 +117,8 @@ pub struct Attempt {
     limits: Limits,
     may_retry: bool,
     started_ms: Millis,
+    /// When its job's time began to run.
+    job_started_ms: Millis,
     last_life_ms: Millis,
     heard: bool,
     spoken: bool,
@@ -138,6 +140,7 @@ impl Attempt {
             limits,
             may_retry: attempt < max_attempts,
             started_ms: now,
+            job_started_ms: now,
             last_life_ms: now,
             heard: false,
             spoken: false,
@@ -145,6 +148,13 @@ impl Attempt {
             told: None,
             provider_failure: None,
         }
+    }
+
+    /// The same where the job's time has run since `started_ms` already: it wants several answers, and this is not the
+    /// first of them.
+    #[must_use]
+    pub fn of_a_job_since(self, started_ms: Millis) -> Self {
+        Self { job_started_ms: started_ms, ..self }
     }
 
     /// Whether the model has said anything.
@@ -254,7 +264,7 @@ impl Attempt {
         if self.provider_failure.as_ref().is_some_and(|(_, since)| now - since >= FAREWELL_MS) {
             return Some(self.broken(FailureKind::CliFailed, "it did not wait for its answer"));
         }
-        if now - self.started_ms >= self.limits.wall_ms {
+        if now - self.job_started_ms >= self.limits.wall_ms {
             let message = format!("the job ran for more than {} s", self.limits.wall_ms / 1_000);
             return Some(End::Failed(Failure::new(FailureKind::JobTimeout, message)));
         }

@@ -2,13 +2,13 @@
 //! No timer; when commits take long the batches grow by themselves.
 
 use std::slice;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use drover_shared::clock::now_ms;
 use drover_shared::schema::{Call, Event, Failure, FailureKind, Seq, Usage, limits};
 use drover_shared::store::{Append, Appended, GiveBack, Lease, Store, StoreError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -23,7 +23,11 @@ pub struct Publisher {
 pub struct Journal {
     entries: mpsc::Sender<Entry>,
     lease: Lease,
-    next_seq: Seq,
+    /// Which of several answers is written here.
+    choice: Option<u32>,
+    /// Shared by all journals of the attempt. Held until what has got its numbers is queued, so that it is queued
+    /// in their order.
+    next_seq: Arc<Mutex<Seq>>,
     held: Vec<Event>,
     calls: Vec<Call>,
     lost: CancellationToken,
@@ -31,15 +35,19 @@ pub struct Journal {
     pace: Pace,
 }
 
-/// How fast an attempt goes.
-#[derive(Clone, Copy, Debug)]
+/// How fast an attempt goes. Clones are of the same attempt.
+#[derive(Clone, Debug)]
 pub struct Pace {
     start: Instant,
-    /// How long it took until there was something of an answer.
-    pub first_content: Option<Duration>,
+    first_content: Arc<OnceLock<Duration>>,
 }
 
 impl Pace {
+    /// How long it took until there was something of an answer.
+    pub fn first_content(&self) -> Option<Duration> {
+        self.first_content.get().copied()
+    }
+
     /// How long it has gone on.
     pub fn elapsed(&self) -> Duration {
         self.start.elapsed()
@@ -84,17 +92,34 @@ impl Publisher {
         Journal {
             entries: self.entries.clone(),
             lease,
-            next_seq: last_seq + 1,
+            choice: None,
+            next_seq: Arc::new(Mutex::new(last_seq + 1)),
             held: Vec::new(),
             calls: Vec::new(),
             lost: CancellationToken::new(),
             spoken: CancellationToken::new(),
-            pace: Pace { start: Instant::now(), first_content: None },
+            pace: Pace { start: Instant::now(), first_content: Arc::default() },
         }
     }
 }
 
 impl Journal {
+    /// Another journal of the same attempt, for one of the answers that its job wants.
+    #[must_use]
+    pub fn of_choice(&self, choice: u32) -> Self {
+        Self {
+            entries: self.entries.clone(),
+            lease: self.lease.clone(),
+            choice: Some(choice),
+            next_seq: Arc::clone(&self.next_seq),
+            held: Vec::new(),
+            calls: Vec::new(),
+            lost: self.lost.clone(),
+            spoken: self.spoken.clone(),
+            pace: self.pace.clone(),
+        }
+    }
+
     /// Cancelled once the store has said that somebody else holds the job.
     pub fn lost(&self) -> &CancellationToken {
         &self.lost
@@ -103,6 +128,11 @@ impl Journal {
     /// Cancelled once the store knows that the job has spoken, and so must not be run again.
     pub fn spoken(&self) -> &CancellationToken {
         &self.spoken
+    }
+
+    /// Whether anything of an answer was written in the attempt.
+    pub fn has_spoken(&self) -> bool {
+        self.pace.first_content.get().is_some()
     }
 
     /// How fast the attempt has gone so far.
@@ -160,14 +190,18 @@ impl Journal {
         give_back: Option<GiveBack>,
         stored: Option<oneshot::Sender<()>>,
     ) {
-        if self.pace.first_content.is_none() && events.iter().any(Event::speaks) {
-            self.pace.first_content = Some(self.pace.elapsed());
+        if !self.has_spoken() && events.iter().any(Event::speaks) {
+            self.pace.first_content.get_or_init(|| self.pace.elapsed());
         }
         let held = std::mem::take(&mut self.held);
-        let events: Vec<Event> =
+        let mut events: Vec<Event> =
             if held.is_empty() { events } else { held.into_iter().chain(events).collect() };
-        let first_seq = self.next_seq;
-        self.next_seq += events.len() as Seq;
+        if self.choice.is_some() {
+            events = events.into_iter().map(|event| event.of(self.choice)).collect();
+        }
+        let mut next_seq = self.next_seq.lock().await;
+        let first_seq = *next_seq;
+        *next_seq += events.len() as Seq;
         let calls = std::mem::take(&mut self.calls);
         let append = Append { lease: self.lease.clone(), first_seq, events, give_back, calls };
         let waiter = Waiter { lost: self.lost.clone(), spoken: self.spoken.clone(), stored };

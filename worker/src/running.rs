@@ -1,6 +1,7 @@
 //! The jobs that run in this worker, and how each hears that it was called off or lost.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use drover_shared::schema::{CancelReason, LeaseToken};
@@ -12,7 +13,12 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Default)]
 pub struct Running {
     attempts: Arc<Mutex<HashMap<LeaseToken, Lines>>>,
+    /// How many processes run beside their jobs' first ones.
+    companions: Arc<AtomicUsize>,
 }
+
+/// The right to a process beside a job's first, until it is dropped.
+pub struct Companion(Arc<AtomicUsize>);
 
 /// How an attempt is told.
 struct Lines {
@@ -38,6 +44,18 @@ impl Running {
     /// How many run.
     pub fn count(&self) -> u32 {
         u32::try_from(self.attempts().len()).unwrap_or(u32::MAX)
+    }
+
+    /// Room for another process of a job that runs, where not all of the worker's `slots` are in use. A job that is
+    /// claimed meanwhile gets its own all the same.
+    pub fn companion(&self, slots: u32) -> Option<Companion> {
+        // Nobody else counts up meanwhile.
+        let attempts = self.attempts();
+        let has_room = attempts.len() + self.companions.load(Ordering::Relaxed) < slots as usize;
+        has_room.then(|| {
+            self.companions.fetch_add(1, Ordering::Relaxed);
+            Companion(Arc::clone(&self.companions))
+        })
     }
 
     /// The leases of all that run.
@@ -68,12 +86,19 @@ impl Running {
 
 impl Place {
     /// Waits until the job is called off.
-    pub async fn called_off(&mut self) -> CancelReason {
-        match self.called_off.wait_for(Option::is_some).await.map(|reason| *reason) {
+    pub async fn called_off(&self) -> CancelReason {
+        let mut called_off = self.called_off.clone();
+        match called_off.wait_for(Option::is_some).await.map(|reason| *reason) {
             Ok(Some(reason)) => reason,
             // The sender lives as long as this place.
             _ => std::future::pending().await,
         }
+    }
+}
+
+impl Drop for Companion {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -102,7 +127,7 @@ mod tests {
     async fn only_the_attempt_that_is_meant_hears_it() {
         let running = Running::default();
         let lost = [(); 3].map(|()| CancellationToken::new());
-        let mut off = running.enter(token(1), lost[0].clone());
+        let off = running.enter(token(1), lost[0].clone());
         let on = running.enter(token(2), lost[1].clone());
         let _gone = running.enter(token(3), lost[2].clone());
         let answer = [held(1, Some(CancelReason::ClientGone)), held(2, None)];
@@ -120,6 +145,20 @@ mod tests {
         let _place = running.enter(token(1), lost.clone());
         running.compare(&known, &[]);
         assert!(!lost.is_cancelled());
+    }
+
+    #[test]
+    fn companions_have_the_slots_that_no_job_uses() {
+        let running = Running::default();
+        let place = running.enter(token(1), CancellationToken::new());
+        assert!(running.companion(1).is_none());
+        let companion = running.companion(2).expect("the second slot");
+        assert!(running.companion(2).is_none());
+        drop(companion);
+        let companion = running.companion(2).expect("it is free again");
+        drop(place);
+        assert!(running.clone().companion(2).is_some() && running.companion(1).is_none());
+        drop(companion);
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub const SCHEMA_DEPTH: usize = 200;
 pub const SCHEMA_PATTERN_BYTES: usize = 1 << 20;
 /// Longest answer that is held against a schema, in bytes; the longest that models give are about 0.5 MB.
 pub const CHECKED_ANSWER_BYTES: usize = 4 << 20;
+/// Answers that one request may want; each takes a process of its own, or waits for one.
+pub const CHOICES: u32 = 16;
 /// Most stop sequences (OpenAI API, `stop`: up to 4; Anthropic takes more, so we allow what both clients use).
 pub const STOP_SEQUENCES: usize = 16;
 /// Longest model name, in bytes; it goes into logs and rows.
@@ -71,7 +73,7 @@ pub const REQUEST_HEAD_BYTES: usize = 64 << 10;
 pub const REQUEST_BODY: Duration = Duration::from_mins(2);
 /// How much of a body that nobody wants is read all the same before its error goes out, in bytes: a
 /// socket closed with unread data resets the connection, and the client never sees the error.
-pub const UNWANTED_BODY_BYTES: usize = REQUEST_BODY_BYTES;
+pub const UNWANTED_BODY_BYTES: usize = 2 * REQUEST_BODY_BYTES;
 /// How long that may take.
 pub const UNWANTED_BODY: Duration = Duration::from_secs(15);
 /// Bodies above this size, in bytes, are parsed off the threads that serve streams.

@@ -104,6 +104,7 @@ fn bound() -> Bound {
         spec: Arc::new(spec),
         placeholder: PLACEHOLDER.to_owned(),
         allowance: Allowance { turns: 1, budget_microusd: None },
+        calls: Arc::default(),
     }
 }
 

@@ -11,7 +11,7 @@ const REWRITE: &str = "DROVER_REWRITE_DOCUMENTS";
 #[test]
 fn the_documents_list_parameters_providers_and_metrics_as_they_are() {
     // In one test, since two write the same file.
-    check("docs/parameters.md", "parameters", &parameters::markdown());
+    check("shared/parameters.md", "parameters", &parameters::markdown());
     check("README.md", "providers", &registry::markdown());
     check("README.md", "metrics", &metrics::markdown());
 }

@@ -3,6 +3,7 @@
 
 mod access;
 mod answers;
+mod choices;
 mod failures;
 mod granularity;
 mod jobs;

@@ -35,7 +35,7 @@ pub fn attempt_ended(class: Class, end: &End, pace: &Pace) {
     let class = class.as_str();
     counter!(JOBS_ENDED.name, "end" => end.name()).increment(1);
     histogram!(JOB.name, "class" => class).record(pace.elapsed());
-    if let Some(first_content) = pace.first_content {
+    if let Some(first_content) = pace.first_content() {
         histogram!(FIRST_CONTENT.name, "class" => class).record(first_content);
     }
 }

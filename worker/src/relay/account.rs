@@ -1,5 +1,7 @@
 //! What a job may use up, and what it has.
 
+use std::num::NonZeroU32;
+
 use drover_shared::provider::price::write_dollars;
 use drover_shared::schema::{Failure, FailureKind, JobSpec};
 
@@ -13,6 +15,13 @@ pub struct Allowance {
 }
 
 impl Allowance {
+    /// What each of so many answers to one request may use up.
+    #[must_use]
+    pub fn shared_by(self, answers: NonZeroU32) -> Self {
+        let share = |budget: u64| budget / u64::from(answers.get());
+        Self { budget_microusd: self.budget_microusd.map(share), ..self }
+    }
+
     /// The job's own limits, as far as they are below the worker's.
     fn within(self, spec: &JobSpec) -> Self {
         let Some(agent) = &spec.agent else { return self };

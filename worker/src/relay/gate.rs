@@ -1,6 +1,7 @@
 //! The job that is bound to a relay: what it still expects, and what came of it.
 
 use std::fmt;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use drover_shared::provider::tool::ToolCall;
@@ -33,6 +34,8 @@ pub struct Bound {
     pub placeholder: String,
     /// What the worker lets any job use up.
     pub allowance: Allowance,
+    /// How many calls to providers were made in the attempt, by which they are numbered.
+    pub calls: Arc<AtomicU32>,
 }
 
 impl fmt::Debug for Bound {

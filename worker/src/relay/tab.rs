@@ -1,5 +1,6 @@
 //! What a job's calls to providers have come to, call by call: the rows that go into the ledger.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use drover_shared::clock::now_ms;
@@ -25,7 +26,6 @@ pub(super) struct Addressee {
 /// The calls of one binding, each from when it is made until it is handed to the ledger.
 #[derive(Debug, Default)]
 pub(super) struct Tab {
-    made: u32,
     open: Vec<Entry>,
     closed: Vec<Call>,
 }
@@ -40,12 +40,12 @@ struct Entry {
 impl Tab {
     /// A call is made now. Its number.
     pub(super) fn open(&mut self, bound: &Bound, to: &Addressee) -> u32 {
-        self.made += 1;
+        let number = bound.calls.fetch_add(1, Ordering::Relaxed) + 1;
         let agent = bound.spec.agent.as_ref();
         let call = Call {
             job: bound.job,
             attempt: bound.attempt,
-            number: self.made,
+            number,
             owner: bound.owner.clone(),
             session: bound.spec.session(),
             project: agent.map(|agent| agent.project),
@@ -60,7 +60,7 @@ impl Tab {
             usage: Usage::default(),
         };
         self.open.push(Entry { call, tariff: to.tariff, since: Instant::now() });
-        self.made
+        number
     }
 
     /// The first byte of its answer is here. How long that took, in milliseconds.

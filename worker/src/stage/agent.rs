@@ -121,7 +121,7 @@ impl Stage {
 
     /// Binds the job and writes its turn, after `frames`.
     async fn begin_turn(&mut self, parts: &Parts, claim: &Claim, frames: &str) -> Binding {
-        let binding = self.bind(claim, String::new(), parts.allowance);
+        let binding = self.bind(claim, String::new(), parts.allowance, Arc::default());
         let last = claim.spec.turns.last();
         let texts = last.into_iter().flat_map(|turn| &turn.parts).filter_map(Part::text);
         let texts: Vec<&str> = texts.collect();

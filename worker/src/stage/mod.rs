@@ -5,6 +5,7 @@ mod agent;
 mod launch;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
 use drover_shared::cli::invocation::Account;
@@ -164,15 +165,21 @@ impl Stage {
     }
 
     /// Gives a chat process a job: binds it to the relay and hands over the placeholder that the relay puts the
-    /// conversation for.
-    pub async fn begin(&mut self, claim: &Claim, allowance: Allowance) -> Binding {
+    /// conversation for. `calls` counts the attempt's calls to providers.
+    pub async fn begin(&mut self, claim: &Claim, allowance: Allowance, calls: Arc<AtomicU32>) -> Binding {
         let placeholder = new_placeholder();
-        let binding = self.bind(claim, placeholder.clone(), allowance);
+        let binding = self.bind(claim, placeholder.clone(), allowance, calls);
         self.ask(&placeholder).await;
         binding
     }
 
-    fn bind(&mut self, claim: &Claim, placeholder: String, allowance: Allowance) -> Binding {
+    fn bind(
+        &mut self,
+        claim: &Claim,
+        placeholder: String,
+        allowance: Allowance,
+        calls: Arc<AtomicU32>,
+    ) -> Binding {
         self.served.jobs += 1;
         // Its CPU time counts anew for each job, which begins where busy follows idle; but only an agent's
         // process can run programs and has to be watched closely.
@@ -188,6 +195,7 @@ impl Stage {
             spec,
             placeholder,
             allowance,
+            calls,
         })
     }
 

@@ -40,6 +40,9 @@ pub(super) fn read(body: &Node, messages: &Node, spec: &JobSpec) -> Result<Optio
             return Err(field.unsupported("An agent has tools of its own."));
         }
     }
+    if spec.choices.is_some() {
+        return Err(body.required("n")?.unsupported("An agent's session goes on with one answer."));
+    }
     if spec.output.is_some() {
         return Err(body.required("response_format")?.unsupported("An agent answers in its own words."));
     }

@@ -33,6 +33,7 @@ pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request,
         tool_choice: tools.choice,
         parallel_tool_calls: tools.parallel,
         output: output.clone(),
+        choices: settings::choices(&body)?,
         ..JobSpec::default()
     };
     let agent = agent::read(&body, &messages, &spec)?;

@@ -1,5 +1,7 @@
 //! How the model is to speak.
 
+use std::num::NonZeroU32;
+
 use super::admission::{Ignored, admit};
 use super::parameters::Scope;
 use super::reader::Node;
@@ -30,6 +32,15 @@ pub(super) fn sampling(body: &Node) -> Result<Sampling, Rejection> {
     thinks_alone(body, &sampling)?;
     leaves_room(body, &sampling)?;
     Ok(sampling)
+}
+
+/// How many answers are wanted, where it is more than one.
+pub(super) fn choices(body: &Node) -> Result<Option<NonZeroU32>, Rejection> {
+    let Some(field) = body.get("n") else { return Ok(None) };
+    match NonZeroU32::new(field.count()?) {
+        Some(n) if n.get() <= limits::CHOICES => Ok(Some(n).filter(|n| n.get() > 1)),
+        _ => Err(field.invalid_value(format!("It must be a number from 1 to {}.", limits::CHOICES))),
+    }
 }
 
 /// Whether the usage is to tell the cost: `usage.include`, as OpenRouter has it.

@@ -56,6 +56,7 @@ fn bound(model: &str) -> Bound {
         spec: Arc::new(spec),
         placeholder: PLACEHOLDER.to_owned(),
         allowance: ALLOWANCE,
+        calls: Arc::default(),
     }
 }
 

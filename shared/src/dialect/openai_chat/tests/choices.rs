@@ -1,11 +1,27 @@
 //! Several answers to one request.
 
+use std::num::NonZeroU32;
+
 use serde_json::{Value, json};
 
 use super::properties::{chunks, events, some_answer};
 use super::random::Random;
-use super::{stream, whole};
+use super::{accepted, refused, stream, whole, with};
 use crate::schema::{Event, StopReason, Usage};
+
+#[test]
+fn a_request_may_want_several() {
+    for (n, choices) in [("null", None), ("1", None), ("2", NonZeroU32::new(2)), ("16", NonZeroU32::new(16))]
+    {
+        assert_eq!(accepted(&with(&format!(r#""n":{n},"#))).spec.choices, choices);
+    }
+    for (n, code) in
+        [("0", "invalid_value"), ("17", "invalid_value"), ("-1", "invalid_value"), ("2.5", "invalid_type")]
+    {
+        refused(&with(&format!(r#""n":{n},"#)), code, Some("n"));
+    }
+    refused(&with(r#""n":2,"agent":true,"#), "unsupported_parameter", Some("n"));
+}
 
 /// The events of several answers as one job has them, in any order among the answers.
 fn interleaved(answers: &[Vec<Event>], random: &mut Random) -> Vec<Event> {

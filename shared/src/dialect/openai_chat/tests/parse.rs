@@ -282,7 +282,6 @@ fn values_out_of_range_name_their_parameter() {
 #[test]
 fn what_cannot_be_done_is_refused() {
     for (fields, param) in [
-        (r#""n":2,"#, "n"),
         (r#""logprobs":true,"#, "logprobs"),
         (r#""logit_bias":{"50256":-100},"#, "logit_bias"),
         (r#""seed":7,"#, "seed"),

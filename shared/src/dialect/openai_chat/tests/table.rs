@@ -82,7 +82,7 @@ fn named(row: &parameters::Parameter) -> String {
 fn the_table_is_printed_row_by_row() {
     let table = parameters::markdown();
     assert_eq!(table.lines().count(), PARAMETERS.len() + 2);
-    assert!(table.contains("| `n` | integer | only `1` | One answer per request. |"), "{table}");
+    assert!(table.contains("| `logprobs` | boolean | only `false` |"), "{table}");
     assert!(table.contains("| `stream_options.include_usage` | boolean | honoured |"), "{table}");
     assert!(table.lines().all(|line| line.matches('|').count() == 5), "{table}");
 }

@@ -12,7 +12,7 @@ use drover_shared::dialect::{Dialect, Rejection};
 use crate::app::App;
 use crate::envelope::{self, Ticket};
 use crate::error::Problem;
-use crate::{events, generate, health, jobs, models, providers, usage};
+use crate::{events, generate, health, jobs, models, projects, providers, sessions, usage};
 
 pub(crate) fn router(app: &Arc<App>) -> Router {
     Router::new()
@@ -27,6 +27,17 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/v1/providers", get(providers::list))
         .route("/v1/usage", get(usage::usage))
         .route("/v1/usage/comparison", get(usage::compare))
+        .route("/v1/projects", get(projects::list).post(projects::create))
+        .route("/v1/projects/{id}", get(projects::show).patch(projects::change).post(projects::change))
+        .route("/v1/sessions", get(sessions::list).post(sessions::create))
+        .route("/v1/sessions/stats", get(sessions::stats))
+        .route(
+            "/v1/sessions/{id}",
+            get(sessions::show).patch(sessions::change).post(sessions::change).delete(sessions::delete),
+        )
+        .route("/v1/sessions/{id}/history", get(sessions::history))
+        .route("/v1/sessions/{id}/export", get(sessions::export))
+        .route("/v1/sessions/{id}/fork", post(sessions::fork))
         .route("/v1/jobs/{id}", get(jobs::show))
         .route("/v1/jobs/{id}/events", get(events::stream))
         .route("/v1/jobs/{id}/cancel", post(jobs::cancel))

@@ -1,7 +1,6 @@
 //! The handler that makes a job of a request and answers with what becomes of it, in any dialect.
 
 mod agent;
-mod body;
 mod route;
 mod streamed;
 mod whole;
@@ -22,6 +21,7 @@ use crate::admission;
 use crate::app::App;
 use crate::envelope::Ticket;
 use crate::error::Problem;
+use crate::resource::body;
 use crate::tail::Reader;
 
 const IGNORED: HeaderName = HeaderName::from_static("x-drover-ignored-parameters");
@@ -37,7 +37,7 @@ pub(crate) async fn answer(
     if app.shutdown.is_cancelled() {
         return Err(Problem::leaving());
     }
-    let body = body::read(&app.settings, request).await?;
+    let body = body::read(&app.settings, app.settings.body_limit_bytes, request).await?;
     let view = app.fleet.get().await?;
     let dialect::Request { mut spec, agent, stream, usage, mut form, drop_unsupported, mut ignored } =
         parse(dialect, body, view.default_model()).await?;

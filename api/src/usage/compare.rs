@@ -9,9 +9,10 @@ use drover_shared::provider::comparison::{Alternative, Comparison};
 use drover_shared::schema::{Dimension, Owner, UsageQuery, limits};
 use serde_json::{Value, json};
 
-use super::{dollars, query};
+use super::dollars;
 use crate::app::App;
 use crate::error::Problem;
+use crate::resource::parameters::{count, parameters, unknown};
 
 /// Days that are compared unless it is told.
 const USUAL_DAYS: u32 = 30;
@@ -43,11 +44,11 @@ pub(crate) async fn compare(
 
 fn read(query: Option<&str>, owner: Owner, now: i64) -> Result<(u32, UsageQuery), Problem> {
     let (mut days, mut only) = (USUAL_DAYS, Vec::new());
-    for (name, value) in query::parameters(query)? {
+    for (name, value) in parameters(query)? {
         match name.as_str() {
-            "days" => days = query::count(&name, &value, limits::COMPARISON_DAYS)?,
+            "days" => days = count(&name, &value, limits::COMPARISON_DAYS)?,
             "project_id" => only.push((Dimension::Project, value)),
-            _ => return Err(query::unknown(&name).into()),
+            _ => return Err(unknown(&name).into()),
         }
     }
     let query = UsageQuery {

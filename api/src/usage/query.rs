@@ -8,6 +8,8 @@ use drover_shared::schema::{Dimension, JobId, Owner, ProjectId, SessionId, Usage
 use time::macros::format_description;
 use time::{Date, UtcDateTime};
 
+use crate::resource::parameters::{count, invalid, parameters, unknown};
+
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 /// The time that is told unless another is asked for, in days.
@@ -19,33 +21,6 @@ pub(super) struct Asked {
     pub(super) query: UsageQuery,
     /// Whether the answer is to be a table, if that was said.
     pub(super) csv: Option<bool>,
-}
-
-/// Parameters by name, each once.
-pub(super) fn parameters(query: Option<&str>) -> Result<Vec<(String, String)>, Rejection> {
-    let mut all: Vec<(String, String)> = Vec::new();
-    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        if all.iter().any(|(known, _)| *known == name) {
-            return Err(invalid(&name, "It stands here twice."));
-        }
-        all.push((name.into_owned(), value.into_owned()));
-    }
-    Ok(all)
-}
-
-pub(super) fn invalid(name: &str, why: &str) -> Rejection {
-    Rejection::invalid("invalid_value", name, format!("Invalid value for '{name}'. {why}"))
-}
-
-pub(super) fn unknown(name: &str) -> Rejection {
-    let name: String = name.chars().take(64).collect();
-    Rejection::invalid("unknown_parameter", name.clone(), format!("Unknown parameter: '{name}'."))
-}
-
-/// A number of a parameter from 1 on.
-pub(super) fn count(name: &str, value: &str, most: u32) -> Result<u32, Rejection> {
-    let count = value.parse().ok().filter(|count| (1..=most).contains(count));
-    count.ok_or_else(|| invalid(name, &format!("It must be an integer from 1 to {most}.")))
 }
 
 /// Reads the query of `GET /v1/usage`, asked for by `owner` at `now`.

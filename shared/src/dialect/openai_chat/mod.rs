@@ -14,6 +14,7 @@ mod media;
 mod messages;
 mod output;
 pub mod parameters;
+mod past;
 mod reader;
 mod request;
 mod settings;
@@ -29,6 +30,8 @@ use super::granularity::in_pieces;
 use super::{Answer, Dialect, Rejection, Request, StreamEncoder};
 use crate::schema::SeqEvent;
 use crate::schema::offer::Setting;
+
+pub use self::past::messages_of;
 
 /// `POST /v1/chat/completions`.
 pub struct OpenAiChat;

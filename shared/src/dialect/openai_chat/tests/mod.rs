@@ -7,6 +7,7 @@ mod goldens;
 mod media;
 mod output;
 mod parse;
+mod past;
 mod properties;
 mod random;
 mod streams;

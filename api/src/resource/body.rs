@@ -10,9 +10,8 @@ use tokio::time::timeout;
 use crate::error::Problem;
 use crate::settings::Settings;
 
-/// Reads it all, up to the limits of size and time.
-pub(super) async fn read(settings: &Settings, request: Request) -> Result<Bytes, Problem> {
-    let limit = settings.body_limit_bytes;
+/// Reads it all, up to a limit of size and one of time.
+pub(crate) async fn read(settings: &Settings, limit: usize, request: Request) -> Result<Bytes, Problem> {
     let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if declared.is_some_and(|bytes: u64| bytes > limit as u64) {
         return Err(too_large(limit));

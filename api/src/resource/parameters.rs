@@ -1,0 +1,32 @@
+//! The parameters of a query, each of which is known or refused.
+
+use drover_shared::dialect::Rejection;
+
+/// Parameters by name, each once.
+pub(crate) fn parameters(query: Option<&str>) -> Result<Vec<(String, String)>, Rejection> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        if all.iter().any(|(known, _)| *known == name) {
+            return Err(invalid(&name, "It stands here twice."));
+        }
+        all.push((name.into_owned(), value.into_owned()));
+    }
+    Ok(all)
+}
+
+/// 400: the value of a parameter is not what it must be.
+pub(crate) fn invalid(name: &str, why: &str) -> Rejection {
+    Rejection::invalid("invalid_value", name, format!("Invalid value for '{name}'. {why}"))
+}
+
+/// 400: there is no such parameter.
+pub(crate) fn unknown(name: &str) -> Rejection {
+    let name: String = name.chars().take(64).collect();
+    Rejection::invalid("unknown_parameter", name.clone(), format!("Unknown parameter: '{name}'."))
+}
+
+/// A number of a parameter from 1 on.
+pub(crate) fn count(name: &str, value: &str, most: u32) -> Result<u32, Rejection> {
+    let count = value.parse().ok().filter(|count| (1..=most).contains(count));
+    count.ok_or_else(|| invalid(name, &format!("It must be an integer from 1 to {most}.")))
+}

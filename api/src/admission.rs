@@ -4,7 +4,7 @@ use drover_shared::dialect::{Dialect, Rejection};
 use drover_shared::provider::fit::Unfit;
 use drover_shared::provider::resolve;
 use drover_shared::provider::resolve::Resolved;
-use drover_shared::schema::limits;
+use drover_shared::schema::{AgentOptions, limits};
 
 use crate::error::try_again_ms;
 use crate::fleet::View;
@@ -15,6 +15,32 @@ pub(crate) fn model(view: &View, model: &str) -> Result<Resolved, Rejection> {
         return Err(no_workers());
     }
     resolve(&view.offer, model).ok_or_else(|| unknown_model(view, model))
+}
+
+/// Whether `name`, which is `model` with the suffix, is no model's, so that the suffix asks for an agent.
+pub(crate) fn names_an_agent(view: &View, name: &str, model: &str) -> bool {
+    resolve(&view.offer, name).is_none() && resolve(&view.offer, model).is_some()
+}
+
+/// Refuses what no agent of the fleet may do. While no worker tells, none is refused: where none can run agents, the
+/// job is.
+pub(crate) fn agent(dialect: &dyn Dialect, view: &View, options: &AgentOptions) -> Result<(), Rejection> {
+    let Some(agents) = &view.offer.agents else { return Ok(()) };
+    let refused = |name: String, message: String| {
+        let param = format!("{}.{name}", dialect.agent());
+        let message = format!("Invalid value for '{param}'. {message}");
+        Err(Rejection::invalid("invalid_value", param, message))
+    };
+    if options.subagents && !agents.subagents() {
+        return refused("subagents".to_owned(), "Agents have no subagents here.".to_owned());
+    }
+    let usual: Vec<&str> = agents.usual_tools().collect();
+    match options.tools.iter().position(|tool| !usual.contains(&tool.as_str())) {
+        Some(at) => {
+            refused(format!("tools[{at}]"), format!("The tools of agents here are: {}.", usual.join(", ")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// 404 that says what there is instead.

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use drover_shared::provider::resolve;
 use drover_shared::provider::resolve::Resolved;
+use drover_shared::schema::agent::AGENT_SUFFIX;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -41,8 +42,23 @@ impl Model {
 pub(crate) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<List>, Problem> {
     app.keys.owner(&headers)?;
     let view = app.fleet.get().await?;
-    let data = view.models.iter().map(|id| Model::new(&app, &view, id)).collect();
+    let data = names(&view).iter().map(|id| Model::new(&app, &view, id)).collect();
     Ok(Json(List { object: "list", data }))
+}
+
+/// Every name that may be asked for. Where agents can run, a model that calls tools has two: programs that let their
+/// user choose a model, and nothing else, offer the agent with it.
+fn names(view: &View) -> Vec<String> {
+    let mut names = Vec::new();
+    for name in &view.models {
+        names.push(name.clone());
+        let agents = format!("{name}{AGENT_SUFFIX}");
+        let calls_tools = resolve(&view.offer, name).is_some_and(|model| model.abilities.tools);
+        if view.offer.agents.is_some() && calls_tools && !view.models.contains(&agents) {
+            names.push(agents);
+        }
+    }
+    names
 }
 
 pub(crate) async fn one(
@@ -52,7 +68,7 @@ pub(crate) async fn one(
 ) -> Result<Json<Model>, Problem> {
     app.keys.owner(&headers)?;
     let view = app.fleet.get().await?;
-    if resolve(&view.offer, &id).is_none() {
+    if resolve(&view.offer, &id).is_none() && !names(&view).contains(&id) {
         return Err(admission::unknown_model(&view, &id).into());
     }
     Ok(Json(Model::new(&app, &view, &id)))

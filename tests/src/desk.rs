@@ -4,8 +4,8 @@ use crate::client::{Client, PATIENCE};
 use crate::harness::{Cluster, MODEL, wait_for};
 use drover_shared::clock::now_ms;
 use drover_shared::schema::{
-    AgentSpec, Event, IfBusy, JobId, JobSpec, NewJob, Owner, Part, Project, ProjectId, Role, Session,
-    SessionId, Told, Turn,
+    AgentOptions, AgentSpec, Event, IfBusy, JobId, JobSpec, NewJob, Owner, Part, Project, ProjectId, Role,
+    Session, SessionId, Told, Turn,
 };
 use drover_shared::store::{self, Enqueued, Store};
 use sqlx::{Connection as _, SqliteConnection};
@@ -41,14 +41,7 @@ impl Desk {
         let session = SessionId::from_uuid(Uuid::now_v7());
         let row = Session::new(session, Owner::anonymous(), Some(project), now_ms());
         assert!(self.store.create_session(&row).await.expect("the store is there"));
-        AgentSpec {
-            session,
-            project,
-            tools: Vec::new(),
-            network: Vec::new(),
-            max_turns: None,
-            budget_microusd: None,
-        }
+        AgentSpec { session, project, network: Vec::new(), options: AgentOptions::default() }
     }
 
     /// Asks for a session's next turn.

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use anyhow::{Context, bail};
+use drover_shared::cli::Build;
 use drover_shared::clock::now_ms;
 use drover_shared::provider::registry::KeyPlace;
 use drover_shared::provider::resolve;
@@ -25,7 +26,13 @@ pub async fn run(settings: &Settings) -> anyhow::Result<()> {
     if let Err(error) = &served {
         writeln!(out, "registry {error}")?;
     }
-    if !report.is_ready() || served.is_err() {
+    let build = report.claude.as_ref().ok().and_then(Option::as_ref).map_or(Build::Native, |it| it.build);
+    let agents = settings.agents(build);
+    match &agents {
+        Ok(agents) => writeln!(out, "agents   {}", agents.tools.join(", "))?,
+        Err(error) => writeln!(out, "agents   {error}")?,
+    }
+    if !report.is_ready() || served.is_err() || agents.is_err() {
         bail!("a worker cannot start here");
     }
     Ok(())

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use drover_shared::provider::registry::{
     ANTHROPIC, Auth, KeyPlace, KeySource, LOGIN, Provider, Registry, RegistryError,
 };
-use drover_shared::schema::{WorkerId, limits};
+use drover_shared::schema::{AgentsOffer, Offer, WorkerId, limits};
 use drover_shared::secret::Secret;
 use drover_shared::store::Store;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,6 +31,8 @@ pub struct Sources {
     pub login: bool,
     /// What the environment and the settings file say, by name.
     pub variables: Variables,
+    /// What agents may do here, to be told along with it; `None` where none can run.
+    pub agents: Option<AgentsOffer>,
 }
 
 /// Values of variables. Its `Debug` form shows no value.
@@ -101,7 +103,7 @@ impl Sources {
             u32::try_from(keys).unwrap_or(u32::MAX)
         };
         let offer = registry.offer(count, self.default_model.as_deref());
-        Ok(Catalog { offer, endpoints })
+        Ok(Catalog { offer: Offer { agents: self.agents.clone(), ..offer }, endpoints })
     }
 
     /// Where each provider's keys may be, for people.

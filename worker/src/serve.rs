@@ -56,12 +56,14 @@ impl Worker {
         }
         let (publisher, publishing) = Publisher::start(Arc::clone(&store));
         let rings = store.listen(RingRole::Worker, &id.0).await.context("cannot listen")?;
-        let sources = settings.registry();
-        let upstream = provider(&sources, settings)?;
         let root = settings.slot_root();
         let (survey, wishes) = (walls::survey(), settings.walls());
         let users = walls::users(survey, &wishes, &root, &claude.files())?;
         let plan = walls::Plan::make(survey, &wishes, claude.files());
+        let agents = settings.agents(claude.build)?;
+        let run_agents = plan.agents.is_ok() && claude.root.is_ok();
+        let sources = Sources { agents: run_agents.then(|| agents.clone()), ..settings.registry() };
+        let upstream = provider(&sources, settings)?;
         let dirs = SlotDirs::claim(&root, users)
             .with_context(|| format!("cannot make slot directories in {}", root.display()))?;
         let workspaces =
@@ -75,6 +77,7 @@ impl Worker {
                 supervisor,
                 bounds: settings.bounds(),
                 allowance: settings.allowance(),
+                agents,
                 account: settings.account(),
                 upstream,
             },

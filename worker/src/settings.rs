@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
-use drover_shared::cli::invocation::Account;
+use drover_shared::cli::Build;
+use drover_shared::cli::invocation::{AGENT_TOOLS, Account, possible_tools};
 use drover_shared::config::Common;
-use drover_shared::provider::price::{NoAmount, read_dollars};
-use drover_shared::schema::limits;
+use drover_shared::schema::dollars::{NoAmount, read_dollars};
+use drover_shared::schema::{AgentsOffer, limits};
 use drover_shared::secret::{Address, Secret};
 
 use crate::install;
@@ -96,6 +98,10 @@ pub struct Settings {
     /// Run agents also where the kernel lacks some of the walls around slots
     #[arg(long, env = "DROVER_ALLOW_WEAK_WALLS", value_parser = clap::builder::BoolishValueParser::new())]
     allow_weak_walls: bool,
+    /// Claude Code's tools that agents may be given, separated by commas; `Agent` stands for subagents
+    #[arg(long, value_name = "TOOLS", env = "DROVER_AGENT_TOOLS", value_delimiter = ',',
+          default_value = AGENT_TOOLS.join(","))]
+    agent_tools: Vec<String>,
     /// Providers, models and prices, added to those that Drover ships; read again when it changes
     #[arg(long, value_name = "FILE", env = "DROVER_PROVIDERS")]
     providers: Option<PathBuf>,
@@ -186,6 +192,7 @@ impl Settings {
             default_model: self.anthropic_model.clone(),
             login: self.claude_login,
             variables: Variables::new(self.common.variables().into_iter().chain(given)),
+            agents: None,
         }
     }
 
@@ -247,6 +254,29 @@ impl Settings {
         Duration::from_secs(self.job_stall)
     }
 
+    /// What agents may do, with a CLI of this build.
+    pub fn agents(&self, build: Build) -> anyhow::Result<AgentsOffer> {
+        let possible = possible_tools(build);
+        let names = self.agent_tools.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
+        let mut tools: Vec<String> = Vec::new();
+        for name in names {
+            if !possible.contains(&name) {
+                let all = possible.join(", ");
+                bail!(
+                    "DROVER_AGENT_TOOLS names `{name}`; the tools that an agent may be given here are: {all}"
+                );
+            }
+            if !tools.iter().any(|known| known == name) {
+                tools.push(name.to_owned());
+            }
+        }
+        let offer = AgentsOffer { tools, mcp_servers: Vec::new() };
+        if offer.usual_tools().next().is_none() {
+            bail!("DROVER_AGENT_TOOLS leaves agents without a tool");
+        }
+        Ok(offer)
+    }
+
     /// How much a job may use up.
     pub fn allowance(&self) -> Allowance {
         Allowance { turns: self.job_turns, budget_microusd: self.job_budget }
@@ -272,6 +302,31 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn agents_get_tools_that_the_cli_has_and_that_need_nobody() {
+        let agents = |build, tools: &[&str]| {
+            let arguments = ["drover-worker"].into_iter().chain(tools.iter().copied());
+            Arguments::try_parse_from(arguments).expect("settings").settings.agents(build)
+        };
+        let usual = agents(Build::Native, &[]).expect("the default");
+        assert!(usual.subagents() && usual.usual_tools().eq(AGENT_TOOLS.into_iter().take(7)), "{usual:?}");
+        let chosen = agents(Build::JavaScript, &["--agent-tools=Read, TodoWrite,Read"]).expect("a list");
+        assert_eq!(
+            (chosen.tools, AgentsOffer::default().mcp_servers),
+            (vec!["Read".into(), "TodoWrite".into()], vec![])
+        );
+        for (build, tools) in [
+            (Build::Native, "Read,TodoWrite"),
+            (Build::JavaScript, "WebFetch"),
+            (Build::Native, "bash"),
+            (Build::Native, "Agent"),
+            (Build::Native, ","),
+        ] {
+            let error = agents(build, &["--agent-tools", tools]).expect_err(tools).to_string();
+            assert!(error.contains("DROVER_AGENT_TOOLS"), "{error}");
+        }
     }
 
     #[test]

@@ -44,14 +44,7 @@ pub(super) async fn find(
         Some(session) => session.id,
         None => new_session(store, owner, project.id, now).await?,
     };
-    Ok(AgentSpec {
-        session,
-        project: project.id,
-        tools: Vec::new(),
-        network: project.network,
-        max_turns: None,
-        budget_microusd: None,
-    })
+    Ok(AgentSpec { session, project: project.id, network: project.network, options: wish.options })
 }
 
 /// Where the answer says that it was made.

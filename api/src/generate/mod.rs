@@ -39,8 +39,18 @@ pub(crate) async fn answer(
     }
     let body = body::read(&app.settings, app.settings.body_limit_bytes, request).await?;
     let view = app.fleet.get().await?;
-    let dialect::Request { mut spec, agent, stream, usage, mut form, drop_unsupported, mut ignored } =
-        parse(dialect, body, view.default_model()).await?;
+    let request = parse(dialect, body, view.default_model()).await?;
+    let dialect::Request {
+        mut spec, mut agent, stream, usage, mut form, drop_unsupported, mut ignored, ..
+    } = request;
+    // As the client named it, which is how the answer names it too.
+    let model = spec.model.clone();
+    if let Some(named) =
+        request.agent_by_name.filter(|named| admission::names_an_agent(&view, &model, &named.model))
+    {
+        spec.model = named.model;
+        agent = Some(named.wish?);
+    }
     let resolved = admission::model(&view, &spec.model)?;
     let dropped = fit(&mut spec, &resolved, &view.offer, drop_unsupported)
         .map_err(|unfit| admission::unfit(dialect, &spec.model, unfit))?;
@@ -48,9 +58,9 @@ pub(crate) async fn answer(
     form.output.clone_from(&spec.output);
     ignored.extend(dropped.into_iter().map(|setting| dialect.parameter(setting).to_owned()));
 
-    let model = spec.model.clone();
     let now = app.clock.now_ms();
     if let Some(wish) = agent {
+        admission::agent(dialect, &view, &wish.options)?;
         spec.agent = Some(agent::find(&*app.store, &owner, wish, now).await?);
     }
     let place = spec.agent.as_ref().map(agent::headers);

@@ -9,7 +9,7 @@ pub mod rejection;
 pub mod shape;
 
 use crate::schema::offer::Setting;
-use crate::schema::{Event, JobId, JobSpec, OutputFormat, ProjectId, SeqEvent, SessionId};
+use crate::schema::{AgentOptions, Event, JobId, JobSpec, OutputFormat, ProjectId, SeqEvent, SessionId};
 
 pub use granularity::Granularity;
 pub use rejection::Rejection;
@@ -38,6 +38,12 @@ pub trait Dialect: Send + Sync {
     /// The parameter by which it limits the answer.
     fn limit(&self) -> &'static str;
 
+    /// The parameter by which it asks for an agent; what an agent may do stands in it, by the same names in every
+    /// dialect.
+    fn agent(&self) -> &'static str {
+        "agent"
+    }
+
     /// The body of an error answer.
     fn error(&self, rejection: &Rejection) -> Vec<u8>;
 }
@@ -58,6 +64,8 @@ pub struct Request {
     /// The agent that is to do it, if one is; the job's own [`AgentSpec`](crate::schema::AgentSpec) is then
     /// still to be found.
     pub agent: Option<AgentWish>,
+    /// What the model's name asks for, if there is no model of that name.
+    pub agent_by_name: Option<AgentByName>,
     /// Whether the answer is to be streamed.
     pub stream: bool,
     /// What the answer is to tell of the usage.
@@ -90,13 +98,24 @@ pub struct Form {
     pub granularity: Granularity,
 }
 
-/// Where an agent is to work, as far as the client says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A model's name that ends with [`AGENT_SUFFIX`](crate::schema::agent::AGENT_SUFFIX), which may be all of its name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentByName {
+    /// The name without the suffix.
+    pub model: String,
+    /// The agent that it asks for, or what speaks against it.
+    pub wish: Result<AgentWish, Rejection>,
+}
+
+/// Where an agent is to work and what it may do, as far as the client says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AgentWish {
     /// The session to go on with; without it a new one.
     pub session: Option<SessionId>,
     /// The project that a new session works in; without it a new one.
     pub project: Option<ProjectId>,
+    /// What it may do; the names of tools and servers are as they came.
+    pub options: AgentOptions,
 }
 
 /// What every encoder needs to know of the job it answers for.

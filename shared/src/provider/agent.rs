@@ -107,16 +107,14 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::schema::{AgentSpec, ProjectId, Sampling, SessionId};
+    use crate::schema::{AgentOptions, AgentSpec, ProjectId, Sampling, SessionId};
 
     fn spec(sampling: Sampling) -> JobSpec {
         let agent = AgentSpec {
             session: SessionId::from_uuid(Uuid::nil()),
             project: ProjectId::from_uuid(Uuid::nil()),
-            tools: vec![],
             network: vec![],
-            max_turns: None,
-            budget_microusd: None,
+            options: AgentOptions::default(),
         };
         JobSpec { model: "m".to_owned(), sampling, agent: Some(agent), ..JobSpec::default() }
     }

@@ -48,7 +48,7 @@ pub fn names(offer: &Offer) -> Vec<String> {
 }
 
 /// The offer of several workers together. Where they differ, the first one's word holds; a provider has a key if
-/// one of them has.
+/// one of them has; agents may do what they may on every worker that runs any.
 pub fn merge<'a>(offers: impl IntoIterator<Item = &'a Offer>) -> Offer {
     // Who has a key comes first, and the demo is for where nobody has one.
     let (demo, real): (Vec<&Offer>, Vec<&Offer>) = offers.into_iter().partition(|offer| is_demo(offer));
@@ -66,6 +66,10 @@ pub fn merge<'a>(offers: impl IntoIterator<Item = &'a Offer>) -> Offer {
             merged.aliases.entry(name.clone()).or_insert_with(|| model.clone());
         }
         merged.default_model = merged.default_model.or_else(|| offer.default_model.clone());
+        merged.agents = match (merged.agents, &offer.agents) {
+            (Some(all), Some(theirs)) => Some(all.common(theirs)),
+            (all, theirs) => all.or_else(|| theirs.clone()),
+        };
     }
     merged
 }

@@ -2,7 +2,9 @@
 //!
 //! Dialects, the CLI's protocol, providers and the store meet here and nowhere else.
 
+pub mod agent;
 pub mod call;
+pub mod dollars;
 pub mod event;
 pub mod failure;
 pub mod fleet;
@@ -20,6 +22,7 @@ pub mod state;
 pub mod tool;
 pub mod usage;
 
+pub use agent::{AgentOptions, AgentsOffer, McpServer, Permissions};
 pub use call::{Call, CallOutcome, Dimension, UsageQuery, UsageRow};
 pub use event::{Block, Event, Seq, SeqEvent, StopReason};
 pub use failure::{Failure, FailureKind};

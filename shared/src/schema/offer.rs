@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::agent::AgentsOffer;
+
 /// Everything a worker knows about models and providers, usable now or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
@@ -18,6 +20,9 @@ pub struct Offer {
     pub default_model: Option<String>,
     /// Where the prices come from.
     pub prices: PriceSource,
+    /// What agents may do; `None` where none can run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agents: Option<AgentsOffer>,
 }
 
 /// A model, by the name that clients know.

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::agent::AgentOptions;
 use super::id::{ProjectId, SessionId};
 use super::media::Source;
 use super::network::HostRule;
@@ -87,18 +88,12 @@ pub struct AgentSpec {
     pub session: SessionId,
     /// The workspace that it works in; one job at a time.
     pub project: ProjectId,
-    /// The built-in tools that the model may use, by the CLI's names; empty for the default ones.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tools: Vec<String>,
     /// The hosts that its tools may reach; empty for none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub network: Vec<HostRule>,
-    /// Most calls to the model; `None` leaves it to the worker's own limit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_turns: Option<u32>,
-    /// Most it may cost, in millionths of a US dollar; `None` leaves it to the worker's own limit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget_microusd: Option<u64>,
+    /// What it may do there.
+    #[serde(flatten)]
+    pub options: AgentOptions,
 }
 
 /// One turn of the conversation.

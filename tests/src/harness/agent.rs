@@ -3,9 +3,10 @@
 use super::parts::ClaudeKind;
 use crate::client::PATIENCE;
 use drover_shared::cli::invocation::Account;
-use drover_shared::cli::invocation::{self, AGENT_TOOLS, AgentStart, Leave};
+use drover_shared::cli::invocation::{self, AGENT_TOOLS, AgentSetup, AgentStart, Leave};
 use drover_shared::cli::{self, Decoder, Line, Transcript, TurnEnd};
-use drover_shared::schema::Event;
+use drover_shared::schema::agent::SUBAGENTS;
+use drover_shared::schema::{Event, Permissions};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tempfile::TempDir;
@@ -125,7 +126,9 @@ impl AgentSlot {
         };
         // Tests may run as root, as in a container.
         let leave = Leave { escape: true, proxy: None };
-        command.args(invocation::agent_arguments(kind.build(), &AGENT_TOOLS, start)).env_clear();
+        let tools: Vec<&str> = AGENT_TOOLS.into_iter().filter(|tool| *tool != SUBAGENTS).collect();
+        let setup = AgentSetup { tools: &tools, permissions: Permissions::default() };
+        command.args(invocation::agent_arguments(kind.build(), &setup, start)).env_clear();
         command.envs(invocation::agent_environment(kind.build(), &slot, leave));
         let parked = start == AgentStart::Spare;
         command.current_dir(if parked { self.path().join("parking") } else { self.project() });

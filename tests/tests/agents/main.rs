@@ -6,5 +6,6 @@ mod javascript;
 mod leaks;
 mod network;
 mod once;
+mod options;
 mod sessions;
 mod workers;

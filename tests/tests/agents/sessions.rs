@@ -76,15 +76,15 @@ async fn an_agent_that_goes_too_far_is_stopped_with_its_own_error() {
     let cluster = builder(&upstream).start().await;
     let desk = Desk::of(&cluster).await;
     let mut session = desk.session(desk.project().await).await;
-    session.max_turns = Some(2);
+    session.options.max_turns = Some(2);
     let endless = desk.ask(&session, "call Bash {\"command\":\"true\"}").await;
     let events = desk.events(endless).await;
     let Some(Event::Failed { failure, .. }) = events.last() else { panic!("{events:#?}") };
     assert_eq!(failure.kind, FailureKind::TurnsExceeded, "{failure:?}");
     assert_eq!(upstream.calls_for("call Bash {\"command\":\"true\"}").len(), 2);
 
-    session.max_turns = None;
-    session.budget_microusd = Some(1);
+    session.options.max_turns = None;
+    session.options.budget_microusd = Some(1);
     let costly = desk.ask(&session, "say 5 words then call Bash {\"command\":\"true\"}").await;
     let events = desk.events(costly).await;
     let Some(Event::Failed { failure, .. }) = events.last() else { panic!("{events:#?}") };

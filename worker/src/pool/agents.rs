@@ -32,7 +32,7 @@ impl Resident {
         // Others may have worked in the project since, if the worker has not held it all the time.
         claim.unbroken
             && self.spec.session == spec.session
-            && self.spec.tools == spec.tools
+            && self.spec.options.same_process(&spec.options)
             && self.spec.network == spec.network
             && self.system == claim.spec.system
             && !self.stage.slot.has_exited()

@@ -42,7 +42,7 @@ impl Pool {
             return Ok(Taken::Agent(stage));
         }
         let transcript = self.transcript(spec).await?;
-        let usual = spec.tools.is_empty() && spec.network.is_empty() && transcript.is_empty();
+        let usual = spec.options.are_usual() && spec.network.is_empty() && transcript.is_empty();
         if usual && let Some(stage) = self.claim_spare(claim).await? {
             return Ok(Taken::Agent(stage));
         }
@@ -113,11 +113,11 @@ impl Pool {
     fn may_run(&self, spec: &AgentSpec) -> Result<(), Failure> {
         let refused = |reason| Failure::new(FailureKind::SandboxUnavailable, reason);
         self.parts.run_agents().map_err(refused)?;
-        let is_name = |tool: &String| !tool.is_empty() && tool.chars().all(|c| c.is_ascii_alphanumeric());
-        if !spec.tools.iter().all(is_name) {
-            return Err(Failure::new(FailureKind::InvalidRequest, "a tool's name is letters and digits"));
+        // The api has looked at what all workers let agents do; this one may have been set up anew since.
+        match self.parts.agents.lacks(&spec.options) {
+            Some(what) => Err(Failure::new(FailureKind::InvalidRequest, format!("no agent here has {what}"))),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     async fn transcript(&self, spec: &AgentSpec) -> Result<Vec<String>, TakeError> {

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use drover_shared::provider::price::write_dollars;
+use drover_shared::schema::dollars::write_dollars;
 use drover_shared::schema::{Failure, FailureKind, JobSpec};
 
 /// What a job may use up.
@@ -25,9 +25,10 @@ impl Allowance {
     /// The job's own limits, as far as they are below the worker's.
     fn within(self, spec: &JobSpec) -> Self {
         let Some(agent) = &spec.agent else { return self };
-        let budgets = [self.budget_microusd, agent.budget_microusd];
+        let options = &agent.options;
+        let budgets = [self.budget_microusd, options.budget_microusd];
         Self {
-            turns: agent.max_turns.map_or(self.turns, |turns| turns.min(self.turns)),
+            turns: options.max_turns.map_or(self.turns, |turns| turns.min(self.turns)),
             budget_microusd: budgets.into_iter().flatten().min(),
         }
     }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use drover_shared::cli::invocation::{self, AGENT_TOOLS, AgentStart, Leave};
+use drover_shared::cli::invocation::{self, AgentSetup, AgentStart, Leave};
 use drover_shared::cli::{Line, Transcript};
-use drover_shared::schema::{AgentSpec, Part, limits};
+use drover_shared::schema::agent::SUBAGENTS;
+use drover_shared::schema::{AgentOptions, AgentSpec, AgentsOffer, Part, limits};
 use drover_shared::store::Claim;
 use tokio::task;
 use tokio::time::sleep;
@@ -49,8 +50,10 @@ impl Stage {
     /// Starts an agent process that waits, in an empty directory, to be claimed.
     pub async fn open_spare_agent(parts: &Parts) -> Result<Self, StageError> {
         let ground = Ground::prepare(parts)?;
-        let tools: Vec<&str> = AGENT_TOOLS.to_vec();
-        let arguments = invocation::agent_arguments(parts.claude.build, &tools, AgentStart::Spare);
+        let usual = AgentOptions::default();
+        let tools = tools(&parts.agents, &usual);
+        let setup = AgentSetup { tools: &tools, permissions: usual.permissions };
+        let arguments = invocation::agent_arguments(parts.claude.build, &setup, AgentStart::Spare);
         let environment = ground.with_slot(parts, |slot| {
             invocation::agent_environment(parts.claude.build, slot, leave(parts, None))
         });
@@ -78,7 +81,9 @@ impl Stage {
             .transpose()
             .map_err(|error| told("the session's transcript cannot be written", &error))?;
         let start = file.as_deref().map_or(AgentStart::Cold, AgentStart::Resume);
-        let arguments = invocation::agent_arguments(parts.claude.build, &tools(spec), start);
+        let tools = tools(&parts.agents, &spec.options);
+        let setup = AgentSetup { tools: &tools, permissions: spec.options.permissions };
+        let arguments = invocation::agent_arguments(parts.claude.build, &setup, start);
         let proxy = egress.as_ref().map(Egress::proxy_url);
         let leave = leave(parts, proxy.as_ref().map(drover_shared::secret::Secret::expose));
         let environment =
@@ -156,11 +161,14 @@ fn agent(claim: &Claim) -> Result<&AgentSpec, StageError> {
     claim.spec.agent.as_ref().ok_or_else(|| StageError::new("the job is none of an agent's"))
 }
 
-fn tools(spec: &AgentSpec) -> Vec<&str> {
-    if spec.tools.is_empty() {
-        return AGENT_TOOLS.to_vec();
-    }
-    spec.tools.iter().map(String::as_str).collect()
+/// The built-in tools that the model is offered.
+fn tools<'a>(offer: &'a AgentsOffer, options: &'a AgentOptions) -> Vec<&'a str> {
+    let mut tools: Vec<&str> = match options.tools.as_slice() {
+        [] => offer.usual_tools().collect(),
+        some => some.iter().map(String::as_str).collect(),
+    };
+    tools.extend(options.subagents.then_some(SUBAGENTS));
+    tools
 }
 
 fn leave<'a>(parts: &Parts, proxy: Option<&'a str>) -> Leave<'a> {

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use drover_shared::cli::invocation::Account;
 use drover_shared::cli::{Decoder, Line, invocation};
-use drover_shared::schema::limits;
+use drover_shared::schema::{AgentsOffer, limits};
 use drover_shared::store::{Claim, StoreError};
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
@@ -39,6 +39,8 @@ pub struct Parts {
     pub bounds: Bounds,
     /// What a job may take of the provider, unless it says less.
     pub allowance: Allowance,
+    /// What agents may do.
+    pub agents: AgentsOffer,
     /// What the CLI believes to be paid for with.
     pub account: Account,
     /// The providers.

@@ -5,12 +5,38 @@ use std::path::Path;
 
 use super::{FRAMED, PLACEHOLDER_MODEL};
 use crate::cli::Build;
+use crate::schema::Permissions;
+use crate::schema::agent::SUBAGENTS;
 
-/// The tools that an agent has by default, by the CLI's names. All of them work on files and processes of the
-/// slot and call nobody. Left out are `WebSearch` (a side call that only Anthropic's own servers answer),
-/// `WebFetch` (asks api.anthropic.com about the domain first), `Agent` (subagents: further calls upstream beside
-/// the main one) and what needs a person at a terminal.
-pub const AGENT_TOOLS: [&str; 7] = ["Bash", "Read", "Edit", "Write", "Glob", "Grep", "NotebookEdit"];
+/// The tools that agents may be given unless the operator says otherwise, by the CLI's names. All of them work on
+/// files and processes of the slot and call nobody, but for `Agent`: subagents call the model beside the main one,
+/// so nobody gets them who has not asked.
+pub const AGENT_TOOLS: [&str; 8] =
+    ["Bash", "Read", "Edit", "Write", "Glob", "Grep", "NotebookEdit", SUBAGENTS];
+
+/// What else an operator may allow: the list of things to do that the model keeps for itself, which each build has
+/// in its own form.
+const LISTS: [(Build, &[&str]); 2] = [
+    (Build::Native, &["TaskCreate", "TaskGet", "TaskList", "TaskUpdate"]),
+    (Build::JavaScript, &["TodoWrite"]),
+];
+
+/// The built-in tools of a build that work in a slot and without a person. Left out are `WebSearch` (a side call
+/// that only Anthropic's own servers answer), `WebFetch` (asks api.anthropic.com about the domain first), and what
+/// asks a person, moves the working directory, waits for a time of day or speaks with other processes.
+pub fn possible_tools(build: Build) -> Vec<&'static str> {
+    let lists = LISTS.iter().filter(|(its, _)| *its == build).flat_map(|(_, tools)| *tools);
+    AGENT_TOOLS.iter().chain(lists).copied().collect()
+}
+
+/// What an agent process can do from its start to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct AgentSetup<'a> {
+    /// The built-in tools that the model is offered.
+    pub tools: &'a [&'a str],
+    /// What it may do with them.
+    pub permissions: Permissions,
+}
 
 /// Set on every agent process: without it each commit would be signed by the placeholder model.
 const SETTINGS: &str = r#"{"attribution":{"commit":"","pr":""}}"#;
@@ -37,8 +63,9 @@ pub enum AgentStart<'a> {
 ///   `permissions.disableBypassPermissionsMode`) make a claim fail with `project_settings_not_claimable`. The
 ///   answer is a cold start, never a change of the project's files: it keeps the model that stands here, and
 ///   [`agent_environment`](super::agent_environment) keeps it to its relay.
-/// - Nothing is asked of anybody. Rules of the project's settings hold all the same: what they deny, or would
-///   have asked about, fails with a result that says so, as does an `rm` of a system directory.
+/// - Nothing is asked of anybody: what the CLI would ask about fails with a result that says so. Rules of the
+///   project's settings hold in every mode: what they deny fails too, as does an `rm` of a system directory. The
+///   flag that skips permissions outdoes the mode, so a process whose mode is another must do without the flag.
 /// - `--session-mirror` says on standard output what the session's file gets, which is how a session moves to
 ///   another worker.
 /// - The system prompt is not kept in the session (native; JavaScript never does): a resumed session uses that of
@@ -49,25 +76,25 @@ pub enum AgentStart<'a> {
 /// The placeholder is of the 4.5 family here too: newer models, and all names that the CLI does not know, make
 /// it put `role: system` messages between the turns, which only Anthropic accepts. The price is a longer system
 /// prompt (15 kB) and longer descriptions of tools (22 kB).
-pub fn agent_arguments(build: Build, tools: &[&str], start: AgentStart) -> Vec<OsString> {
+pub fn agent_arguments(build: Build, setup: &AgentSetup, start: AgentStart) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = FRAMED.iter().map(Into::into).collect();
-    arguments.extend(["--tools".into(), tools.join(",").into()]);
+    arguments.extend(["--tools".into(), setup.tools.join(",").into()]);
     arguments.extend(["--model", PLACEHOLDER_MODEL, "--strict-mcp-config"].map(Into::into));
     arguments.extend(["--setting-sources", "project", "--settings", SETTINGS].map(Into::into));
     arguments.extend(["--disable-slash-commands", "--session-mirror"].map(Into::into));
     if build == Build::Native {
         arguments.extend(["--system-prompt-snapshot", "off"].map(Into::into));
     }
-    match start {
+    match (start, setup.permissions) {
         // The claim then chooses the mode, but may choose only what was allowed here.
-        AgentStart::Spare => {
+        (AgentStart::Spare, _) => {
             arguments.extend(["--await-claim", "--allow-dangerously-skip-permissions"].map(Into::into));
         }
-        AgentStart::Cold => arguments.push("--dangerously-skip-permissions".into()),
-        AgentStart::Resume(file) => {
-            arguments.extend(["--dangerously-skip-permissions", "--resume"].map(Into::into));
-            arguments.push(file.into());
-        }
+        (_, Permissions::BypassPermissions) => arguments.push("--dangerously-skip-permissions".into()),
+        (_, mode) => arguments.extend(["--permission-mode", mode.as_str()].map(Into::into)),
+    }
+    if let AgentStart::Resume(file) = start {
+        arguments.extend(["--resume".into(), file.into()]);
     }
     arguments
 }

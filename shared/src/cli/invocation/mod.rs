@@ -7,7 +7,7 @@ mod frames;
 
 use std::path::Path;
 
-pub use agent::{AGENT_TOOLS, AgentStart, agent_arguments};
+pub use agent::{AGENT_TOOLS, AgentSetup, AgentStart, agent_arguments, possible_tools};
 pub use chat::chat_arguments;
 pub use environment::{Leave, agent_environment, environment};
 pub use frames::{Claim, claim, initialize, initialize_agent, interrupt, placeholder, turn, user};
@@ -75,6 +75,8 @@ mod tests {
 
     use super::*;
     use crate::cli::Build;
+    use crate::schema::Permissions;
+    use crate::schema::agent::SUBAGENTS;
 
     fn slot(upstream: Upstream<'_>) -> Slot<'_> {
         Slot {
@@ -100,7 +102,9 @@ mod tests {
     fn written() -> String {
         let leave = Leave { escape: true, proxy: None };
         let of = |build, upstream| {
-            let agent = |start| texts(agent_arguments(build, &AGENT_TOOLS, start));
+            let tools: Vec<&str> = AGENT_TOOLS.into_iter().filter(|tool| *tool != SUBAGENTS).collect();
+            let setup = AgentSetup { tools: &tools, permissions: Permissions::default() };
+            let agent = |start| texts(agent_arguments(build, &setup, start));
             json!({
                 "chat": { "arguments": chat_arguments(Account::Key), "environment": pairs(environment(build, &slot(upstream))) },
                 "agent": {

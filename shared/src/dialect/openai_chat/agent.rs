@@ -1,16 +1,29 @@
 //! The fields that ask for an agent. They are Drover's own: `OpenAI`'s API knows none.
 
+use super::admission::{Ignored, admit};
+use super::parameters::Scope;
 use super::reader::Node;
-use crate::dialect::{AgentWish, Rejection};
-use crate::schema::{JobSpec, ProjectId, SessionId};
+use crate::dialect::{AgentByName, AgentWish, Rejection};
+use crate::schema::agent::{AGENT_SUFFIX, SUBAGENTS};
+use crate::schema::dollars::read_dollars;
+use crate::schema::{AgentOptions, JobSpec, Permissions, ProjectId, SessionId, limits};
 
 /// How the CLI samples and thinks is its own affair.
 const NOT_FOR_AGENTS: [&str; 7] =
     ["reasoning", "reasoning_effort", "stop", "temperature", "thinking", "top_k", "top_p"];
 
-/// Where an agent is to work, if one is asked for: by `agent`, or by naming a session or a project.
-pub(super) fn read(body: &Node, messages: &Node, spec: &JobSpec) -> Result<Option<AgentWish>, Rejection> {
-    let agent = body.get("agent").map(|field| field.boolean()).transpose()?;
+/// Where an agent is to work and what it may do, if one is asked for: by `agent`, or by naming a session or a
+/// project.
+pub(super) fn read(
+    body: &Node,
+    messages: &Node,
+    spec: &JobSpec,
+    ignored: &mut Ignored,
+) -> Result<Option<AgentWish>, Rejection> {
+    let field = body.get("agent");
+    let options = field.as_ref().filter(|field| field.value().is_object());
+    let agent =
+        field.as_ref().map(|field| options.map_or_else(|| field.boolean(), |_| Ok(true))).transpose()?;
     let session = body.get("session_id").map(|field| id::<SessionId>(&field, "session")).transpose()?;
     let project = body.get("project_id").map(|field| id::<ProjectId>(&field, "project")).transpose()?;
     let named = session.is_some() || project.is_some();
@@ -21,6 +34,34 @@ pub(super) fn read(body: &Node, messages: &Node, spec: &JobSpec) -> Result<Optio
     if !agent.unwrap_or(named) {
         return Ok(None);
     }
+    suits(body, messages, spec)?;
+    let mut wish = AgentWish { session, project, ..AgentWish::default() };
+    if let Some(field) = options {
+        admit(field, Scope::Agent, ignored)?;
+        wish.options = what_it_may(field)?;
+    }
+    Ok(Some(wish))
+}
+
+/// What the model's name asks for, if it ends so. Only who knows all names can tell whether it does. `asked` is what
+/// the fields ask for.
+pub(super) fn by_name(
+    body: &Node,
+    messages: &Node,
+    spec: &JobSpec,
+    asked: Option<&AgentWish>,
+) -> Option<AgentByName> {
+    let model = spec.model.strip_suffix(AGENT_SUFFIX).filter(|model| !model.is_empty())?.to_owned();
+    let wish = match (asked, body.get("agent")) {
+        (Some(wish), _) => Ok(wish.clone()),
+        (None, Some(field)) => Err(field.invalid_value("The model's name asks for an agent.")),
+        (None, None) => suits(body, messages, spec).map(|()| AgentWish::default()),
+    };
+    Some(AgentByName { model, wish })
+}
+
+/// Refuses what no agent takes.
+fn suits(body: &Node, messages: &Node, spec: &JobSpec) -> Result<(), Rejection> {
     if spec.turns.len() > 1 {
         return Err(messages
             .invalid_value("An agent's session keeps what was said; send only the user's new message."));
@@ -46,7 +87,60 @@ pub(super) fn read(body: &Node, messages: &Node, spec: &JobSpec) -> Result<Optio
     if spec.output.is_some() {
         return Err(body.required("response_format")?.unsupported("An agent answers in its own words."));
     }
-    Ok(Some(AgentWish { session, project }))
+    Ok(())
+}
+
+/// The options of `agent`. Which tools there are is for the one to say who knows the workers.
+fn what_it_may(agent: &Node) -> Result<AgentOptions, Rejection> {
+    Ok(AgentOptions {
+        tools: agent.get("tools").map(|field| tools(&field)).transpose()?.unwrap_or_default(),
+        subagents: agent.get("subagents").map(|field| field.boolean()).transpose()?.unwrap_or(false),
+        permissions: agent
+            .get("permission_mode")
+            .map(|field| permissions(&field))
+            .transpose()?
+            .unwrap_or_default(),
+        mcp_servers: Vec::new(),
+        max_turns: agent.get("max_turns").map(|field| field.count()).transpose()?,
+        budget_microusd: agent.get("budget_usd").map(|field| budget(&field)).transpose()?,
+    })
+}
+
+fn tools(field: &Node) -> Result<Vec<String>, Rejection> {
+    let items = field.items()?;
+    if items.len() == 0 || items.len() > limits::TOOLS {
+        return Err(field.invalid_value(format!("It names from 1 to {} tools.", limits::TOOLS)));
+    }
+    let mut names: Vec<String> = Vec::new();
+    for item in items {
+        match item.text()? {
+            SUBAGENTS => return Err(item.invalid_value("Subagents are asked for by `subagents`.")),
+            name if names.iter().any(|known| known == name) => {}
+            name => names.push(name.to_owned()),
+        }
+    }
+    Ok(names)
+}
+
+fn permissions(field: &Node) -> Result<Permissions, Rejection> {
+    let name = field.text()?;
+    Permissions::ALL.into_iter().find(|known| known.as_str() == name).ok_or_else(|| {
+        let all = Permissions::ALL.map(Permissions::as_str).join(", ");
+        field.invalid_value(format!("It must be one of {all}: no other mode does without a person to ask."))
+    })
+}
+
+/// An amount above nothing, as a number or, to be exact, as a text.
+fn budget(field: &Node) -> Result<u64, Rejection> {
+    // A number is written out without an exponent, which JSON may have.
+    let text = match field.value().as_str() {
+        Some(text) => text.to_owned(),
+        None => field.number()?.to_string(),
+    };
+    let amount = read_dollars(&text).ok().filter(|amount| *amount > 0);
+    amount.ok_or_else(|| {
+        field.invalid_value("It must be an amount of US dollars above 0, with six decimals at most.")
+    })
 }
 
 fn id<T: std::str::FromStr>(field: &Node, what: &str) -> Result<T, Rejection> {

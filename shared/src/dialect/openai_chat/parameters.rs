@@ -57,6 +57,8 @@ pub enum Neutral {
 pub enum Scope {
     /// The body itself.
     Body,
+    /// `agent`.
+    Agent,
     /// Each of `functions`.
     Function,
     /// `response_format`.
@@ -94,8 +96,10 @@ pub enum Kind {
     Any,
     Array,
     Boolean,
+    BooleanOrObject,
     Integer,
     Number,
+    NumberOrString,
     Object,
     String,
     StringOrArray,
@@ -118,6 +122,7 @@ impl Scope {
     pub fn prefix(self) -> &'static str {
         match self {
             Self::Body => "",
+            Self::Agent => "agent.",
             Self::Function => "functions[].",
             Self::ResponseFormat => "response_format.",
             Self::JsonSchema => "response_format.json_schema.",
@@ -143,8 +148,10 @@ impl Kind {
             Self::Any => true,
             Self::Array => value.is_array(),
             Self::Boolean => value.is_boolean(),
+            Self::BooleanOrObject => value.is_boolean() || value.is_object(),
             Self::Integer => value.is_i64() || value.is_u64(),
             Self::Number => value.is_number(),
+            Self::NumberOrString => value.is_number() || value.is_string(),
             Self::Object => value.is_object(),
             Self::String => value.is_string(),
             Self::StringOrArray => value.is_string() || value.is_array(),
@@ -158,8 +165,10 @@ impl Kind {
             Self::Any => "any value",
             Self::Array => "an array",
             Self::Boolean => "a boolean",
+            Self::BooleanOrObject => "a boolean or object",
             Self::Integer => "an integer",
             Self::Number => "a number",
+            Self::NumberOrString => "a number or string",
             Self::Object => "an object",
             Self::String => "a string",
             Self::StringOrArray => "a string or array",

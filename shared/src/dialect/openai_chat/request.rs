@@ -36,10 +36,12 @@ pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request,
         choices: settings::choices(&body)?,
         ..JobSpec::default()
     };
-    let agent = agent::read(&body, &messages, &spec)?;
+    let agent = agent::read(&body, &messages, &spec, &mut ignored)?;
+    let agent_by_name = agent::by_name(&body, &messages, &spec, agent.as_ref());
     Ok(Request {
         spec,
         agent,
+        agent_by_name,
         stream,
         usage: UsageWish { streamed: include_usage, cost: include_cost },
         form: Form { older_calls: tools.older, output, granularity },

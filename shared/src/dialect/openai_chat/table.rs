@@ -2,10 +2,13 @@
 
 use super::parameters::{Kind, Neutral, Parameter, Scope, Treatment};
 
-use Kind::{Any, Array, Boolean, Integer, Number, Object, String as Text, StringOrArray, StringOrObject};
+use Kind::{
+    Any, Array, Boolean, BooleanOrObject, Integer, Number, NumberOrString, Object, String as Text,
+    StringOrArray, StringOrObject,
+};
 use Neutral::{EmptyObject, ListOf};
 use Scope::{
-    Body, Call, CalledFunction, File, Function, FunctionCall, ImageUrl, JsonSchema, Message, Part,
+    Agent, Body, Call, CalledFunction, File, Function, FunctionCall, ImageUrl, JsonSchema, Message, Part,
     ResponseFormat, StreamOptions, Tool, ToolFunction, Usage,
 };
 use Treatment::{Honoured, Ignored, IgnoredIf, Neutral as Only, Refused};
@@ -15,9 +18,9 @@ pub const PARAMETERS: &[Parameter] = &[
     of(
         Body,
         "agent",
-        Boolean,
+        BooleanOrObject,
         Honoured,
-        "Whether Claude Code is to work on it, with its own tools, in a project.",
+        "Whether Claude Code is to work on it, with its own tools, in a project; an object says what it may do.",
     ),
     of(Body, "api_base", Any, Refused, KEEP_OFF),
     of(Body, "api_key", Any, Refused, KEEP_OFF),
@@ -148,6 +151,37 @@ pub const PARAMETERS: &[Parameter] = &[
     of(Body, "user", Text, Honoured, "The older name of `safety_identifier`; both must agree."),
     of(Body, "verbosity", Text, Only(&[Neutral::Text("medium")]), NO_COUNTERPART),
     of(Body, "web_search_options", Object, Refused, "The model does not search the web."),
+    of(
+        Agent,
+        "budget_usd",
+        NumberOrString,
+        Honoured,
+        "US dollars that the job may cost; the worker may allow less. At its end the job fails with `budget_exceeded`.",
+    ),
+    of(
+        Agent,
+        "max_turns",
+        Integer,
+        Honoured,
+        "Calls to the model that the job may make; the worker may allow less. After them it fails with \
+         `turns_exceeded`.",
+    ),
+    of(
+        Agent,
+        "permission_mode",
+        Text,
+        Honoured,
+        "`bypassPermissions`: whatever the walls allow (the default); `acceptEdits`: read, and change files; `plan`: \
+         read only; `dontAsk`: read, and what the project's own settings allow.",
+    ),
+    of(Agent, "subagents", Boolean, Honoured, "Whether it may hand parts of its work to subagents."),
+    of(
+        Agent,
+        "tools",
+        Array,
+        Honoured,
+        "Which of Claude Code's tools the model is offered, of those that the server allows; without it all of them.",
+    ),
     of(Function, "description", Text, Honoured, "As `tools[].function.description`."),
     of(Function, "name", Text, Honoured, "As `tools[].function.name`."),
     of(Function, "parameters", Object, Honoured, "As `tools[].function.parameters`."),

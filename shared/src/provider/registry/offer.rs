@@ -24,6 +24,7 @@ impl Registry {
             providers: providers.collect(),
             default_model: None,
             prices: self.prices.clone(),
+            agents: None,
         };
         if offer.providers.iter().all(|provider| provider.keys == 0) {
             add_demo(&mut offer);

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::bench::{Hand, NOW, completed, enqueue_this, new_job, say};
 use crate::schema::{
-    AgentSpec, JobSpec, NewJob, Owner, Part, Project, ProjectId, Role, Session, SessionId, Turn,
+    AgentOptions, AgentSpec, JobSpec, NewJob, Owner, Part, Project, ProjectId, Role, Session, SessionId, Turn,
 };
 use crate::store::{Appended, Store};
 
@@ -75,14 +75,7 @@ fn session_in(project: &Project) -> Session {
 
 /// A job that continues the session in the project, whether or not they belong together.
 pub(in crate::store) fn agent_job(session: SessionId, project: ProjectId) -> NewJob {
-    let agent = AgentSpec {
-        session,
-        project,
-        tools: Vec::new(),
-        network: Vec::new(),
-        max_turns: None,
-        budget_microusd: None,
-    };
+    let agent = AgentSpec { session, project, network: Vec::new(), options: AgentOptions::default() };
     let chat = new_job();
     NewJob { spec: JobSpec { agent: Some(agent), ..chat.spec }, ..chat }
 }

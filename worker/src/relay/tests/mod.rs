@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drover_shared::schema::{
-    AgentSpec, JobId, JobSpec, Owner, Part, ProjectId, Role, Sampling, SessionId, Turn,
+    AgentOptions, AgentSpec, JobId, JobSpec, Owner, Part, ProjectId, Role, Sampling, SessionId, Turn,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -70,8 +70,8 @@ pub(super) fn agent(max_turns: Option<u32>, budget_microusd: Option<u64>) -> Bou
     let mut bound = job();
     let session = SessionId::from_uuid(Uuid::now_v7());
     let project = ProjectId::from_uuid(Uuid::now_v7());
-    let (tools, network) = (vec![], vec![]);
-    let agent = AgentSpec { session, project, tools, network, max_turns, budget_microusd };
+    let options = AgentOptions { max_turns, budget_microusd, ..AgentOptions::default() };
+    let agent = AgentSpec { session, project, network: vec![], options };
     Arc::make_mut(&mut bound.spec).agent = Some(agent);
     bound
 }

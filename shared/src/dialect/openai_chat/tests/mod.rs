@@ -1,5 +1,6 @@
 //! Tests of the dialect as a whole, by what goes in and what comes out.
 
+mod agents;
 mod calls;
 mod choices;
 mod errors;

@@ -1,5 +1,5 @@
 use super::{HELLO, OpenAiChat, accepted, parse, refused, with};
-use crate::dialect::{AgentWish, Dialect, Granularity, Request};
+use crate::dialect::{Dialect, Granularity, Request};
 use crate::schema::{Effort, JobSpec, Part, Role, Sampling, ServiceTier, ThinkingWish, Turn, limits};
 
 fn turn(role: Role, texts: &[&str]) -> Turn {
@@ -349,29 +349,4 @@ fn bad_messages_name_their_place() {
     refused(r#"{"model":"m"}"#, missing, Some("messages"));
     let many = format!(r#"{{"model":"m","messages":[{}0]}}"#, "0,".repeat(limits::MESSAGES));
     refused(&many, "invalid_value", Some("messages"));
-}
-
-#[test]
-fn an_agent_is_asked_for_by_name_or_by_where_it_works() {
-    let session = format!("session_{}", "0".repeat(31) + "1");
-    let project = format!("project_{}", "0".repeat(31) + "2");
-    let wish = |fields: &str| accepted(&with(fields)).agent;
-    assert_eq!(wish(""), None);
-    assert_eq!(wish(r#""agent":false,"#), None);
-    assert_eq!(wish(r#""agent":true,"#), Some(AgentWish::default()));
-    let named = wish(&format!(r#""session_id":"{session}","#)).expect("a session is an agent's");
-    assert_eq!((named.session, named.project), (session.parse().ok(), None));
-    let placed = wish(&format!(r#""agent":true,"project_id":"{project}","#)).expect("an agent");
-    assert_eq!((placed.session, placed.project), (None, project.parse().ok()));
-    for (fields, code, param) in [
-        (r#""session_id":"mine","#, "invalid_value", "session_id"),
-        (&format!(r#""agent":false,"project_id":"{project}","#), "invalid_value", "project_id"),
-        (r#""agent":true,"temperature":0.5,"#, "unsupported_parameter", "temperature"),
-        (r#""agent":1,"#, "invalid_type", "agent"),
-    ] {
-        refused(&with(fields), code, Some(param));
-    }
-    let history = r#"{"model":"m","agent":true,"messages":[{"role":"user","content":"a"},
-        {"role":"assistant","content":"b"},{"role":"user","content":"c"}]}"#;
-    refused(history, "invalid_value", Some("messages"));
 }

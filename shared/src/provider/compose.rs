@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::answer_tool::{self, AnswerTool, Told};
 use super::conversation::{self, cached, text_block};
 use super::tools;
 use crate::schema::offer::{Abilities, Setting, Thinking};
@@ -39,14 +40,20 @@ pub fn compose(
     let max_tokens = sampling.max_tokens.unwrap_or(usual);
     body.insert("max_tokens".to_owned(), max_tokens.into());
     body.insert("stream".to_owned(), true.into());
-    let system = system(cli_body, spec, target.login);
+    let wish = wish(spec, target.abilities);
+    let told = answer_tool::told(spec, target, wish.is_some_and(ThinkingWish::is_on));
+    let answer = if let Told::Tool(answer) = &told { Some(answer) } else { None };
+    let system = system(cli_body, spec, answer, target.login);
     if !system.is_empty() {
         body.insert("system".to_owned(), system.into());
     }
-    tools::offer(&mut body, spec);
+    tools::offer(&mut body, spec, answer);
     sample(&mut body, sampling);
-    think(&mut body, wish(spec, target.abilities), target.abilities.thinking, max_tokens);
-    shape(&mut body, spec.output.as_ref());
+    let wish = if answer.is_some_and(AnswerTool::is_forced) { thoughtless(wish, target) } else { wish };
+    think(&mut body, wish, target.abilities.thinking, max_tokens);
+    if let Told::Schema(schema) = told {
+        configure(&mut body, "format", json!({ "type": "json_schema", "schema": schema }));
+    }
     inform(&mut body, sampling, target);
     Ok(body.into())
 }
@@ -65,12 +72,14 @@ pub struct Target<'a> {
 }
 
 /// The job's system prompt, after the CLI's own first words where its login pays.
-fn system(cli_body: &Value, spec: &JobSpec, login: bool) -> Vec<Value> {
+fn system(cli_body: &Value, spec: &JobSpec, answer: Option<&AnswerTool>, login: bool) -> Vec<Value> {
     let who = cli_body["system"].get(0).filter(|_| login).cloned();
     let job = (!spec.system.is_empty()).then(|| cached(text_block(&spec.system)));
     // No provider can be told to answer with just any object, so the model is.
     let shape = (spec.output == Some(OutputFormat::Object)).then(|| text_block(ANY_OBJECT));
-    who.into_iter().chain(job).chain(shape).collect()
+    // Who cannot be made to call the answer's tool is asked to.
+    let asked = answer.filter(|answer| !answer.is_forced()).map(|answer| text_block(&answer.request()));
+    who.into_iter().chain(job).chain(shape).chain(asked).collect()
 }
 
 /// How the model is to speak.
@@ -108,6 +117,11 @@ fn wish(spec: &JobSpec, abilities: &Abilities) -> Option<ThinkingWish> {
     spec.sampling.thinking.filter(|wish| !(goes_on && wish.is_on()))
 }
 
+/// For a model that must call a tool: it may not think, and some do unless they are told.
+fn thoughtless(wish: Option<ThinkingWish>, target: &Target) -> Option<ThinkingWish> {
+    wish.or((!target.lacks.contains(&Setting::Thinking)).then_some(ThinkingWish::Off))
+}
+
 /// How much the model is to think, in the way in which it can be told. A budget leaves room for an answer.
 fn think(body: &mut Map<String, Value>, wish: Option<ThinkingWish>, how: Thinking, max_tokens: u32) {
     let (thinking, effort) = match (wish, how) {
@@ -127,13 +141,6 @@ fn think(body: &mut Map<String, Value>, wish: Option<ThinkingWish>, how: Thinkin
     body.insert("thinking".to_owned(), thinking);
     if let Some(effort) = effort {
         configure(body, "effort", json!(effort));
-    }
-}
-
-/// The schema of the answer.
-fn shape(body: &mut Map<String, Value>, output: Option<&OutputFormat>) {
-    if let Some(OutputFormat::Schema { schema, .. }) = output {
-        configure(body, "format", json!({ "type": "json_schema", "schema": schema }));
     }
 }
 

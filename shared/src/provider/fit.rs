@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::answer_tool;
 use super::resolve::Resolved;
 use crate::schema::offer::{Abilities, Setting, Thinking};
 use crate::schema::{JobSpec, Offer, OutputFormat, Part, ThinkingWish, ToolChoice, limits};
@@ -37,10 +38,17 @@ pub fn settings(spec: &JobSpec) -> BTreeSet<Setting> {
     used.into_iter().filter_map(|(is_used, setting)| is_used.then_some(setting)).collect()
 }
 
-/// Whether a provider takes all that the job asks for.
-pub fn takes(offer: &Offer, provider: &str, spec: &JobSpec) -> bool {
-    let wanted = settings(spec);
-    lacks(offer, provider).iter().all(|setting| !wanted.contains(setting))
+/// Whether a provider of a model with these abilities takes all that the job asks for.
+pub fn takes(offer: &Offer, provider: &str, abilities: &Abilities, spec: &JobSpec) -> bool {
+    missing(offer, provider, abilities, spec).is_empty()
+}
+
+/// What the job asks for and the provider does not take. A tool may stand in for the schema of the answer.
+fn missing(offer: &Offer, provider: &str, abilities: &Abilities, spec: &JobSpec) -> Vec<Setting> {
+    let lacks = lacks(offer, provider);
+    let stands_in = answer_tool::stands_in(spec, abilities, lacks);
+    let is_met = |setting: &Setting| *setting == Setting::OutputFormat && stands_in;
+    settings(spec).into_iter().filter(|setting| lacks.contains(setting) && !is_met(setting)).collect()
 }
 
 /// What a provider does not take.
@@ -64,10 +72,7 @@ pub fn fit(spec: &mut JobSpec, model: &Resolved, offer: &Offer, drop: bool) -> R
         }
     }
     // The provider that lacks the least.
-    let missing = model.routes.iter().map(|route| {
-        let lacks = lacks(offer, &route.provider);
-        settings(spec).into_iter().filter(|setting| lacks.contains(setting)).collect::<Vec<_>>()
-    });
+    let missing = model.routes.iter().map(|route| missing(offer, &route.provider, &model.abilities, spec));
     for setting in missing.min_by_key(Vec::len).unwrap_or_default() {
         give_up(spec, setting, drop, &mut dropped)?;
     }
@@ -252,16 +257,24 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_is_for_providers_that_take_it() {
+    fn a_schema_is_for_providers_that_take_it_or_tools() {
         let own = OWN.replace(r#"lacks = ["top_k", "temperature"]"#, r#"lacks = ["output_format"]"#);
         let offer = Registry::read(&own).expect("a registry").offer(|_| 1, None);
         let [both, one] = ["m", "quiet"].map(|name| resolve(&offer, name).expect("a model"));
-        let output = Some(OutputFormat::Schema { schema: serde_json::Map::new(), strict: true });
-        let spec = || JobSpec { output: output.clone(), ..JobSpec::default() };
-        assert_eq!(fit(&mut spec(), &both, &offer, false), Ok(vec![]));
-        assert!(takes(&offer, "two", &spec()) && !takes(&offer, "one", &spec()));
-        assert_eq!(fit(&mut spec(), &one, &offer, false), Err(Unfit::Setting(Setting::OutputFormat)));
-        let mut dropped = spec();
+        let spec = |kind: &str| {
+            let schema = serde_json::json!({ "type": kind }).as_object().cloned().expect("an object");
+            let output = Some(OutputFormat::Schema { schema, strict: true });
+            JobSpec { output, ..JobSpec::default() }
+        };
+        let takes = |provider: &str, spec: &JobSpec| takes(&offer, provider, &both.abilities, spec);
+        assert!(takes("two", &spec("array")) && !takes("one", &spec("array")));
+        assert!(takes("two", &spec("object")) && takes("one", &spec("object")));
+        assert_eq!(fit(&mut spec("array"), &both, &offer, false), Ok(vec![]));
+        let refused = Err(Unfit::Setting(Setting::OutputFormat));
+        assert_eq!(fit(&mut spec("array"), &one, &offer, false), refused, "no tool takes a list");
+        let clumsy = Resolved { abilities: Abilities { tools: false, ..one.abilities }, ..one.clone() };
+        assert_eq!(fit(&mut spec("object"), &clumsy, &offer, false), refused);
+        let mut dropped = spec("array");
         assert_eq!(fit(&mut dropped, &one, &offer, true), Ok(vec![Setting::OutputFormat]));
         assert_eq!(dropped.output, None);
         let mut object = JobSpec { output: Some(OutputFormat::Object), ..JobSpec::default() };

@@ -5,6 +5,7 @@
 //! and the reading of an amount.
 
 pub mod agent;
+pub mod answer_tool;
 pub mod comparison;
 pub mod compose;
 mod conversation;
@@ -22,5 +23,6 @@ pub mod tool;
 mod tools;
 
 pub use agent::{AGENT_BETA, compose_agent};
+pub use answer_tool::TurnBack;
 pub use compose::{NotTheJob, Target, compose};
 pub use resolve::resolve;

@@ -2,17 +2,25 @@
 
 use serde_json::{Map, Value, json};
 
+use super::answer_tool::AnswerTool;
 use super::conversation::cached;
 use crate::schema::{JobSpec, Tool, ToolChoice};
 
-/// Puts the tools into a body, in the client's order and in full, and what the model may or must call. They come
-/// before the system prompt in what the provider caches, so they need a mark of their own only where there is none.
-pub(super) fn offer(body: &mut Map<String, Value>, spec: &JobSpec) {
-    let mut tools: Vec<Value> = spec.tools.iter().map(definition).collect();
+/// Puts the tools into a body, in the client's order and in full, the answer's after them, and what the model may or
+/// must call. They come before the system prompt in what the provider caches, so they need a mark of their own only
+/// where there is none.
+pub(super) fn offer(body: &mut Map<String, Value>, spec: &JobSpec, answer: Option<&AnswerTool>) {
+    let clients = if answer.is_none_or(|answer| answer.besides) { &spec.tools[..] } else { &[] };
+    let all = clients.iter().chain(answer.map(|answer| &answer.tool));
+    let mut tools: Vec<Value> = all.map(definition).collect();
     let Some(last) = tools.pop() else { return };
     tools.push(if spec.system.is_empty() { cached(last) } else { last });
     body.insert("tools".to_owned(), tools.into());
-    if let Some(choice) = choice(spec) {
+    let choice = match answer {
+        Some(answer) => choice(answer.choice.as_ref(), answer.alone),
+        None => choice(spec.tool_choice.as_ref(), spec.parallel_tool_calls == Some(false)),
+    };
+    if let Some(choice) = choice {
         body.insert("tool_choice".to_owned(), choice);
     }
 }
@@ -29,9 +37,8 @@ fn definition(tool: &Tool) -> Value {
     definition
 }
 
-fn choice(spec: &JobSpec) -> Option<Value> {
-    let alone = spec.parallel_tool_calls == Some(false);
-    let mut choice = match spec.tool_choice.as_ref() {
+fn choice(choice: Option<&ToolChoice>, alone: bool) -> Option<Value> {
+    let mut choice = match choice {
         None if !alone => return None,
         None | Some(ToolChoice::Auto) => json!({ "type": "auto" }),
         Some(ToolChoice::Any) => json!({ "type": "any" }),
@@ -56,7 +63,7 @@ mod tests {
 
     fn offered(spec: &JobSpec) -> String {
         let mut body = Map::new();
-        offer(&mut body, spec);
+        offer(&mut body, spec, None);
         Value::from(body).to_string()
     }
 
@@ -96,8 +103,8 @@ mod tests {
                 json!({ "type": "tool", "name": "f", "disable_parallel_tool_use": true }),
             ),
         ] {
-            let spec = JobSpec { tool_choice, parallel_tool_calls, ..JobSpec::default() };
-            assert_eq!(choice(&spec).unwrap_or_default(), expected);
+            let told = choice(tool_choice.as_ref(), parallel_tool_calls == Some(false));
+            assert_eq!(told.unwrap_or_default(), expected);
         }
     }
 }

@@ -38,6 +38,8 @@ pub const SCHEMA_PATTERN_BYTES: usize = 1 << 20;
 pub const CHECKED_ANSWER_BYTES: usize = 4 << 20;
 /// Answers that one request may want; each takes a process of its own, or waits for one.
 pub const CHOICES: u32 = 16;
+/// Longest text that is kept back while it may only lead up to an answer that is a call, in bytes.
+pub const PREAMBLE_BYTES: usize = 16 << 10;
 /// Most stop sequences (OpenAI API, `stop`: up to 4; Anthropic takes more, so we allow what both clients use).
 pub const STOP_SEQUENCES: usize = 16;
 /// Longest model name, in bytes; it goes into logs and rows.

@@ -8,4 +8,5 @@ mod matrix;
 mod money;
 mod reload;
 mod settings;
+mod shapes;
 mod tls;

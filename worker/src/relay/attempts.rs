@@ -182,7 +182,8 @@ fn begin(
     let bound = &call.gate().bound;
     let must_be_priced = call.gate().course().account.has_budget();
     let priced = |route: &&Route| !must_be_priced || route.tariff.is_some();
-    let takes = |route: &&Route| fit::takes(&order.served.offer, &route.provider, &bound.spec);
+    let abilities = &order.model.abilities;
+    let takes = |route: &&Route| fit::takes(&order.served.offer, &route.provider, abilities, &bound.spec);
     let mut routes: Vec<Route> = order.model.routes.iter().filter(priced).filter(takes).cloned().collect();
     // The api has let the job in: then the registry has changed since, and the providers are to say themselves.
     if routes.is_empty() {

@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use drover_shared::cli::{Line, TurnEnd};
+use drover_shared::provider::TurnBack;
 use drover_shared::schema::{Call, Failure, FailureKind, ProjectId, Usage, limits};
 use drover_shared::store::Claim;
 use futures_util::FutureExt;
@@ -72,10 +73,11 @@ pub(super) struct Performance<'a> {
 
 type Taking<'a> = Pin<Box<dyn Future<Output = Result<Taken, TakeError>> + Send + 'a>>;
 
-/// Who plays: a process, and the job's right to its relay.
+/// Who plays: a process, the job's right to its relay, and how what the process says is read besides.
 struct Cast {
     stage: Stage,
     binding: Binding,
+    turn_back: Option<TurnBack>,
 }
 
 impl<'a> Performance<'a> {
@@ -113,7 +115,7 @@ impl<'a> Performance<'a> {
             self.taking = None;
         }
         match self.cast.take() {
-            Some(Cast { stage, binding }) => {
+            Some(Cast { stage, binding, .. }) => {
                 let after = aftermath(end, &stage);
                 self.shop.pool.put_back(stage, binding, self.claim, after).await
             }
@@ -164,15 +166,16 @@ impl<'a> Performance<'a> {
 
     /// Hands the job to the process.
     async fn begin(&mut self, taken: Taken) -> Cast {
+        let turn_back = TurnBack::of(&self.claim.spec);
         match taken {
             Taken::Chat(mut stage) => {
                 let Terms { allowance, calls, .. } = &self.terms;
                 let binding = stage.begin(self.claim, *allowance, Arc::clone(calls)).await;
-                Cast { stage, binding }
+                Cast { stage, binding, turn_back }
             }
             Taken::Agent(mut stage) => {
                 let binding = stage.begin_agent(&self.shop.pool.parts, self.claim).await;
-                Cast { stage, binding }
+                Cast { stage, binding, turn_back }
             }
         }
     }
@@ -199,7 +202,7 @@ fn is_doubtful(kind: FailureKind) -> bool {
 /// Listens to everything that may happen until something ends the attempt.
 async fn follow(
     shop: &Workshop,
-    Cast { stage, binding }: &mut Cast,
+    Cast { stage, binding, turn_back }: &mut Cast,
     mut attempt: Attempt,
     journal: &mut Journal,
     place: &Place,
@@ -242,7 +245,7 @@ async fn follow(
                 News::Failed(failure) => Input::ProviderFailed(failure),
             },
             line = stage.hear() => match line {
-                Ok(Some(line)) => heard(line),
+                Ok(Some(line)) => heard(line, turn_back.as_mut()),
                 Ok(None) => gone(stage).await,
                 Err(LineError::LineTooLong(_)) => Input::LineTooLong,
                 Err(LineError::Read(error)) => Input::Exited { account: format!("its output broke off: {error}") },
@@ -284,9 +287,12 @@ fn elapsed_ms() -> i64 {
     i64::try_from(SOME_MOMENT.elapsed().as_millis()).unwrap_or(i64::MAX)
 }
 
-fn heard(line: Line) -> Input {
+fn heard(line: Line, turn_back: Option<&mut TurnBack>) -> Input {
     match line {
-        Line::Events(events) => Input::Line(events),
+        Line::Events(events) => Input::Line(match turn_back {
+            Some(turn_back) => turn_back.read(events),
+            None => events,
+        }),
         Line::TurnBegan | Line::Control { .. } | Line::Mirror(_) | Line::Quiet => Input::Line(Vec::new()),
         Line::TurnEnded(TurnEnd { is_error, message, subtype, stop, .. }) => {
             Input::TurnEnded { error: is_error.then(|| message.unwrap_or(subtype)), stop }

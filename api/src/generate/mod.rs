@@ -56,6 +56,7 @@ pub(crate) async fn answer(
         .map_err(|unfit| admission::unfit(dialect, &spec.model, unfit))?;
     // What was left out is not asked of the answer either.
     form.output.clone_from(&spec.output);
+    form.tools = spec.tools.as_slice().into();
     ignored.extend(dropped.into_iter().map(|setting| dialect.parameter(setting).to_owned()));
 
     let now = app.clock.now_ms();

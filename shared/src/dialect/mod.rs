@@ -5,11 +5,16 @@
 
 pub mod granularity;
 pub mod openai_chat;
+mod promises;
 pub mod rejection;
 pub mod shape;
 
+use std::sync::Arc;
+
 use crate::schema::offer::Setting;
-use crate::schema::{AgentOptions, Event, JobId, JobSpec, OutputFormat, ProjectId, SeqEvent, SessionId};
+use crate::schema::{
+    AgentOptions, Event, JobId, JobSpec, OutputFormat, ProjectId, SeqEvent, SessionId, Tool,
+};
 
 pub use granularity::Granularity;
 pub use rejection::Rejection;
@@ -92,6 +97,8 @@ pub struct UsageWish {
 pub struct Form {
     /// What shape it has to have.
     pub output: Option<OutputFormat>,
+    /// The tools that the client can run.
+    pub tools: Arc<[Tool]>,
     /// Whether the call of a tool is told in the dialect's older way, which knows one call per answer.
     pub older_calls: bool,
     /// In what pieces a stream tells it.

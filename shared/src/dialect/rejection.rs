@@ -30,6 +30,12 @@ impl Rejection {
         Self { param: Some(param.into()), ..Self::new(400, code, message) }
     }
 
+    /// 502: what the model has said is not what was asked for. No SDK is to retry it by itself: the model has been paid,
+    /// and may well say the same again.
+    pub fn invalid_output(message: impl Into<String>) -> Self {
+        Self::new(502, "invalid_output", message).final_()
+    }
+
     /// The same, to be retried after so many milliseconds.
     #[must_use]
     pub fn retry_after_ms(self, ms: u64) -> Self {

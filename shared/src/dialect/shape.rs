@@ -6,7 +6,7 @@ use jsonschema::{PatternOptions, Validator};
 use serde_json::{Map, Value};
 
 use super::Rejection;
-use crate::schema::{OutputFormat, StopReason, limits};
+use crate::schema::{OutputFormat, StopReason, Tool, limits};
 
 /// What an answer is held against.
 pub struct Shape {
@@ -37,18 +37,27 @@ impl Shape {
         match format {
             None | Some(OutputFormat::Schema { strict: false, .. }) => Ok(None),
             Some(OutputFormat::Object) => Ok(Some(Self { schema: None })),
-            Some(OutputFormat::Schema { schema, strict: true }) => {
-                let schema = Value::Object(schema.clone());
-                References::new(&schema).measure(&schema, 0)?;
-                Ok(Some(Self { schema: Some(compile(&schema)?) }))
-            }
+            Some(OutputFormat::Schema { schema, strict: true }) => Self::of_schema(schema).map(Some),
         }
+    }
+
+    /// What the arguments of a call of this tool have to be; `None` if they may be anything.
+    pub fn of_arguments(tool: &Tool) -> Result<Option<Self>, Unusable> {
+        if tool.strict { Self::of_schema(&tool.input_schema).map(Some) } else { Ok(None) }
+    }
+
+    fn of_schema(schema: &Map<String, Value>) -> Result<Self, Unusable> {
+        let schema = Value::Object(schema.clone());
+        References::new(&schema).measure(&schema, 0)?;
+        Ok(Self { schema: Some(compile(&schema)?) })
     }
 
     /// Holds an answer against it. One that was cut off, or that calls tools, need not match.
     pub fn check(&self, text: &str, stop: StopReason) -> Result<(), Rejection> {
         match stop {
-            StopReason::EndTurn => self.matches(text).map_err(|why| mismatch(&why)),
+            StopReason::EndTurn => self.matches(text).map_err(|why| {
+                Rejection::invalid_output(format!("The model's answer has not the shape asked for: {why}."))
+            }),
             StopReason::MaxTokens
             | StopReason::StopSequence
             | StopReason::ToolUse
@@ -58,7 +67,8 @@ impl Shape {
         }
     }
 
-    fn matches(&self, text: &str) -> Result<(), String> {
+    /// Whether a text is JSON of this shape; why not, as the end of a sentence.
+    pub(super) fn matches(&self, text: &str) -> Result<(), String> {
         if text.len() > limits::CHECKED_ANSWER_BYTES {
             return Err("it is too long to be checked".to_owned());
         }
@@ -72,12 +82,6 @@ impl Shape {
             }),
         }
     }
-}
-
-/// 502 that no SDK is to retry by itself: the model has been paid, and may well say the same again.
-fn mismatch(why: &str) -> Rejection {
-    Rejection::new(502, "invalid_output", format!("The model's answer has not the shape asked for: {why}."))
-        .final_()
 }
 
 /// Patterns are matched in linear time.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// A tool of the client's. The model calls it, the client runs it and comes back with the result in a job of its own.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tool {
     /// What the model calls it: 1 to 64 letters, digits, `_` and `-`. No two tools of a job have one name.
     pub name: String,

@@ -190,7 +190,7 @@ impl Composer {
         self.close();
         let id = format!("toolu_{}_{}", self.message["id"].as_str().unwrap_or_default(), self.content.len());
         self.start_block(json!({"type": "tool_use", "id": id, "name": name, "input": {}}));
-        let arguments = input.to_string();
+        let arguments = input.as_str().map_or_else(|| input.to_string(), str::to_owned);
         let half = (arguments.len() / 2..arguments.len()).find(|at| arguments.is_char_boundary(*at));
         let (first, second) = arguments.split_at(half.unwrap_or(0));
         for part in ["", first, second] {
@@ -199,7 +199,7 @@ impl Composer {
         }
         self.stop_block();
         if let Some(block) = self.content.last_mut() {
-            block["input"] = input.clone();
+            block["input"] = if input.is_object() { input.clone() } else { json!({}) };
         }
         self.message["stop_reason"] = json!("tool_use");
     }

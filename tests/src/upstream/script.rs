@@ -6,7 +6,7 @@
 //! steps    = step ("then" step)*
 //! step     = "say" text ["every" DURATION]              text = N "words" | JSON string
 //!          | "think" text ["every" DURATION]
-//!          | "call" NAME JSON-object
+//!          | "call" NAME (JSON object | JSON string)     a string is sent as it is, be it JSON or not
 //!          | "wait" DURATION | "big" N ("kB" | "MB") | "echo" | "empty" | "refuse" | "max_tokens"
 //!          | ("reset" | "stall" | "truncate" | "error") ["after" N]
 //!          | ("reset" | "stall") "before headers"
@@ -189,7 +189,10 @@ fn step(words: &mut Words<'_>) -> Option<Vec<Step>> {
     Some(vec![match words.word()? {
         "say" => Step::Say(text(words, "word")?),
         "think" => Step::Think(text(words, "thought")?),
-        "call" => Step::Call(words.word()?.to_owned(), words.json().filter(Value::is_object)?),
+        "call" => Step::Call(
+            words.word()?.to_owned(),
+            words.json().filter(|input| input.is_object() || input.is_string())?,
+        ),
         "wait" => Step::Wait(words.duration()?),
         "big" => Step::Say(Pieces { pieces: vec!["x".repeat(words.size()?)], every: Duration::ZERO }),
         "echo" => Step::Echo,

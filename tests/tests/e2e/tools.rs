@@ -1,6 +1,6 @@
 //! The client's tools: the model calls them, the client answers, and the provider is asked as if nobody stood between.
 
-use drover_tests::chat::{self, Spoken, streaming};
+use drover_tests::chat::{self, ErrorBody, Spoken, streaming};
 use drover_tests::harness::{ClaudeKind, Cluster, MODEL};
 use drover_tests::upstream::Upstream;
 use serde_json::{Value, json};
@@ -24,6 +24,7 @@ async fn calls_are_carried(kind: ClaudeKind) {
     let called = whole_answers(&cluster, &upstream).await;
     streams_tell_the_same(&cluster, &called).await;
     functions_are_called_too(&cluster, &upstream).await;
+    what_the_model_gets_wrong_is_told(&cluster, &upstream).await;
 }
 
 fn tools() -> Value {
@@ -151,4 +152,38 @@ async fn functions_are_called_too(cluster: &Cluster, upstream: &Upstream) {
     let calls = upstream.calls_for(prompt);
     let choice = json!({"type": "tool", "name": "now", "disable_parallel_tool_use": true});
     assert!(calls.len() == 2 && calls.iter().all(|call| call.body["tool_choice"] == choice), "{calls:#?}");
+}
+
+/// Calls that a client could not run, or not as promised, are an error; what it is to read itself is as it was written.
+/// The model is asked once in any case.
+async fn what_the_model_gets_wrong_is_told(cluster: &Cluster, upstream: &Upstream) {
+    for (prompt, arguments) in [
+        (r#"call now "{\"zone\": UTC}""#, Some("{\"zone\": UTC}")),
+        (r#"call now """#, Some("{}")),
+        (r#"call get_weather {"place":5,"city":"Bern"}"#, None),
+        (r#"call get_weather "{\"place\":""#, None),
+        (r#"say "So:" then call get_news {}"#, None),
+        ("call now {} then call get_news {}", None),
+    ] {
+        let body = json!({"messages": [{"role": "user", "content": prompt}], "tools": tools()});
+        let answer = cluster.client().post(chat::PATH, &body).await;
+        let spoken = Spoken::of(cluster.client().stream(chat::PATH, &streaming(body)).await).await;
+        assert_eq!(upstream.calls_for(prompt).len(), 2, "{prompt}: once for each");
+        assert!(spoken.chunks.iter().all(|chunk| !chunk.data.contains("get_news")), "{spoken:?}");
+        if let Some(arguments) = arguments {
+            let choice = &answer.json()["choices"][0];
+            assert_eq!(choice["message"]["tool_calls"][0]["function"]["arguments"], arguments, "{prompt}");
+            assert_eq!(
+                (choice["finish_reason"].as_str(), spoken.done),
+                (Some("tool_calls"), true),
+                "{prompt}"
+            );
+            assert_eq!(spoken.finish_reason.as_deref(), Some("tool_calls"), "{prompt}");
+            continue;
+        }
+        let error = ErrorBody::of(&answer.json());
+        assert_eq!((answer.status.as_u16(), error.code.as_str()), (502, "invalid_output"), "{prompt}");
+        assert_eq!(answer.header("x-should-retry"), Some("false"));
+        assert_eq!((spoken.error, spoken.done), (Some(error), false), "{prompt}");
+    }
 }

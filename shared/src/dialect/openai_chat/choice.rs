@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::stream::Frame;
-use crate::dialect::shape::Shape;
-use crate::dialect::{Form, Rejection};
-use crate::schema::{Block, Event, StopReason, limits};
+use crate::dialect::Rejection;
+use crate::dialect::promises::Noted;
+use crate::schema::{Block, Event, StopReason};
 
 /// What a choice has said so far, as far as later chunks depend on it.
 pub(super) struct Choice {
@@ -13,8 +13,8 @@ pub(super) struct Choice {
     /// Why the model stopped, where this is one of several; of an only one the job's end tells.
     pub(super) stop: Option<StopReason>,
     begun: bool,
-    /// What the choice is held against at its end, and its text so far.
-    shape: Option<(Shape, String)>,
+    /// What it is held against its promises with at its end.
+    noted: Noted,
     /// The tool calls so far; a call's place in here is its `index` on the wire.
     calls: Vec<Call>,
 }
@@ -63,23 +63,21 @@ struct Function<'a> {
 
 impl Choice {
     /// One that has said nothing yet.
-    pub(super) fn new(index: u32, form: &Form) -> Self {
-        // The request was refused if its shape cannot be checked.
-        let shape = Shape::of(form.output.as_ref()).ok().flatten().map(|shape| (shape, String::new()));
-        Self { index, stop: None, begun: false, shape, calls: Vec::new() }
+    pub(super) fn new(index: u32) -> Self {
+        Self { index, stop: None, begun: false, noted: Noted::default(), calls: Vec::new() }
     }
 
     /// Writes what an event that ends nothing says.
     pub(super) fn take(&mut self, event: &Event, frame: &Frame, out: &mut Vec<u8>) {
+        frame.promises.note(&mut self.noted, event);
         match event {
             Event::BlockStarted { index, block: Block::ToolUse { id, name } } => {
-                self.open_call(*index, id, name, frame, out);
+                if frame.promises.knows(name) {
+                    self.open_call(*index, id, name, frame, out);
+                }
             }
             Event::BlockStarted { .. } => self.begin(frame, out),
-            Event::TextDelta { text, .. } => {
-                self.note(text);
-                self.delta(&Delta::Content(text), text, frame, out);
-            }
+            Event::TextDelta { text, .. } => self.delta(&Delta::Content(text), text, frame, out),
             Event::ThinkingDelta { thinking, .. } => {
                 self.delta(&Delta::ReasoningContent(thinking), thinking, frame, out);
             }
@@ -111,11 +109,10 @@ impl Choice {
         }
     }
 
-    /// Whether the whole of it has the shape that was asked for. `stop` tells why the model stopped, unless it is
-    /// known of this choice.
-    pub(super) fn check(&self, stop: StopReason) -> Result<(), Rejection> {
-        let stop = self.stop.unwrap_or(stop);
-        self.shape.as_ref().map_or(Ok(()), |(shape, text)| shape.check(text, stop))
+    /// Whether the whole of it is what was asked for. `stop` tells why the model stopped, unless it is known of this
+    /// choice.
+    pub(super) fn check(&self, stop: StopReason, frame: &Frame) -> Result<(), Rejection> {
+        frame.promises.judge(&self.noted, self.stop.unwrap_or(stop))
     }
 
     /// One chunk per piece; an empty piece gives none.
@@ -157,15 +154,6 @@ impl Choice {
     fn close_call(&mut self, block: u32, frame: &Frame, out: &mut Vec<u8>) {
         if self.calls.last().is_some_and(|call| call.block == block && !call.has_arguments) {
             self.arguments(block, "{}", frame, out);
-        }
-    }
-
-    /// Keeps what is to be checked; of a text that is too long for that, enough to know that it is.
-    fn note(&mut self, piece: &str) {
-        if let Some((_, text)) = &mut self.shape
-            && text.len() <= limits::CHECKED_ANSWER_BYTES
-        {
-            text.push_str(piece);
         }
     }
 }

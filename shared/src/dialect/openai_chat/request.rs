@@ -24,6 +24,7 @@ pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request,
     let output = output::read(&body, &mut ignored)?;
     let messages = body.required("messages")?;
     let conversation = messages::read(&messages, &mut ignored)?;
+    let callable = tools.list.as_slice().into();
     let spec = JobSpec {
         model,
         system: conversation.system,
@@ -44,7 +45,7 @@ pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request,
         agent_by_name,
         stream,
         usage: UsageWish { streamed: include_usage, cost: include_cost },
-        form: Form { older_calls: tools.older, output, granularity },
+        form: Form { older_calls: tools.older, output, tools: callable, granularity },
         drop_unsupported: drop_unsupported.unwrap_or(false),
         ignored: ignored.into_names(),
     })

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::choice::Choice;
 use super::ending::{self, Ending, finish_reason};
 use super::{error, wire};
+use crate::dialect::promises::Promises;
 use crate::dialect::{Answer, Form, Rejection, StreamEncoder, UsageWish};
 use crate::schema::{Event, StopReason, Usage};
 
@@ -21,6 +22,7 @@ pub(super) struct Frame {
     head: Vec<u8>,
     usage: UsageWish,
     pub(super) form: Form,
+    pub(super) promises: Promises,
 }
 
 #[derive(Serialize)]
@@ -68,16 +70,16 @@ impl ChunkEncoder {
         wire::json(&fields, &mut head);
         head.pop();
         head.extend_from_slice(b",\"choices\":[");
-        let frame = Frame { head, usage: answer.usage, form: answer.form.clone() };
-        let only = Choice::new(0, &frame.form);
-        Self { frame, choices: vec![only] }
+        let (form, promises) = (answer.form.clone(), Promises::of(&answer.form));
+        let frame = Frame { head, usage: answer.usage, form, promises };
+        Self { frame, choices: vec![Choice::new(0)] }
     }
 
     /// Where the choice of that index is; it is made if this is the first of it.
     fn place(&mut self, index: u32) -> usize {
         let known = self.choices.iter().position(|choice| choice.index == index);
         known.unwrap_or_else(|| {
-            self.choices.push(Choice::new(index, &self.frame.form));
+            self.choices.push(Choice::new(index));
             self.choices.len() - 1
         })
     }
@@ -85,7 +87,7 @@ impl ChunkEncoder {
     fn finish(&mut self, stop: StopReason, usage: &Usage, out: &mut Vec<u8>) {
         let Self { frame, choices } = self;
         choices.sort_by_key(|choice| choice.index);
-        if let Some(rejection) = choices.iter().find_map(|choice| choice.check(stop).err()) {
+        if let Some(rejection) = choices.iter().find_map(|choice| choice.check(stop, frame).err()) {
             return fail(&rejection, out);
         }
         for choice in choices {

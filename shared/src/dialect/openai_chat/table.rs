@@ -212,7 +212,13 @@ pub const PARAMETERS: &[Parameter] = &[
     of(ToolFunction, "description", Text, Honoured, "What it is for."),
     of(ToolFunction, "name", Text, Honoured, "1 to 64 letters, digits, `_` and `-`."),
     of(ToolFunction, "parameters", Object, Honoured, "The schema of its arguments, passed on as it is."),
-    of(ToolFunction, "strict", Boolean, Honoured, "Whether the arguments must match the schema."),
+    of(
+        ToolFunction,
+        "strict",
+        Boolean,
+        Honoured,
+        "Whether the arguments must match the schema; a call with others is the error `invalid_output`.",
+    ),
     of(
         Usage,
         "include",

@@ -6,6 +6,7 @@ use super::admission::{Ignored, admit};
 use super::parameters::Scope;
 use super::reader::Node;
 use crate::dialect::Rejection;
+use crate::dialect::shape::Shape;
 use crate::schema::{Tool, ToolChoice, limits};
 
 /// What the model may call, and how.
@@ -100,12 +101,17 @@ fn definition(function: &Node) -> Result<Tool, Rejection> {
         Some(field) => field.value().as_object().cloned().ok_or_else(|| field.invalid_type("an object"))?,
         None => no_parameters(),
     };
-    Ok(Tool {
+    let tool = Tool {
         name: name(&function.required("name")?)?,
         description: function.get("description").map(|field| field.text().map(str::to_owned)).transpose()?,
         input_schema,
         strict: function.get("strict").map(|field| field.boolean()).transpose()?.unwrap_or(false),
-    })
+    };
+    // What cannot be checked later is refused now.
+    match Shape::of_arguments(&tool) {
+        Ok(_) => Ok(tool),
+        Err(why) => Err(function.required("parameters")?.invalid_value(format!("With `strict`, {why}."))),
+    }
 }
 
 /// The schema of a function without parameters, as Anthropic's API wants it.

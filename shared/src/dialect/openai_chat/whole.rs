@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::ending::{self, Ending, finish_reason};
 use super::wire;
-use crate::dialect::shape::Shape;
+use crate::dialect::promises::{Noted, Promises};
 use crate::dialect::{Answer, Form, Rejection};
 use crate::schema::{Block, Event, SeqEvent, StopReason, Usage};
 
@@ -64,16 +64,18 @@ struct Said {
     text: String,
     thinking: String,
     calls: Vec<ToolCall>,
+    noted: Noted,
     /// Why the model stopped, where this is one of several answers; of an only one the job's end tells.
     stop: Option<StopReason>,
 }
 
 /// The body of the answer, or why there is none.
 pub(super) fn fold(answer: &Answer, events: &[SeqEvent]) -> Result<Vec<u8>, Rejection> {
+    let promises = Promises::of(&answer.form);
     let mut said = BTreeMap::from([(0, Said::default())]);
     for SeqEvent { event, .. } in events {
         match ending::of(event) {
-            Some(Ending::Answer { stop, usage }) => return completion(answer, said, stop, &usage),
+            Some(Ending::Answer { stop, usage }) => return completion(answer, &promises, said, stop, &usage),
             Some(Ending::Error(rejection)) => return Err(rejection),
             None => {}
         }
@@ -83,7 +85,7 @@ pub(super) fn fold(answer: &Answer, events: &[SeqEvent]) -> Result<Vec<u8>, Reje
         }
         let (several, event) = event.split();
         let choice = said.entry(several.unwrap_or(0)).or_default();
-        choice.take(event);
+        choice.take(event, &promises);
         if let (Some(_), Event::MessageStopped { stop, .. }) = (several, event) {
             choice.stop = Some(*stop);
         }
@@ -93,18 +95,15 @@ pub(super) fn fold(answer: &Answer, events: &[SeqEvent]) -> Result<Vec<u8>, Reje
 
 fn completion(
     answer: &Answer,
+    promises: &Promises,
     said: BTreeMap<u32, Said>,
     stop: StopReason,
     usage: &Usage,
 ) -> Result<Vec<u8>, Rejection> {
-    // The request was refused if its shape cannot be checked.
-    let shape = Shape::of(answer.form.output.as_ref()).ok().flatten();
     let mut choices = Vec::with_capacity(said.len());
     for (index, said) in said {
         let stop = said.stop.unwrap_or(stop);
-        if let Some(shape) = &shape {
-            shape.check(&said.text, stop)?;
-        }
+        promises.judge(&said.noted, stop)?;
         let message = said.message(&answer.form);
         choices.push(Choice {
             index,
@@ -128,9 +127,10 @@ fn completion(
 }
 
 impl Said {
-    fn take(&mut self, event: &Event) {
+    fn take(&mut self, event: &Event, promises: &Promises) {
+        promises.note(&mut self.noted, event);
         match event {
-            Event::BlockStarted { index, block: Block::ToolUse { id, name } } => {
+            Event::BlockStarted { index, block: Block::ToolUse { id, name } } if promises.knows(name) => {
                 let function = Function { name: name.clone(), arguments: String::new() };
                 self.calls.push(ToolCall { block: *index, id: id.clone(), r#type: "function", function });
             }

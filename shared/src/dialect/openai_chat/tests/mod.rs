@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::OpenAiChat;
 use crate::dialect::{Answer, Dialect, Form, Rejection, Request, UsageWish};
-use crate::schema::{Event, JobId, SeqEvent};
+use crate::schema::{Event, JobId, SeqEvent, Tool};
 
 const HELLO: &str = r#"[{"role":"user","content":"hello"}]"#;
 
@@ -33,8 +33,19 @@ fn answer(include_usage: bool) -> Answer {
         model: "claude-test".to_owned(),
         created_s: 1_800_000_000,
         usage: UsageWish { streamed: include_usage, cost: false },
-        form: Form::default(),
+        form: form(),
     }
+}
+
+/// Of an answer to a client with some tools.
+fn form() -> Form {
+    let tool = |name: &str| Tool {
+        name: name.to_owned(),
+        description: None,
+        input_schema: serde_json::Map::new(),
+        strict: false,
+    };
+    Form { tools: ["f", "now", "search", "weather"].map(tool).into(), ..Form::default() }
 }
 
 fn stream(events: &[Event], include_usage: bool) -> String {

@@ -146,7 +146,7 @@ fn calls_are_told_as_the_client_knows_them() {
             .collect();
         (deltas, String::from_utf8(whole).expect("bodies are UTF-8"))
     };
-    let (deltas, whole) = told(Form::default());
+    let (deltas, whole) = told(super::form());
     assert_eq!(
         deltas,
         [
@@ -163,7 +163,7 @@ fn calls_are_told_as_the_client_knows_them() {
     // What is no JSON stays as the model said it.
     assert!(whole.contains(r#""arguments":"{\"a\":}""#) && whole.contains(r#""finish_reason":"tool_calls""#));
 
-    let (deltas, whole) = told(Form { older_calls: true, ..Form::default() });
+    let (deltas, whole) = told(Form { older_calls: true, ..super::form() });
     assert_eq!(
         deltas[2..],
         [

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need into .drover/test: the Claude CLI in both builds, old versions of it for the
-# patcher, and the official OpenAI clients for Python and Node. The versions are pinned in
+# patcher, and the clients for Python and Node: OpenAI's own, the AI SDK and LangChain. The versions are pinned in
 # tests/requirements.txt and tests/clients. Does nothing where all is there already.
 set -eu
 

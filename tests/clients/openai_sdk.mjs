@@ -1,13 +1,25 @@
 // The official OpenAI SDK for Node against a running Drover; any failed check ends it with an error.
 //
-// The provider behind Drover is scripted: the prompt says what it answers.
+// The provider behind Drover is scripted: the prompt says what it answers. Each line that is printed says of a prompt
+// what has to have reached the provider.
 
 import assert from "node:assert/strict";
 import OpenAI from "openai";
+import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
+import { z } from "zod";
 
+const sonnet = "claude-sonnet-4-5";
+const dot = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 const client = new OpenAI({ maxRetries: 0 });
 const ask = (prompt) => [{ role: "user", content: prompt }];
 const numbered = (count) => Array.from({ length: count }, (_, n) => `word${n + 1}`).join(" ");
+
+const text = (text) => ({ type: "text", text });
+const user = (...content) => ({ role: "user", content });
+const sent = (prompt, ...bodies) => {
+  const usual = { model: sonnet, max_tokens: 32000, stream: true };
+  console.log(JSON.stringify({ prompt, sent: bodies.map((body) => ({ ...usual, ...body })) }));
+};
 
 async function models() {
   const listed = (await client.models.list()).data;
@@ -84,6 +96,53 @@ async function headers(model) {
   assert.equal(job.status, "completed");
 }
 
+/// The SDK's own loop: the model calls, the function runs, the model goes on.
+async function tools(model, stream) {
+  const prompt = `until told say "${stream}:" then call weather {"city":"Bern"} or say "Warm."`;
+  const ran = [];
+  const run = ({ city }) => (ran.push(city), { degrees: 20 });
+  const parameters = z.object({ city: z.string() });
+  const tools = [zodFunction({ name: "weather", description: "The weather.", parameters, function: run })];
+  const runner = client.chat.completions.runTools({ model, messages: ask(prompt), tools, stream });
+  assert.equal(await runner.finalContent(), "Warm.");
+  assert.deepEqual(ran, ["Bern"]);
+  const id = runner.messages[1].tool_calls[0].id;
+  const cached = { cache_control: { type: "ephemeral" } };
+  const definition = { name: "weather", description: "The weather.", input_schema: schemaOf(parameters), strict: true };
+  const call = { type: "tool_use", id, name: "weather", input: { city: "Bern" } };
+  const result = { type: "tool_result", tool_use_id: id, content: [text('{"degrees":20}')], ...cached };
+  const question = user(text(prompt));
+  const rounds = [question, { role: "assistant", content: [text(`${stream}:`), call] }, user(result)];
+  const round = { tools: [{ ...definition, ...cached }], tool_choice: { type: "auto" } };
+  sent(prompt, { ...round, messages: [question] }, { ...round, messages: rounds });
+}
+
+const schemaOf = (shape) => zodResponseFormat(shape, "place").json_schema.schema;
+
+async function shaped(model) {
+  const prompt = 'say "{\\"city\\":\\"Bern\\",\\"days\\":[1,2]}"';
+  const place = z.object({ city: z.string(), days: z.array(z.number()) });
+  const response_format = zodResponseFormat(place, "place");
+  const stream = client.chat.completions.stream({ model, messages: ask(prompt), response_format });
+  const answer = await stream.finalChatCompletion();
+  assert.deepEqual(answer.choices[0].message.parsed, { city: "Bern", days: [1, 2] });
+  const output_config = { format: { type: "json_schema", schema: schemaOf(place) } };
+  sent(prompt, { output_config, messages: [user(text(prompt))] });
+  await refused(OpenAI.InternalServerError, "invalid_output", { prompt: 'say "{}"', response_format });
+}
+
+async function shown(model) {
+  const prompt = 'think 2 words then say "A dot."';
+  const image = { type: "image_url", image_url: { url: `data:image/png;base64,${dot}` } };
+  const messages = [user(image, text(prompt))];
+  const answer = await client.chat.completions.create({ model, messages, reasoning_effort: "low" });
+  const { content, reasoning_content } = answer.choices[0].message;
+  assert.deepEqual([content, reasoning_content], ["A dot.", "thought1 thought2"]);
+  const source = { type: "base64", media_type: "image/png", data: dot };
+  const thinking = { type: "enabled", budget_tokens: 4000 };
+  sent(prompt, { thinking, messages: [user({ type: "image", source }, text(prompt))] });
+}
+
 async function leavesEarly(model) {
   const { data: stream, response } = await client.chat.completions
     .create({ model, messages: ask("say 4000 words every 50ms"), stream: true })
@@ -102,4 +161,8 @@ await streamed(name);
 await thinks(name);
 await errors();
 await headers(name);
+await tools(sonnet, false);
+await tools(sonnet, true);
+await shaped(sonnet);
+await shown(sonnet);
 await leavesEarly(name);

@@ -1,13 +1,19 @@
 """The official OpenAI SDK for Python against a running Drover; any failed check ends it with an error.
 
-The provider behind Drover is scripted: the prompt says what it answers.
+The provider behind Drover is scripted: the prompt says what it answers. Each line that is printed says of a prompt what
+has to have reached the provider.
 """
 
 import asyncio
+import json
 import time
 
 import openai
 from openai import AsyncOpenAI, OpenAI
+from pydantic import BaseModel
+
+SONNET = "claude-sonnet-4-5"
+DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 client = OpenAI(max_retries=0)
 
@@ -18,6 +24,19 @@ def ask(prompt):
 
 def numbered(count):
     return " ".join(f"word{n}" for n in range(1, count + 1))
+
+
+def text(text):
+    return {"type": "text", "text": text}
+
+
+def user(*content):
+    return {"role": "user", "content": list(content)}
+
+
+def sent(prompt, *bodies):
+    usual = {"model": SONNET, "max_tokens": 32000, "stream": True}
+    print(json.dumps({"prompt": prompt, "sent": [{**usual, **body} for body in bodies]}))
 
 
 def models():
@@ -116,6 +135,79 @@ def leaves_early(model):
         time.sleep(0.05)
 
 
+def tools(model):
+    prompt = 'until told call weather {"city":"Zürich"} then call weather {"city":"Bern"} or say "Warm."'
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    function = {"name": "weather", "description": "The weather.", "parameters": schema}
+    asked = {"model": model, "tools": [{"type": "function", "function": function}], "tool_choice": "required"}
+    with client.chat.completions.stream(messages=ask(prompt), **asked) as stream:
+        pieces = [e.arguments_delta for e in stream if e.type == "tool_calls.function.arguments.delta"]
+        completion = stream.get_final_completion()
+    message = completion.choices[0].message
+    assert completion.choices[0].finish_reason == "tool_calls", completion
+    assert "".join(pieces) == '{"city":"Zürich"}{"city":"Bern"}', pieces
+    here, there = message.tool_calls
+    results = [{"role": "tool", "tool_call_id": it.id, "content": f"{n}"} for n, it in enumerate((there, here))]
+    answer = client.chat.completions.create(messages=[*ask(prompt), message, *results], **asked)
+    assert answer.choices[0].message.content == "Warm.", answer
+    cached = {"cache_control": {"type": "ephemeral"}}
+    definition = {"name": "weather", "description": "The weather.", "input_schema": schema, **cached}
+    calls = [
+        {"type": "tool_use", "id": it.id, "name": "weather", "input": {"city": city}}
+        for it, city in ((here, "Zürich"), (there, "Bern"))
+    ]
+    told = user(
+        {"type": "tool_result", "tool_use_id": there.id, "content": [text("0")]},
+        {"type": "tool_result", "tool_use_id": here.id, "content": [text("1")], **cached},
+    )
+    rounds = [user(text(prompt)), {"role": "assistant", "content": calls}, told]
+    round = {"tools": [definition], "tool_choice": {"type": "any"}}
+    sent(prompt, {**round, "messages": rounds[:1]}, {**round, "messages": rounds})
+
+
+class Place(BaseModel):
+    city: str
+    days: list[int]
+
+
+def shaped(model):
+    prompt = 'say "{\\"city\\":\\"Bern\\",\\"days\\":[1,2]}"'
+    asked = {"model": model, "messages": ask(prompt), "response_format": Place}
+    answer = client.chat.completions.parse(**asked)
+    assert answer.choices[0].message.parsed == Place(city="Bern", days=[1, 2]), answer
+    schema = {
+        "properties": {
+            "city": {"title": "City", "type": "string"},
+            "days": {"items": {"type": "integer"}, "title": "Days", "type": "array"},
+        },
+        "required": ["city", "days"],
+        "title": "Place",
+        "type": "object",
+        "additionalProperties": False,
+    }
+    config = {"format": {"type": "json_schema", "schema": schema}}
+    sent(prompt, {"output_config": config, "messages": [user(text(prompt))]})
+    refused(openai.InternalServerError, 'say "{}"', code="invalid_output", response_format=wanted(schema))
+
+
+def wanted(schema):
+    return {"type": "json_schema", "json_schema": {"name": "place", "strict": True, "schema": schema}}
+
+
+def shown(model):
+    prompt = 'think 2 words then say "A dot."'
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{DOT}"}}
+    document = {"type": "file", "file": {"filename": "a.txt", "file_data": "data:text/plain;base64,aGk="}}
+    content = [image, document, text(prompt)]
+    answer = client.chat.completions.create(model=model, messages=[user(*content)], reasoning_effort="low")
+    message = answer.choices[0].message
+    assert (message.content, message.reasoning_content) == ("A dot.", "thought1 thought2"), message
+    source = {"type": "base64", "media_type": "image/png", "data": DOT}
+    told = {"type": "document", "title": "a.txt", "source": {"type": "text", "media_type": "text/plain", "data": "hi"}}
+    thinking = {"type": "enabled", "budget_tokens": 4000}
+    sent(prompt, {"thinking": thinking, "messages": [user({"type": "image", "source": source}, told, text(prompt))]})
+
+
 async def at_once(model):
     async with AsyncOpenAI(max_retries=0) as several:
         answers = await asyncio.gather(
@@ -138,5 +230,8 @@ streamed(name)
 several(name)
 errors()
 headers(name)
+tools(SONNET)
+shaped(SONNET)
+shown(SONNET)
 leaves_early(name)
 asyncio.run(at_once(name))

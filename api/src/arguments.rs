@@ -62,6 +62,10 @@ pub struct Serving {
     #[arg(long, value_name = "DAYS", env = "DROVER_SESSION_DAYS", default_value_t = limits::SESSION_DAYS,
           value_parser = clap::value_parser!(u32).range(1..=36_500))]
     session_days: u32,
+    /// Days that stored completions are kept
+    #[arg(long, value_name = "DAYS", env = "DROVER_STORED_DAYS", default_value_t = limits::STORED_DAYS,
+          value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    stored_days: u32,
     /// Days that the ledger of calls to providers is kept
     #[arg(long, value_name = "DAYS", env = "DROVER_LEDGER_DAYS", default_value_t = limits::LEDGER_DAYS,
           value_parser = clap::value_parser!(u32).range(1..=36_500))]
@@ -100,6 +104,7 @@ impl Serving {
             max_queued: self.max_queued,
             retention: Duration::from_hours(self.retention_hours),
             sessions: Duration::from_hours(24 * u64::from(self.session_days)),
+            stored: Duration::from_hours(24 * u64::from(self.stored_days)),
             ledger: Duration::from_hours(24 * u64::from(self.ledger_days)),
             ..Settings::default()
         })

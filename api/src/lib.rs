@@ -8,6 +8,7 @@ mod app;
 pub mod arguments;
 mod auth;
 mod clock;
+mod completions;
 mod envelope;
 mod error;
 mod events;

@@ -12,7 +12,7 @@ use drover_shared::dialect::{Dialect, Rejection};
 use crate::app::App;
 use crate::envelope::{self, Ticket};
 use crate::error::Problem;
-use crate::{events, generate, health, jobs, models, projects, providers, sessions, usage};
+use crate::{completions, events, generate, health, jobs, models, projects, providers, sessions, usage};
 
 pub(crate) fn router(app: &Arc<App>) -> Router {
     Router::new()
@@ -20,7 +20,12 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/health", get(health::health))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
-        .route("/v1/chat/completions", generate_in(app.dialect))
+        .route("/v1/chat/completions", generate_in(app.dialect).get(completions::list))
+        .route(
+            "/v1/chat/completions/{id}",
+            get(completions::show).post(completions::label).delete(completions::delete),
+        )
+        .route("/v1/chat/completions/{id}/messages", get(completions::messages))
         .route("/v1/models", get(models::list))
         .route("/v1/models/capabilities", get(models::capabilities))
         .route("/v1/models/{*id}", get(models::one))

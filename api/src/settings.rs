@@ -30,6 +30,8 @@ pub struct Settings {
     pub retention: Duration,
     /// How long sessions are kept that nobody writes to.
     pub sessions: Duration,
+    /// How long stored completions are kept.
+    pub stored: Duration,
     /// How long the ledger keeps calls.
     pub ledger: Duration,
     /// How long open answers may take to finish after shutdown has begun.
@@ -50,6 +52,7 @@ impl Default for Settings {
             stream_heartbeat: limits::STREAM_HEARTBEAT,
             retention: limits::RETENTION,
             sessions: Duration::from_hours(24 * u64::from(limits::SESSION_DAYS)),
+            stored: Duration::from_hours(24 * u64::from(limits::STORED_DAYS)),
             ledger: Duration::from_hours(24 * u64::from(limits::LEDGER_DAYS)),
             shutdown_grace: limits::ANSWER_GRACE,
         }

@@ -17,7 +17,7 @@ use crate::secret::Address;
 const DEFAULT_FILE: &str = ".env";
 
 /// Every name that the file may hold: those of both binaries, since they share it.
-pub const NAMES: [&str; 50] = [
+pub const NAMES: [&str; 51] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -62,6 +62,7 @@ pub const NAMES: [&str; 50] = [
     "DROVER_SLOT_USERS",
     "DROVER_SPARES",
     "DROVER_SPARE_AGE",
+    "DROVER_STORED_DAYS",
     "HOST",
     "LOG_FORMAT",
     "LOG_LEVEL",

@@ -62,6 +62,7 @@ impl Desk {
             max_attempts: 3,
             if_busy: IfBusy::Wait,
             told: Told::default(),
+            keep: None,
         };
         let added = self.store.enqueue(&job, 1_000).await.expect("the store is there");
         assert_eq!(added, Enqueued::Added);

@@ -13,8 +13,8 @@ use axum::http::header::{HeaderName, HeaderValue};
 use axum::response::Response;
 use drover_shared::dialect::{self, Answer, Dialect};
 use drover_shared::provider::fit::fit;
-use drover_shared::schema::{IfBusy, JobId, JobSpec, NewJob, Owner, Told, limits};
-use drover_shared::store::Enqueued;
+use drover_shared::schema::{IfBusy, JobId, JobSpec, Keep, NewJob, Owner, Told, limits};
+use drover_shared::store::{Enqueued, millis};
 use uuid::Uuid;
 
 use crate::admission;
@@ -41,7 +41,15 @@ pub(crate) async fn answer(
     let view = app.fleet.get().await?;
     let request = parse(dialect, body, view.default_model()).await?;
     let dialect::Request {
-        mut spec, mut agent, stream, usage, mut form, drop_unsupported, mut ignored, ..
+        mut spec,
+        mut agent,
+        stream,
+        usage,
+        mut form,
+        keep,
+        drop_unsupported,
+        mut ignored,
+        ..
     } = request;
     // As the client named it, which is how the answer names it too.
     let model = spec.model.clone();
@@ -65,8 +73,10 @@ pub(crate) async fn answer(
         spec.agent = Some(agent::find(&*app.store, &owner, wish, now).await?);
     }
     let place = spec.agent.as_ref().map(agent::headers);
-    let (job, reader) = enqueue(app, ticket, owner, spec, now).await?;
+    let job = JobId::from_uuid(Uuid::now_v7());
     let answer = Answer { job, model, created_s: now.div_euclid(1_000), usage, form };
+    let keep = keep.map(|metadata| answer.keep(dialect, metadata));
+    let reader = enqueue(app, ticket, new_job(job, owner, spec, keep, now)).await?;
     let mut response = if stream {
         streamed::answer(dialect, &app.settings, &answer, reader).await?
     } else {
@@ -97,25 +107,8 @@ async fn parse(
 
 /// Adds the job. It runs to its end even when the client leaves meanwhile: the reader travels with it,
 /// and is dropped, which calls the job off, only when it is known to exist.
-async fn enqueue(
-    app: &Arc<App>,
-    ticket: &Ticket,
-    owner: Owner,
-    spec: JobSpec,
-    now: i64,
-) -> Result<(JobId, Reader), Problem> {
-    let id = JobId::from_uuid(Uuid::now_v7());
-    let job = NewJob {
-        id,
-        owner,
-        spec,
-        created_at_ms: now,
-        deadline_at_ms: now
-            .saturating_add_unsigned(limits::QUEUE_DEADLINE.as_millis().try_into().unwrap_or(u64::MAX)),
-        max_attempts: limits::ATTEMPTS,
-        if_busy: IfBusy::Wait,
-        told: Told::default(),
-    };
+async fn enqueue(app: &Arc<App>, ticket: &Ticket, job: NewJob) -> Result<Reader, Problem> {
+    let id = job.id;
     // Before the job exists, so that nothing of it can be missed.
     let reader = app.tail.open_new(id);
     let max_queued = app.settings.max_queued;
@@ -138,7 +131,21 @@ async fn enqueue(
         Enqueued::SessionTooLong => return Err(admission::session_too_long().into()),
     }
     ticket.concerns(id);
-    Ok((id, reader))
+    Ok(reader)
+}
+
+fn new_job(id: JobId, owner: Owner, spec: JobSpec, keep: Option<Keep>, now: i64) -> NewJob {
+    NewJob {
+        id,
+        owner,
+        spec,
+        created_at_ms: now,
+        deadline_at_ms: now.saturating_add(millis(limits::QUEUE_DEADLINE)),
+        max_attempts: limits::ATTEMPTS,
+        if_busy: IfBusy::Wait,
+        told: Told::default(),
+        keep,
+    }
 }
 
 /// The names as a header may hold them; they come from the client's body.

@@ -1,5 +1,5 @@
-//! Deletes jobs that ended, sessions that were written to and calls of the ledger that were made longer ago than they
-//! are kept.
+//! Deletes jobs that ended, answers that were stored, sessions that were written to and calls of the ledger that were
+//! made longer ago than they are kept.
 
 use drover_shared::schema::limits;
 use drover_shared::store::{StoreError, millis};
@@ -11,10 +11,17 @@ pub(super) async fn keep(app: &App) {
     let mut rounds = rounds(limits::PRUNE_EVERY);
     loop {
         rounds.tick().await;
+        // Jobs after the answers that kept them.
+        tell("prune stored answers", answers(app).await);
         tell("prune", jobs(app).await);
         tell("prune sessions", sessions(app).await);
         tell("prune the ledger", calls(app).await);
     }
+}
+
+async fn answers(app: &App) -> Result<u64, StoreError> {
+    let before = app.clock.now_ms().saturating_sub(millis(app.settings.stored));
+    in_batches(|| app.store.answers().expire(before, limits::PRUNE_BATCH)).await
 }
 
 async fn jobs(app: &App) -> Result<u64, StoreError> {

@@ -16,13 +16,12 @@ pub(crate) fn parameters(query: Option<&str>) -> Result<Vec<(String, String)>, R
 
 /// 400: the value of a parameter is not what it must be.
 pub(crate) fn invalid(name: &str, why: &str) -> Rejection {
-    Rejection::invalid("invalid_value", name, format!("Invalid value for '{name}'. {why}"))
+    Rejection::invalid_value(name, why)
 }
 
 /// 400: there is no such parameter.
 pub(crate) fn unknown(name: &str) -> Rejection {
-    let name: String = name.chars().take(64).collect();
-    Rejection::invalid("unknown_parameter", name.clone(), format!("Unknown parameter: '{name}'."))
+    Rejection::unknown_parameter(name)
 }
 
 /// A number of a parameter from 1 on.

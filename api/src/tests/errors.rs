@@ -44,8 +44,8 @@ async fn bad_requests_are_told_what_is_wrong() {
         (Call::get("/v1/models/"), Expected(404, "unknown_url", "Invalid URL", &[])),
         (Call::new("OPTIONS", "/nowhere"), Expected(404, "unknown_url", "Invalid URL", &[])),
         (
-            Call::get("/v1/chat/completions"),
-            Expected(405, "method_not_allowed", "GET is not allowed", &["allow: POST"]),
+            Call::new("PUT", "/v1/chat/completions"),
+            Expected(405, "method_not_allowed", "PUT is not allowed", &["allow: POST,GET,HEAD"]),
         ),
         (
             Call::new("DELETE", "/v1/models").body("x"),

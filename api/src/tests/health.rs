@@ -93,6 +93,7 @@ async fn duties_are_done_and_survive_a_broken_store() {
     let api = Api::with(|settings| {
         settings.retention = std::time::Duration::from_secs(100);
         settings.sessions = std::time::Duration::from_secs(200);
+        settings.stored = std::time::Duration::from_secs(400);
         settings.ledger = std::time::Duration::from_mins(5);
     })
     .await;
@@ -103,6 +104,8 @@ async fn duties_are_done_and_survive_a_broken_store() {
     let sessions =
         api.store.until("a prune of sessions", |state| state.session_prunes.first().copied()).await;
     assert_eq!(sessions, NOW_MS - 200_000);
+    let answers = api.store.until("a prune of answers", |state| state.expiries.first().copied()).await;
+    assert_eq!(answers, NOW_MS - 400_000);
     let calls = api.store.until("a prune of calls", |state| state.call_prunes.first().copied()).await;
     assert_eq!(calls, NOW_MS - 300_000, "the ledger is kept by itself");
     tokio::time::pause();

@@ -2,11 +2,13 @@
 
 mod chat;
 mod client;
+mod completions;
 mod dialect;
 mod errors;
 mod events;
 mod health;
 mod jobs;
+mod kept;
 mod leaving;
 mod logs;
 mod money;

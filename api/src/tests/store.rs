@@ -6,13 +6,13 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use drover_shared::schema::{
-    Call, CancelReason, Event, Fleet, Job, JobId, JobState, LeaseToken, Listed, NewJob, Offer, Owner, Page,
-    PastTurn, Project, ProjectChange, ProjectId, Seq, SeqEvent, Session, SessionChange, SessionId,
-    SessionSums, StopReason, Usage, UsageQuery, UsageRow, WorkerId, WorkerReport,
+    Call, CancelReason, Event, Fleet, Job, JobId, JobState, KeptAnswer, KeptQuery, LeaseToken, Listed,
+    NewJob, Offer, Owner, Page, PastTurn, Project, ProjectChange, ProjectId, Seq, SeqEvent, Session,
+    SessionChange, SessionId, SessionSums, StopReason, Usage, UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
 use drover_shared::store::{
-    Append, Appended, Claim, Enqueued, Forked, Held, Lease, Millis, Removed, Ring, RingRole, Store,
-    StoreError,
+    Append, Appended, Claim, Enqueued, Forked, Held, KeptAnswers, Lease, Millis, Removed, Ring, RingRole,
+    Store, StoreError,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -41,6 +41,10 @@ pub(super) struct State {
     pub(super) call_prunes: Vec<Millis>,
     pub(super) session_prunes: Vec<Millis>,
     pub(super) calls: Vec<Call>,
+    pub(super) kept: BTreeMap<JobId, KeptAnswer>,
+    /// What lists were asked for.
+    pub(super) listed: Vec<KeptQuery>,
+    pub(super) expiries: Vec<Millis>,
     /// What was asked of the ledger, and what it answers.
     pub(super) asked: Vec<UsageQuery>,
     pub(super) usage: Vec<UsageRow>,
@@ -124,7 +128,7 @@ impl FakeStore {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    fn check(&self) -> Result<(), StoreError> {
+    pub(super) fn check(&self) -> Result<(), StoreError> {
         if self.broken.load(Ordering::Relaxed) {
             return Err(StoreError::Unavailable("broken by the test".to_owned()));
         }
@@ -174,6 +178,9 @@ impl Store for FakeStore {
             usage: None,
         };
         state.jobs.insert(job.id, (row, Vec::new()));
+        if let Some(keep) = &job.keep {
+            state.kept.insert(job.id, KeptAnswer { job: job.id, keep: keep.clone() });
+        }
         drop(state);
         self.changed();
         Ok(Enqueued::Added)
@@ -252,6 +259,10 @@ impl Store for FakeStore {
         self.lock().prunes.push(before);
         self.changed();
         Ok(0)
+    }
+
+    fn answers(&self) -> &dyn KeptAnswers {
+        self
     }
 
     async fn offer(&self, _: &WorkerId, _: &Offer) -> Result<(), StoreError> {

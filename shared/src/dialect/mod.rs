@@ -12,8 +12,10 @@ pub mod shape;
 use std::sync::Arc;
 
 use crate::schema::offer::Setting;
+use serde::{Deserialize, Serialize};
+
 use crate::schema::{
-    AgentOptions, Event, JobId, JobSpec, OutputFormat, ProjectId, SeqEvent, SessionId, Tool,
+    AgentOptions, Event, JobId, JobSpec, Keep, Metadata, OutputFormat, ProjectId, SeqEvent, SessionId, Tool,
 };
 
 pub use granularity::Granularity;
@@ -77,6 +79,8 @@ pub struct Request {
     pub usage: UsageWish,
     /// What form it is to have.
     pub form: Form,
+    /// The labels of the answer, if it is to be kept.
+    pub keep: Option<Metadata>,
     /// Whether what no provider of the model takes is to be left out instead of refused.
     pub drop_unsupported: bool,
     /// Fields of the body that mean nothing here; named to the client in a response header.
@@ -84,7 +88,7 @@ pub struct Request {
 }
 
 /// What an answer is to tell of the usage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageWish {
     /// Whether a stream ends with it; an answer in one piece always has it.
     pub streamed: bool,
@@ -93,7 +97,8 @@ pub struct UsageWish {
 }
 
 /// What form an answer is to have. Goes from the request to the answer unread.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Form {
     /// What shape it has to have.
     pub output: Option<OutputFormat>,
@@ -126,7 +131,7 @@ pub struct AgentWish {
 }
 
 /// What every encoder needs to know of the job it answers for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// The job; the dialect derives its own ids from it.
     pub job: JobId,
@@ -138,4 +143,18 @@ pub struct Answer {
     pub usage: UsageWish,
     /// What form it has, as the request said.
     pub form: Form,
+}
+
+impl Answer {
+    /// What is to be kept with the job for the answer to be told again, under these labels.
+    #[expect(clippy::missing_panics_doc, reason = "it holds no map with odd keys, so it can be written")]
+    pub fn keep(&self, dialect: &dyn Dialect, metadata: Metadata) -> Keep {
+        let form = serde_json::to_string(self).expect("it holds no map with odd keys");
+        Keep { dialect: dialect.name().to_owned(), form, metadata }
+    }
+
+    /// The same back; `None` for what no version of this one has kept.
+    pub fn kept(keep: &Keep) -> Option<Self> {
+        serde_json::from_str(&keep.form).ok()
+    }
 }

@@ -36,6 +36,17 @@ impl Rejection {
         Self::new(502, "invalid_output", message).final_()
     }
 
+    /// 400: a parameter of the query has a value that it must not have.
+    pub fn invalid_value(name: &str, why: &str) -> Self {
+        Self::invalid("invalid_value", name, format!("Invalid value for '{name}'. {why}"))
+    }
+
+    /// 400: there is no parameter of this name in the query.
+    pub fn unknown_parameter(name: &str) -> Self {
+        let name: String = name.chars().take(64).collect();
+        Self::invalid("unknown_parameter", name.clone(), format!("Unknown parameter: '{name}'."))
+    }
+
     /// The same, to be retried after so many milliseconds.
     #[must_use]
     pub fn retry_after_ms(self, ms: u64) -> Self {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use super::id::{JobId, Owner, WorkerId};
+use super::kept::Keep;
 use super::spec::JobSpec;
 use super::state::JobState;
 use super::usage::Usage;
@@ -27,6 +28,8 @@ pub struct NewJob {
     pub if_busy: IfBusy,
     /// What its client said that its session keeps if it has none of it yet.
     pub told: Told,
+    /// What is kept of it for its client, if its answer is to be.
+    pub keep: Option<Keep>,
 }
 
 /// What a job does whose session is busy.

@@ -42,6 +42,16 @@ pub const CHOICES: u32 = 16;
 pub const PREAMBLE_BYTES: usize = 16 << 10;
 /// Most stop sequences (OpenAI API, `stop`: up to 4; Anthropic takes more, so we allow what both clients use).
 pub const STOP_SEQUENCES: usize = 16;
+/// Most labels of a stored completion (OpenAI API, `metadata`).
+pub const LABELS: usize = 16;
+/// Longest name of one, and longest label, in characters; likewise.
+pub const LABEL_NAME_CHARS: usize = 64;
+/// See [`LABEL_NAME_CHARS`].
+pub const LABEL_CHARS: usize = 512;
+/// Items of a list that one answer holds at most, and unless it is told (OpenAI API, `limit`).
+pub const LISTED: u32 = 100;
+/// See [`LISTED`].
+pub const LISTED_USUALLY: u32 = 20;
 /// Longest model name, in bytes; it goes into logs and rows.
 pub const MODEL_NAME_BYTES: usize = 256;
 /// Longest name of a project or title of a session, in characters.
@@ -143,6 +153,8 @@ pub const JOB_STALL: Duration = Duration::from_mins(5);
 pub const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How long finished jobs and their events are kept.
 pub const RETENTION: Duration = Duration::from_hours(24);
+/// How long stored completions are kept by default, in days; OpenAI's own time.
+pub const STORED_DAYS: u32 = 30;
 /// Most jobs deleted in one go of the retention duty; each is a transaction of its own.
 pub const PRUNE_BATCH: u32 = 500;
 /// Pause between two looks for finished jobs to delete.

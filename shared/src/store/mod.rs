@@ -7,6 +7,7 @@
 mod conformance;
 mod doorbell;
 mod fate;
+mod kept;
 mod queue;
 mod sqlite;
 mod url;
@@ -25,6 +26,7 @@ use crate::schema::{
     SessionId, SessionSums, UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
 
+pub use self::kept::KeptAnswers;
 pub use self::sqlite::SqliteStore;
 pub use self::url::database_path;
 pub use self::worker_lock::WorkerLock;
@@ -130,8 +132,8 @@ pub trait Store: Send + Sync {
     /// Queue depth and the fleet; alive are workers whose last beat is at `alive_since` or later.
     async fn fleet(&self, alive_since: Millis, now: Millis) -> Result<Fleet, StoreError>;
 
-    /// Deletes at most `limit` jobs that ended before `before`, with events and task, job by job. Returns how many
-    /// went.
+    /// Deletes at most `limit` jobs that ended before `before` and whose answers are not kept, with events and task, job
+    /// by job. Returns how many went.
     async fn prune(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
 
     /// The calls to providers that were made for a job, in order.
@@ -222,6 +224,9 @@ pub trait Store: Send + Sync {
     /// The projects that the worker holds idle while jobs wait for them: it claims one of the jobs, or gives
     /// the project up for others to claim them.
     async fn wanted(&self, worker: &WorkerId, now: Millis) -> Result<Vec<ProjectId>, StoreError>;
+
+    /// The answers that are kept for their clients.
+    fn answers(&self) -> &dyn KeptAnswers;
 
     /// Rings meant for this process. `name` is unique among living processes. Bounded: rings that nobody
     /// takes in time are dropped, which the sweep makes good.

@@ -38,6 +38,9 @@ async fn strangers_are_refused(cluster: &Cluster, upstream: &Upstream) {
     let strangers = [nobody.clone(), nobody.clone().with_key("wrong"), nobody.clone().with_key("key-of-an")];
     let job = format!("job_{}", "0".repeat(32));
     let mut routes = job_routes(&job);
+    let stored = format!("{}/chatcmpl-1", chat::PATH);
+    routes.extend([Method::GET, Method::POST, Method::DELETE].map(|method| (method, stored.clone())));
+    routes.extend([(Method::GET, chat::PATH.to_owned()), (Method::GET, format!("{stored}/messages"))]);
     routes.extend([(Method::GET, "/v1/models".to_owned()), (Method::GET, format!("/v1/models/{MODEL}"))]);
     for stranger in &strangers {
         let chat = stranger.post(chat::PATH, &ask("say 1 words")).await;

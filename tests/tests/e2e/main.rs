@@ -16,4 +16,5 @@ mod sdks;
 mod secrets;
 mod sessions;
 mod shapes;
+mod stored;
 mod tools;

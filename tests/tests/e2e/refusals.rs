@@ -162,7 +162,8 @@ async fn wrong_addresses(client: &Client) {
         (Method::GET, "/v1/models/gpt-9", 404, "model_not_found"),
         (Method::GET, "/v1/jobs/job_nonsense", 404, "job_not_found"),
         (Method::GET, "/v1/jobs/../../etc/passwd", 404, "unknown_url"),
-        (Method::GET, chat::PATH, 405, "method_not_allowed"),
+        (Method::PUT, chat::PATH, 405, "method_not_allowed"),
+        (Method::GET, "/v1/chat/completions/chatcmpl-1", 404, "completion_not_found"),
         (Method::DELETE, "/v1/models", 405, "method_not_allowed"),
     ] {
         let answer = Answer::of(client.request(method.clone(), path)).await;

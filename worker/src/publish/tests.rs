@@ -9,7 +9,7 @@ use drover_shared::schema::{
     Page, PastTurn, Project, ProjectChange, ProjectId, SeqEvent, Session, SessionChange, SessionId,
     SessionSums, StopReason, UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
-use drover_shared::store::{Claim, Enqueued, Forked, Held, Millis, Removed, Ring, RingRole};
+use drover_shared::store::{Claim, Enqueued, Forked, Held, KeptAnswers, Millis, Removed, Ring, RingRole};
 use uuid::Uuid;
 
 use super::*;
@@ -187,6 +187,10 @@ impl Store for Picky {
         let mut stored = self.stored.lock().expect("unpoisoned");
         stored.extend(batch.iter().map(|append| (append.lease.job, append.events.clone())));
         Ok(vec![Appended::Stored; batch.len()])
+    }
+
+    fn answers(&self) -> &dyn KeptAnswers {
+        unreachable!("publishing only appends")
     }
 
     async fn offer(&self, _: &WorkerId, _: &Offer) -> Result<(), StoreError> {

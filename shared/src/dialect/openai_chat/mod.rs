@@ -10,6 +10,7 @@ mod content;
 mod ending;
 mod error;
 mod json;
+pub mod listing;
 mod media;
 mod messages;
 mod output;
@@ -18,6 +19,7 @@ mod past;
 mod reader;
 mod request;
 mod settings;
+pub mod stored;
 mod stream;
 mod table;
 #[cfg(test)]
@@ -33,12 +35,14 @@ use crate::schema::offer::Setting;
 
 pub use self::past::messages_of;
 
+const NAME: &str = "openai_chat";
+
 /// `POST /v1/chat/completions`.
 pub struct OpenAiChat;
 
 impl Dialect for OpenAiChat {
     fn name(&self) -> &'static str {
-        "openai_chat"
+        NAME
     }
 
     fn parse(&self, body: &[u8], default_model: Option<&str>) -> Result<Request, Rejection> {

@@ -4,7 +4,7 @@ use super::admission::{Ignored, admit};
 use super::parameters::Scope;
 use super::reader::Node;
 use super::tools::{self, Tools};
-use super::{agent, json, messages, output, settings};
+use super::{agent, json, messages, output, settings, stored};
 use crate::dialect::{Form, Granularity, Rejection, Request, UsageWish};
 use crate::schema::{JobSpec, Sampling, ThinkingWish, ToolChoice, limits};
 
@@ -18,6 +18,7 @@ pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request,
     let Streaming { stream, include_usage, granularity } = streaming(&body, &mut ignored)?;
     let include_cost = settings::cost(&body, &mut ignored)?;
     let drop_unsupported = body.get("drop_params").map(|field| field.boolean()).transpose()?;
+    let keep = stored::asked(&body, &mut ignored)?;
     let sampling = settings::sampling(&body)?;
     let tools = tools::read(&body, &mut ignored)?;
     thinks_freely(&body, &sampling, &tools)?;
@@ -46,6 +47,7 @@ pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request,
         stream,
         usage: UsageWish { streamed: include_usage, cost: include_cost },
         form: Form { older_calls: tools.older, output, tools: callable, granularity },
+        keep,
         drop_unsupported: drop_unsupported.unwrap_or(false),
         ignored: ignored.into_names(),
     })

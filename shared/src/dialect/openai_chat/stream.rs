@@ -61,7 +61,7 @@ impl ChunkEncoder {
     pub(super) fn new(answer: &Answer) -> Self {
         let mut head = b"data: ".to_vec();
         let fields = Head {
-            id: wire::completion_id(answer),
+            id: wire::completion_id(answer.job),
             object: "chat.completion.chunk",
             created: answer.created_s,
             model: &answer.model,

@@ -113,7 +113,7 @@ fn completion(
         });
     }
     let completion = Completion {
-        id: wire::completion_id(answer),
+        id: wire::completion_id(answer.job),
         object: "chat.completion",
         created: answer.created_s,
         model: &answer.model,

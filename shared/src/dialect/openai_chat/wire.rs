@@ -2,12 +2,11 @@
 
 use serde::Serialize;
 
-use crate::dialect::Answer;
-use crate::schema;
+use crate::schema::{self, JobId};
 
 /// The identifier of the completion.
-pub(super) fn completion_id(answer: &Answer) -> String {
-    format!("chatcmpl-{}", answer.job.uuid().simple())
+pub(super) fn completion_id(job: JobId) -> String {
+    format!("chatcmpl-{}", job.uuid().simple())
 }
 
 /// Appends `value` as JSON.

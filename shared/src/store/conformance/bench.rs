@@ -51,6 +51,7 @@ pub(super) fn new_job() -> NewJob {
         max_attempts: 3,
         if_busy: IfBusy::Wait,
         told: Told::default(),
+        keep: None,
     }
 }
 

@@ -11,6 +11,7 @@ pub(super) mod conversation;
 mod desk;
 pub(super) mod fleet;
 pub(super) mod hold;
+pub(super) mod kept;
 pub(super) mod ledger;
 pub(super) mod life;
 pub(super) mod rescue;
@@ -86,6 +87,11 @@ macro_rules! conformance {
                 who_beats_again_keeps_its_projects
                 who_retires_holds_nothing
                 a_project_changes_hands_without_two_at_work_in_it
+            }
+            kept {
+                an_answer_is_kept_once_it_is_whole
+                answers_are_listed_page_by_page
+                what_is_kept_outlives_its_jobs_time
             }
             ledger {
                 calls_are_told_as_they_were_made

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::error::{corrupt, not_json};
-use super::{SqliteStore, chunk, session};
+use super::{SqliteStore, chunk, kept, session};
 use crate::schema::{
     CancelReason, Event, Failure, Job, JobId, JobState, LeaseToken, NewJob, Owner, Usage, WorkerId,
 };
@@ -17,8 +17,9 @@ use crate::store::{Held, Millis, Ring, RingRole, StoreError};
 /// Adds a queued job.
 pub(super) async fn insert(conn: &mut SqliteConnection, job: &NewJob) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO job (id, owner, state, model, max_attempts, task, created_at_ms, deadline_at_ms, project, session)
-         VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO job (id, owner, state, model, max_attempts, task, created_at_ms, deadline_at_ms, project, session,
+                          kept)
+         VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )
     .bind(job.id.to_string())
     .bind(&job.owner.0)
@@ -29,14 +30,18 @@ pub(super) async fn insert(conn: &mut SqliteConnection, job: &NewJob) -> Result<
     .bind(job.deadline_at_ms)
     .bind(job.spec.agent.as_ref().map(|agent| agent.project.to_string()))
     .bind(job.spec.session().map(|session| session.to_string()))
+    .bind(job.keep.is_some())
     .execute(&mut *conn)
     .await?;
     sqlx::query("INSERT INTO spec (job, body) VALUES (?1, ?2)")
         .bind(job.id.to_string())
         .bind(to_json(job.id, &job.spec)?)
-        .execute(conn)
+        .execute(&mut *conn)
         .await?;
-    Ok(())
+    match &job.keep {
+        Some(keep) => kept::insert(conn, job, keep).await,
+        None => Ok(()),
+    }
 }
 
 /// Ends a job that is queued or running with `event`, which is stored as its last.
@@ -68,7 +73,8 @@ pub(super) async fn settle(
         return Err(corrupt(id, "ended by an event that ends nothing"));
     };
     let row: Option<(String, Option<String>)> = sqlx::query_as(
-        "UPDATE job SET state = ?2, failure = ?3, usage = ?4, finished_at_ms = ?5, lease = NULL
+        "UPDATE job SET state = ?2, failure = ?3, usage = ?4, finished_at_ms = ?5, lease = NULL,
+                kept = kept AND ?2 = 'completed'
          WHERE id = ?1 AND state IN ('queued', 'running') RETURNING task, session",
     )
     .bind(id.to_string())

@@ -14,6 +14,7 @@ mod history;
 mod hold;
 mod intake;
 mod job;
+mod kept;
 mod ledger;
 mod migrate;
 mod open;
@@ -37,8 +38,8 @@ use self::intake::Intake;
 use self::own::Own;
 use super::doorbell::Doorbell;
 use super::{
-    Append, Appended, Claim, Enqueued, Forked, Held, Lease, Millis, Removed, Ring, RingRole, Store,
-    StoreError,
+    Append, Appended, Claim, Enqueued, Forked, Held, KeptAnswers, Lease, Millis, Removed, Ring, RingRole,
+    Store, StoreError,
 };
 use crate::schema::{
     Call, CancelReason, Fleet, Job, JobId, JobState, LeaseToken, Listed, NewJob, Offer, Owner, Page,
@@ -250,6 +251,10 @@ impl Store for SqliteStore {
 
     async fn wanted(&self, worker: &WorkerId, now: Millis) -> Result<Vec<ProjectId>, StoreError> {
         hold::wanted(&self.readers, worker, now).await
+    }
+
+    fn answers(&self) -> &dyn KeptAnswers {
+        self
     }
 
     async fn listen(&self, role: RingRole, name: &str) -> Result<mpsc::Receiver<Ring>, StoreError> {

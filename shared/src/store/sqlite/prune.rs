@@ -10,7 +10,7 @@ use crate::store::{Millis, StoreError, queue};
 /// chunks at most; then what workers and tasks left behind.
 pub(super) async fn prune(store: &SqliteStore, before: Millis, limit: u32) -> Result<u64, StoreError> {
     let ended: Vec<(String, String)> = sqlx::query_as(
-        "SELECT id, task FROM job WHERE finished_at_ms IS NOT NULL AND finished_at_ms < ?1
+        "SELECT id, task FROM job WHERE finished_at_ms IS NOT NULL AND kept = 0 AND finished_at_ms < ?1
          ORDER BY finished_at_ms LIMIT ?2",
     )
     .bind(before)

@@ -11,6 +11,7 @@ mod parse;
 mod past;
 mod properties;
 mod random;
+mod stored;
 mod streams;
 mod table;
 mod tools;

@@ -19,6 +19,7 @@ async fn enqueue(store: &SqliteStore) -> JobId {
         max_attempts: 1,
         if_busy: IfBusy::Wait,
         told: Told::default(),
+        keep: None,
     };
     assert_eq!(store.enqueue(&job, 10).await.expect("a store"), Enqueued::Added);
     job.id

@@ -1,0 +1,45 @@
+//! Answers that a store in a test's hands keeps.
+
+use async_trait::async_trait;
+use drover_shared::schema::{JobId, JobSpec, KeptAnswer, KeptQuery, Metadata, Owner};
+use drover_shared::store::{KeptAnswers, Millis, StoreError};
+
+use super::store::FakeStore;
+
+#[async_trait]
+impl KeptAnswers for FakeStore {
+    async fn find(&self, _: &Owner, _: &str, job: JobId) -> Result<Option<KeptAnswer>, StoreError> {
+        self.check()?;
+        Ok(self.lock().kept.get(&job).cloned())
+    }
+
+    async fn list(&self, query: &KeptQuery) -> Result<Vec<KeptAnswer>, StoreError> {
+        self.check()?;
+        let mut state = self.lock();
+        state.listed.push(query.clone());
+        Ok(state.kept.values().take(query.limit as usize + 1).cloned().collect())
+    }
+
+    async fn spec(&self, _: JobId) -> Result<Option<JobSpec>, StoreError> {
+        self.check()?;
+        Ok(Some(JobSpec::default()))
+    }
+
+    async fn label(&self, _: &Owner, _: &str, job: JobId, metadata: &Metadata) -> Result<bool, StoreError> {
+        self.check()?;
+        let mut state = self.lock();
+        let kept = state.kept.get_mut(&job);
+        Ok(kept.map(|kept| kept.keep.metadata.clone_from(metadata)).is_some())
+    }
+
+    async fn forget(&self, _: &Owner, _: &str, job: JobId) -> Result<bool, StoreError> {
+        self.check()?;
+        Ok(self.lock().kept.remove(&job).is_some())
+    }
+
+    async fn expire(&self, before: Millis, _: u32) -> Result<u64, StoreError> {
+        self.check()?;
+        self.lock().expiries.push(before);
+        Ok(0)
+    }
+}

@@ -1,8 +1,14 @@
 //! Every limit there is, with its reason. What an operator may set is a setting whose default stands here.
 
+mod egress;
+mod stored;
+
 use std::time::Duration;
 
 use super::spec::Effort;
+
+pub use self::egress::*;
+pub use self::stored::*;
 
 // --- What clients may send ---------------------------------------------------------------------------
 
@@ -42,16 +48,6 @@ pub const CHOICES: u32 = 16;
 pub const PREAMBLE_BYTES: usize = 16 << 10;
 /// Most stop sequences (OpenAI API, `stop`: up to 4; Anthropic takes more, so we allow what both clients use).
 pub const STOP_SEQUENCES: usize = 16;
-/// Most labels of a stored completion (OpenAI API, `metadata`).
-pub const LABELS: usize = 16;
-/// Longest name of one, and longest label, in characters; likewise.
-pub const LABEL_NAME_CHARS: usize = 64;
-/// See [`LABEL_NAME_CHARS`].
-pub const LABEL_CHARS: usize = 512;
-/// Items of a list that one answer holds at most, and unless it is told (OpenAI API, `limit`).
-pub const LISTED: u32 = 100;
-/// See [`LISTED`].
-pub const LISTED_USUALLY: u32 = 20;
 /// Longest model name, in bytes; it goes into logs and rows.
 pub const MODEL_NAME_BYTES: usize = 256;
 /// Longest name of a project or title of a session, in characters.
@@ -153,8 +149,6 @@ pub const JOB_STALL: Duration = Duration::from_mins(5);
 pub const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How long finished jobs and their events are kept.
 pub const RETENTION: Duration = Duration::from_hours(24);
-/// How long stored completions are kept by default, in days; OpenAI's own time.
-pub const STORED_DAYS: u32 = 30;
 /// Most jobs deleted in one go of the retention duty; each is a transaction of its own.
 pub const PRUNE_BATCH: u32 = 500;
 /// Pause between two looks for finished jobs to delete.
@@ -475,28 +469,3 @@ pub const PROJECT_NAME_BYTES: usize = 255;
 /// How deep directories may nest in a project, as far as its files can be named from outside: a slot may be as deep as
 /// [`SLOT_DEPTH`], and a project lies a few levels down in it.
 pub const PROJECT_DEPTH: usize = 120;
-
-// --- A slot's way to the network -----------------------------------------------------------------------
-
-/// Connections to one slot's proxy at a time; further ones wait. npm, the hungriest of the usual tools, opens
-/// up to 50.
-pub const EGRESS_CONNECTIONS: usize = 64;
-/// Longest time such a connection may take to send its head.
-pub const EGRESS_HEAD: Duration = Duration::from_secs(15);
-/// Longest head of a request through the proxy, and of its answer, in bytes: most servers take no more either.
-pub const EGRESS_HEAD_BYTES: usize = 64 << 10;
-/// Most header lines of a request through the proxy, and of its answer.
-pub const EGRESS_HEADERS: usize = 100;
-/// Longest time a name may take to be resolved: what a resolver takes to ask a second server.
-pub const EGRESS_RESOLVE: Duration = Duration::from_secs(15);
-/// Longest time one address may take to accept a connection; then the next one is tried.
-pub const EGRESS_CONNECT: Duration = Duration::from_secs(10);
-/// Addresses of a host that are tried.
-pub const EGRESS_ADDRESSES: usize = 4;
-/// How long a connection may stand without a byte moving: as long as a model may say nothing. A server that is
-/// silent for longer has mostly died unseen.
-pub const EGRESS_IDLE: Duration = JOB_STALL;
-/// Buffer of a tunnel for each direction, in bytes; a full set of tunnels then takes 4 MB.
-pub const EGRESS_BUFFER_BYTES: usize = 32 << 10;
-/// Refusals that one slot's proxy tells the log of; an agent may ask without end. Further ones are for debugging.
-pub const EGRESS_REFUSALS_LOGGED: usize = 50;

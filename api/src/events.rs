@@ -92,6 +92,7 @@ fn name(event: &Event) -> &'static str {
         Event::MessageStopped { .. } => "message_stopped",
         Event::ToolStarted { .. } => "tool_started",
         Event::ToolFinished { .. } => "tool_finished",
+        Event::FilesChanged(_) => "files_changed",
         Event::Notice { .. } => "notice",
         Event::Unrecognised { .. } => "unrecognised",
         Event::Choice { event, .. } => name(event),
@@ -104,7 +105,7 @@ fn name(event: &Event) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use drover_shared::schema::{Block, CancelReason, Failure, FailureKind, StopReason, Usage};
+    use drover_shared::schema::{Block, CancelReason, Changes, Failure, FailureKind, StopReason, Usage};
 
     use super::*;
 
@@ -124,6 +125,9 @@ mod tests {
             Event::ToolInputDelta { index: 0, partial_json: s() },
             Event::BlockStopped { index: 0 },
             Event::MessageStopped { stop, stop_sequence: None },
+            Event::ToolStarted { id: s(), name: s(), title: Some(s()) },
+            Event::ToolFinished { id: s(), failed: false },
+            Event::FilesChanged(Changes::default()),
             Event::Notice { code: s(), message: s() },
             Event::Unrecognised { kind: s() },
             Event::Completed { stop, stop_sequence: None, usage },

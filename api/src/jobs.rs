@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::HeaderMap;
 use drover_shared::schema::{
-    Call, CancelReason, Dimension, Failure, Job, JobId, JobState, Usage, UsageQuery,
+    Call, CancelReason, Changes, Dimension, Failure, Job, JobId, JobState, Usage, UsageQuery,
 };
 use serde::Serialize;
 
@@ -29,6 +29,9 @@ pub(crate) struct JobBody {
     worker: Option<String>,
     error: Option<ErrorBody>,
     usage: Option<Usage>,
+    /// What an agent has done to the files of its project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files_changed: Option<Changes>,
     /// Its first calls to providers that are over, and what all of them cost together, also those that failed.
     calls: Vec<CallBody>,
     cost_microusd: u64,
@@ -83,6 +86,7 @@ impl JobBody {
             worker: job.worker.map(|worker| worker.0),
             error: job.failure.map(|Failure { kind, message, .. }| ErrorBody { code: kind.code(), message }),
             usage: job.usage,
+            files_changed: job.changes,
             calls: calls.into_iter().map(CallBody::from).collect(),
             cost_microusd,
             cost_usd: dollars(cost_microusd),

@@ -1,7 +1,6 @@
 //! One attempt of a job, as a pure state machine: (state, input) → actions. The shell in `work` does what
 //! they say; no I/O and no clock in here.
 
-use drover_shared::provider::tool::ToolCall;
 use drover_shared::schema::{CancelReason, Class, Event, Failure, FailureKind, StopReason, limits};
 
 /// Milliseconds since any one moment, by a clock that is never set.
@@ -46,7 +45,14 @@ pub enum Input {
     /// ([`FailureKind::CliFailed`]).
     ProviderFailed(Failure),
     /// The model has called a tool of the agent's, which is not run before the job is known to have spoken.
-    ToolCalled(ToolCall),
+    ToolCalled {
+        /// Which call.
+        id: String,
+        /// Of which tool.
+        name: String,
+        /// What it does, for people.
+        title: Option<String>,
+    },
     /// What the job ran took more than a slot may; `account` says of what.
     Breached {
         /// Such as "it used more than 2048 MB of memory".
@@ -97,6 +103,14 @@ pub enum End {
 }
 
 impl End {
+    /// Whether the job ends with it.
+    pub fn is_last(&self) -> bool {
+        match self {
+            Self::Completed { .. } | Self::Failed(_) | Self::Cancelled(_) => true,
+            Self::Requeue { .. } | Self::Returned | Self::Abandoned => false,
+        }
+    }
+
     /// For logs, in `snake_case`.
     pub fn name(&self) -> &'static str {
         match self {
@@ -179,7 +193,7 @@ impl Attempt {
                 self.provider_failure.get_or_insert((failure, now));
                 Vec::new()
             }
-            Input::ToolCalled(call) => self.tool_called(call).into_iter().collect(),
+            Input::ToolCalled { id, name, title } => self.tool_called(id, name, title).into_iter().collect(),
             Input::Breached { account } => {
                 vec![fail(FailureKind::ResourceLimit, format!("the job was stopped: {account}"))]
             }
@@ -217,12 +231,12 @@ impl Attempt {
     }
 
     /// Speaks for a turn that begins with a tool, so that the tool can run. The CLI tells of it too, once it does.
-    fn tool_called(&mut self, ToolCall { id, name }: ToolCall) -> Option<Action> {
+    fn tool_called(&mut self, id: String, name: String, title: Option<String>) -> Option<Action> {
         if std::mem::replace(&mut self.spoken, true) {
             return None;
         }
         self.told = Some(id.clone());
-        Some(Action::Publish(vec![Event::ToolStarted { id, name }]))
+        Some(Action::Publish(vec![Event::ToolStarted { id, name, title }]))
     }
 
     /// A model may say nothing because a limit, a stop sequence or a classifier cut it off, but not by

@@ -1,6 +1,7 @@
 //! One attempt of a job, from claim to last event. `performance` gets an answer out of a process, `choices` several
 //! beside each other; what is said becomes events, and how it ends the job's last one.
 
+mod before;
 mod choices;
 mod performance;
 
@@ -8,8 +9,10 @@ use std::sync::Arc;
 
 use drover_shared::schema::{Class, Event, Usage};
 use drover_shared::store::{Claim, GiveBack};
+use futures_util::future::OptionFuture;
 use tracing::{Instrument, info, info_span};
 
+use self::before::Before;
 use self::performance::{Performance, Terms};
 use crate::attempt::End;
 use crate::publish::Journal;
@@ -51,7 +54,11 @@ async fn agent(shop: &Workshop, claim: &Claim, mut journal: Journal, place: &Pla
     journal.bill(performance.settle());
     let usage = performance.usage();
     note(claim, &end, &journal, &usage);
+    let before = performance.before();
     let abandoned = performance.leave(&end).await;
+    // Only now is nobody at work there any more.
+    let changes = OptionFuture::from(before.map(Before::changes)).await.flatten();
+    journal.hold(changes.filter(|_| end.is_last()).map(Event::FilesChanged));
     close(journal, end, usage).await;
     // Who called the job off need not wait for a process that is still being started in the project.
     performance.dismiss().await;

@@ -86,6 +86,7 @@ fn verdict(event: &Event) -> Option<Verdict> {
         Event::Failed { .. } | Event::Cancelled { .. } | Event::Expired => Some(Verdict::Refused),
         Event::AttemptStarted { .. }
         | Event::Routed { .. }
+        | Event::FilesChanged(_)
         | Event::Notice { .. }
         | Event::Unrecognised { .. } => None,
         Event::Choice { event, .. } => verdict(event),

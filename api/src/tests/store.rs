@@ -175,6 +175,7 @@ impl Store for FakeStore {
             started_at_ms: None,
             finished_at_ms: None,
             failure: None,
+            changes: None,
             usage: None,
         };
         state.jobs.insert(job.id, (row, Vec::new()));

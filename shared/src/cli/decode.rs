@@ -1,6 +1,7 @@
 //! What a line of the CLI's standard output means. Total: every line means something, none can fail.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -105,6 +106,11 @@ impl Decoder {
     /// ended, and [`TurnEnd::stop`] tells why its last message stopped. Of subagents nothing is heard.
     pub fn agent() -> Self {
         Self { message: Message::of_agent() }
+    }
+
+    /// Says where the agent works, so that its tools are told of from there.
+    pub fn works_in(&mut self, root: &Path) {
+        self.message.works_in(root.to_string_lossy().into_owned());
     }
 
     /// What this line means. Without or with its newline.

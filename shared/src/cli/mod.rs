@@ -4,6 +4,7 @@
 //! Everything here was measured with the two pinned builds against a scripted upstream; `golden/` keeps what
 //! they said, and `tests/record/` records it again.
 
+pub mod activity;
 mod agent;
 pub mod build;
 pub mod decode;

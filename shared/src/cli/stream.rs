@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::activity;
 use super::decode::{Line, Text, bounded, unrecognised};
-use crate::schema::limits::CLI_KIND_BYTES;
+use crate::schema::limits::{CLI_KIND_BYTES, TOOL_INPUT_BYTES};
 use crate::schema::{Block, Event, StopReason};
 
 /// What is kept of the message that now streams, and of the turn that it belongs to.
@@ -20,6 +21,8 @@ pub(super) struct Message {
     call: Option<Call>,
     /// Why the turn's last whole message stopped.
     last: Option<StopReason>,
+    /// Where the agent works.
+    root: Option<String>,
 }
 
 #[derive(Debug)]
@@ -34,11 +37,17 @@ struct Call {
     index: u32,
     id: String,
     name: String,
+    /// The beginning of its arguments.
+    input: String,
 }
 
 impl Message {
     pub(super) fn of_agent() -> Self {
         Self { agents: true, ..Self::default() }
+    }
+
+    pub(super) fn works_in(&mut self, root: String) {
+        self.root = Some(root);
     }
 
     pub(super) fn is_agents(&self) -> bool {
@@ -48,7 +57,7 @@ impl Message {
     /// Forgets the turn; why its last whole message stopped.
     pub(super) fn end_turn(&mut self) -> Option<StopReason> {
         let last = self.last;
-        *self = Self { agents: self.agents, ..Self::default() };
+        *self = Self { agents: self.agents, root: self.root.take(), ..Self::default() };
         last
     }
 }
@@ -116,6 +125,7 @@ pub(super) fn read(event: &RawValue, message: &mut Message) -> Option<Line> {
     let index = raw.index;
     match &*raw.kind {
         "content_block_delta" if message.call.as_ref().is_some_and(|call| call.index == index) => {
+            note_input(message.call.as_mut()?, raw.delta?);
             Some(Line::Quiet)
         }
         "content_block_delta" => delta(index, raw.delta?),
@@ -139,8 +149,19 @@ pub(super) fn read(event: &RawValue, message: &mut Message) -> Option<Line> {
 /// An agent's call is complete with the end of its block; the CLI then runs it.
 fn block_stopped(index: u32, message: &mut Message) -> Event {
     match message.call.take_if(|call| call.index == index) {
-        Some(Call { id, name, .. }) => Event::ToolStarted { id, name },
+        Some(Call { id, name, input, .. }) => {
+            let title = activity::title(&name, &input, message.root.as_deref());
+            Event::ToolStarted { id, name, title }
+        }
         None => Event::BlockStopped { index },
+    }
+}
+
+/// Keeps the beginning of a call's arguments.
+fn note_input(call: &mut Call, delta: &RawValue) {
+    let more = serde_json::from_str(delta.get()).ok().and_then(|delta: Delta| delta.partial_json);
+    if call.input.len() < TOOL_INPUT_BYTES {
+        call.input.push_str(&more.unwrap_or_default());
     }
 }
 
@@ -165,7 +186,7 @@ fn block(index: u32, block: &RawValue, message: &mut Message) -> Option<Line> {
         "thinking" => Block::Thinking,
         "redacted_thinking" => Block::RedactedThinking { data: block.data? },
         "tool_use" if message.agents => {
-            message.call = Some(Call { index, id: block.id?, name: block.name? });
+            message.call = Some(Call { index, id: block.id?, name: block.name?, input: String::new() });
             return Some(Line::Quiet);
         }
         "tool_use" => Block::ToolUse { id: block.id?, name: block.name? },

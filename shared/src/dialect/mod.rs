@@ -106,6 +106,8 @@ pub struct Form {
     pub tools: Arc<[Tool]>,
     /// Whether the call of a tool is told in the dialect's older way, which knows one call per answer.
     pub older_calls: bool,
+    /// Whether an agent's tools are told of as reasoning.
+    pub activity: bool,
     /// In what pieces a stream tells it.
     pub granularity: Granularity,
 }
@@ -128,6 +130,8 @@ pub struct AgentWish {
     pub project: Option<ProjectId>,
     /// What it may do; the names of tools and servers are as they came.
     pub options: AgentOptions,
+    /// Whether the answer tells of its tools as reasoning.
+    pub activity: bool,
 }
 
 /// What every encoder needs to know of the job it answers for.

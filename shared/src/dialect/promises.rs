@@ -70,6 +70,7 @@ impl Promises {
             | Event::MessageStopped { .. }
             | Event::ToolStarted { .. }
             | Event::ToolFinished { .. }
+            | Event::FilesChanged(_)
             | Event::Notice { .. }
             | Event::Unrecognised { .. }
             | Event::Choice { .. }

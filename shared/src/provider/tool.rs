@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::sse::fields;
+use crate::schema::limits::TOOL_INPUT_BYTES;
 
 /// A call of one of the agent's tools.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub struct ToolCall {
     pub id: String,
     /// The tool, by the CLI's name.
     pub name: String,
+    /// The beginning of its arguments' JSON text.
+    pub input: String,
 }
 
 /// Watches the frames of one answer.
@@ -33,10 +36,15 @@ impl ToolCalls {
         let kind = event["type"].as_str().unwrap_or_default();
         let goes_on = matches!(kind, "content_block_delta" | "ping");
         let completed = if goes_on { None } else { self.open.take() };
+        if let (Some(call), Some(more)) = (&mut self.open, event["delta"]["partial_json"].as_str())
+            && call.input.len() < TOOL_INPUT_BYTES
+        {
+            call.input.push_str(more);
+        }
         let block = &event["content_block"];
         if block["type"] == "tool_use" {
             let text = |field: &str| block[field].as_str().unwrap_or_default().to_owned();
-            self.open = Some(ToolCall { id: text("id"), name: text("name") });
+            self.open = Some(ToolCall { id: text("id"), name: text("name"), input: String::new() });
         }
         completed
     }
@@ -62,7 +70,7 @@ mod tests {
     }
 
     fn call(id: &str) -> ToolCall {
-        ToolCall { id: id.to_owned(), name: "Bash".to_owned() }
+        ToolCall { id: id.to_owned(), name: "Bash".to_owned(), input: String::new() }
     }
 
     /// The calls that each of the frames completes.
@@ -92,6 +100,22 @@ mod tests {
         let searched = start(&json!({ "type": "server_tool_use", "id": "s", "name": "web_search" }));
         let stop = || of("content_block_stop");
         assert_eq!(completed(&[text, stop(), searched, stop()]), [None, None, None, None]);
+    }
+
+    #[test]
+    fn a_call_is_told_with_the_beginning_of_its_arguments() {
+        let piece = |json: &str| {
+            let delta = json!({ "type": "input_json_delta", "partial_json": json });
+            frame(
+                "content_block_delta",
+                &json!({ "type": "content_block_delta", "index": 1, "delta": delta }),
+            )
+        };
+        let frames = [bash("a"), piece("{\"comm"), piece("and\":\"ls\"}"), of("content_block_stop")];
+        let told = completed(&frames).pop().flatten().expect("a call");
+        assert_eq!(told.input, "{\"command\":\"ls\"}");
+        let long = [bash("a"), piece(&"x".repeat(TOOL_INPUT_BYTES)), piece("y"), of("content_block_stop")];
+        assert!(!completed(&long).pop().flatten().expect("a call").input.contains('y'));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::changes::Changes;
 use super::failure::Failure;
 use super::job::CancelReason;
 use super::state::JobState;
@@ -91,6 +92,9 @@ pub enum Event {
         id: String,
         /// The tool, by the CLI's name.
         name: String,
+        /// The command, the path, or what else tells it from others, for people; the client's own, so not for logs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
     },
     /// The agent's tool has ended.
     ToolFinished {
@@ -99,6 +103,9 @@ pub enum Event {
         /// Whether it told of an error.
         failed: bool,
     },
+    /// What the agent's job has done to the files of its project, whichever tool did it. Told once, before the job's
+    /// last event.
+    FilesChanged(Changes),
     /// Something the client may want to know, that changes nothing in the answer.
     Notice {
         /// Stable, in `snake_case`.
@@ -234,6 +241,7 @@ impl Event {
             | Self::Routed { .. }
             | Self::MessageStarted { .. }
             | Self::MessageStopped { .. }
+            | Self::FilesChanged(_)
             | Self::Notice { .. }
             | Self::Unrecognised { .. }
             | Self::Completed { .. }
@@ -262,6 +270,7 @@ impl Event {
             | Self::MessageStopped { .. }
             | Self::ToolStarted { .. }
             | Self::ToolFinished { .. }
+            | Self::FilesChanged(_)
             | Self::Notice { .. }
             | Self::Unrecognised { .. }
             | Self::Choice { .. } => None,

@@ -126,6 +126,7 @@ impl Said {
             | Event::MessageStopped { .. }
             | Event::ToolStarted { .. }
             | Event::ToolFinished { .. }
+            | Event::FilesChanged(_)
             | Event::Notice { .. }
             | Event::Unrecognised { .. }
             // A session goes on from one answer; who wants several gets them outside of sessions.

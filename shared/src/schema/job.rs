@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::changes::Changes;
 use super::failure::Failure;
 use super::id::{JobId, Owner, WorkerId};
 use super::kept::Keep;
@@ -78,6 +79,8 @@ pub struct Job {
     pub failure: Option<Failure>,
     /// What was billed; `None` until it has ended.
     pub usage: Option<Usage>,
+    /// What it has done to the files of its project, if it was an agent's and has ended.
+    pub changes: Option<Changes>,
 }
 
 /// Who or what called a job off.

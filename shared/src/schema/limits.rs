@@ -433,6 +433,17 @@ pub const SLOT_DISK_MB: u64 = 10_240;
 pub const SLOT_FILES: usize = 500_000;
 /// How deep a slot may nest directories: looking into it holds a descriptor for each level.
 pub const SLOT_DEPTH: usize = 128;
+/// Of the arguments of an agent's tool, what is read to tell people what it does: more than any path, and most
+/// commands.
+pub const TOOL_INPUT_BYTES: usize = 16 << 10;
+/// What people are told of it; a line.
+pub const ACTIVITY_TITLE_BYTES: usize = 200;
+/// Files and directories of a workspace that are looked at before and after an agent's job; a tenth of a second.
+pub const INVENTORY_ENTRIES: usize = 100_000;
+/// Changed files that a job tells of, and the bytes of their paths together.
+pub const CHANGED_FILES: usize = 1_000;
+/// See above: the list is an event, a field of the job's row and a part of its answer.
+pub const CHANGED_PATHS_BYTES: usize = 64 << 10;
 /// Share of the CPU that a slot's control group gets against one of weight 100, such as the worker's own.
 pub const SLOT_CPU_WEIGHT: u32 = 50;
 /// Pause between two looks at a process tree while a job runs programs in it. Something that allocates 5 GB a

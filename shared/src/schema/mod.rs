@@ -4,6 +4,7 @@
 
 pub mod agent;
 pub mod call;
+pub mod changes;
 pub mod dollars;
 pub mod event;
 pub mod failure;
@@ -25,6 +26,7 @@ pub mod usage;
 
 pub use agent::{AgentOptions, AgentsOffer, McpServer, Permissions};
 pub use call::{Call, CallOutcome, Dimension, UsageQuery, UsageRow};
+pub use changes::{Change, Changes, FileChange};
 pub use event::{Block, Event, Seq, SeqEvent, StopReason};
 pub use failure::{Failure, FailureKind};
 pub use fleet::{Fleet, PoolReport, WorkerReport};

@@ -26,6 +26,7 @@
 mod find;
 mod homes;
 mod incoming;
+mod inventory;
 mod measure;
 mod path;
 #[cfg(test)]
@@ -37,6 +38,7 @@ mod wipe;
 pub use find::FindError;
 pub use homes::{Homes, Record, Worker};
 pub use incoming::{Gate, Incoming, Staged};
+pub use inventory::Inventory;
 pub use measure::{Used, measure};
 pub use path::{FilePath, PathError};
 pub use tree::{FileError, Meta, Placed, Tree};

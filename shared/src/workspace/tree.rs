@@ -108,7 +108,7 @@ const HANDLE: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_PATH);
 
 impl Tree {
     /// The workspace with this descriptor at its top.
-    pub(super) fn new(top: OwnedFd) -> Self {
+    pub fn new(top: OwnedFd) -> Self {
         Self { top }
     }
 

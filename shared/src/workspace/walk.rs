@@ -9,6 +9,7 @@ use nix::dir::Dir;
 use nix::fcntl::{AtFlags, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 
+use super::inventory::Stamp;
 use super::wipe::DIRECTORY;
 use super::{FileError, FilePath, Meta, Tree};
 use crate::schema::limits;
@@ -44,6 +45,7 @@ pub struct Entry {
     pub path: Vec<u8>,
     /// What it is.
     pub meta: Meta,
+    pub(super) stamp: Stamp,
     name: CString,
 }
 
@@ -137,7 +139,7 @@ impl Iterator for Walk {
             if meta.kind == Kind::Directory && self.recursive {
                 self.enter(&name);
             }
-            return Some(Entry { path, meta, name });
+            return Some(Entry { path, meta, stamp: Stamp::of(&stat), name });
         }
     }
 }

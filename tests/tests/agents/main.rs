@@ -1,5 +1,6 @@
 //! Agent jobs on the real CLI: sessions that stay resident, move, and are resumed; projects that outlive it all.
 
+mod activity;
 mod chaos;
 mod door;
 mod javascript;
@@ -7,5 +8,6 @@ mod leaks;
 mod network;
 mod once;
 mod options;
+mod permissions;
 mod sessions;
 mod workers;

@@ -159,10 +159,18 @@ fn a_lost_lease_ends_without_a_word() {
 
 #[test]
 fn a_turn_that_begins_with_a_tool_speaks_by_it_once() {
-    let call = |id: &str| ToolCall { id: id.to_owned(), name: "Bash".to_owned() };
-    let started = |id: &str| Event::ToolStarted { id: id.to_owned(), name: "Bash".to_owned() };
+    let call = |id: &str| Input::ToolCalled {
+        id: id.to_owned(),
+        name: "Bash".to_owned(),
+        title: Some("ls".to_owned()),
+    };
+    let started = |id: &str| Event::ToolStarted {
+        id: id.to_owned(),
+        name: "Bash".to_owned(),
+        title: Some("ls".to_owned()),
+    };
     let mut first = Attempt::new(Class::Agent, LIMITS, 1, 3, 0);
-    assert_eq!(first.step(Input::ToolCalled(call("a")), 1), [Action::Publish(vec![started("a")])]);
+    assert_eq!(first.step(call("a"), 1), [Action::Publish(vec![started("a")])]);
     assert_eq!(first.step(Input::Line(vec![started("a")]), 2), [], "the CLI tells of it too");
     assert_eq!(first.step(Input::Tick, 20_000), [], "and that it is at work");
     let next = vec![started("b")];
@@ -171,13 +179,17 @@ fn a_turn_that_begins_with_a_tool_speaks_by_it_once() {
 
     let mut later = Attempt::new(Class::Agent, LIMITS, 1, 3, 0);
     later.step(Input::Line(text()), 1);
-    assert_eq!(later.step(Input::ToolCalled(call("a")), 2), []);
+    assert_eq!(later.step(call("a"), 2), []);
     assert_eq!(later.step(Input::Line(vec![started("a")]), 3), [Action::Publish(vec![started("a")])]);
 }
 
 #[test]
 fn an_agent_whose_tool_is_at_work_does_not_stall() {
-    let started = |id: &str| Event::ToolStarted { id: id.to_owned(), name: "Bash".to_owned() };
+    let started = |id: &str| Event::ToolStarted {
+        id: id.to_owned(),
+        name: "Bash".to_owned(),
+        title: Some("ls".to_owned()),
+    };
     let finished = |id: &str| Event::ToolFinished { id: id.to_owned(), failed: false };
     let mut agent = Attempt::new(Class::Agent, LIMITS, 1, 3, 0);
     agent.step(Input::Line(vec![started("a"), started("b")]), 1);

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use drover_shared::cli::invocation::{self, AgentSetup, AgentStart, Leave};
-use drover_shared::cli::{Line, Transcript};
+use drover_shared::cli::{Line, Transcript, activity};
+use drover_shared::provider::tool::ToolCall;
 use drover_shared::schema::agent::SUBAGENTS;
 use drover_shared::schema::{AgentOptions, AgentSpec, AgentsOffer, Part, limits};
 use drover_shared::store::Claim;
+use drover_shared::workspace::Tree;
 use tokio::task;
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -93,6 +95,7 @@ impl Stage {
         let command = Command { arguments, environment, directory: &directory, proxy };
         let agent = Agent { workspace: Some(workspace), _egress: egress, ..Agent::default() };
         let mut stage = Self::start(parts, ground, command, Some(agent)).await?;
+        stage.decoder.works_in(directory.as_path());
         stage.write(&invocation::initialize_agent(&Uuid::new_v4().to_string(), &claim.spec.system)).await;
         Ok(stage)
     }
@@ -106,6 +109,7 @@ impl Stage {
         let id = Uuid::new_v4().to_string();
         let told = invocation::Claim { cwd: workspace.path(), system: &claim.spec.system };
         let frame = invocation::claim(&id, &told);
+        self.decoder.works_in(workspace.path());
         self.agent.get_or_insert_default().workspace = Some(workspace);
         let binding = self.begin_turn(parts, claim, &frame).await;
         self.agent.get_or_insert_default().begun = Some(binding);
@@ -134,6 +138,22 @@ impl Stage {
         let turn = invocation::turn(parts.claude.build, &Uuid::new_v4().to_string(), &texts);
         self.write(&format!("{frames}{turn}")).await;
         binding
+    }
+
+    /// The files of the project that the process works in.
+    pub fn workspace(&self) -> Option<Tree> {
+        let workspace = self.agent.as_ref()?.workspace.as_ref()?;
+        workspace
+            .tree()
+            .inspect_err(|error| tracing::warn!(%error, "a project's files cannot be looked at"))
+            .ok()
+    }
+
+    /// What a tool is about to do, for people.
+    pub fn title_of(&self, call: &ToolCall) -> Option<String> {
+        let workspace = self.agent.as_ref().and_then(|agent| agent.workspace.as_ref());
+        let root = workspace.map(|workspace| workspace.path().to_string_lossy());
+        activity::title(&call.name, &call.input, root.as_deref())
     }
 
     /// What the process has added to the session's transcript since this was last asked.

@@ -17,6 +17,7 @@ use futures_util::future::OptionFuture;
 use tokio::time::{MissedTickBehavior, interval_at};
 use tracing::error;
 
+use super::before::Before;
 use crate::attempt::{Action, Attempt, End, Input, Limits};
 use crate::news::{News, Reports};
 use crate::pool::{Aftermath, TakeError, Taken, Urgent};
@@ -78,6 +79,8 @@ struct Cast {
     stage: Stage,
     binding: Binding,
     turn_back: Option<TurnBack>,
+    /// The files of an agent's project as the job has found them.
+    before: Option<Before>,
 }
 
 impl<'a> Performance<'a> {
@@ -105,6 +108,11 @@ impl<'a> Performance<'a> {
     /// What the providers have billed.
     pub(super) fn usage(&self) -> Usage {
         self.cast.as_ref().map(|cast| cast.binding.report().usage).unwrap_or_default()
+    }
+
+    /// The files of an agent's project before the job, if it came so far.
+    pub(super) fn before(&self) -> Option<Before> {
+        self.cast.as_ref().and_then(|cast| cast.before.clone())
     }
 
     /// Lets the process come to rest, or puts it away. Answers the project that is to be given up once the job has
@@ -171,11 +179,12 @@ impl<'a> Performance<'a> {
             Taken::Chat(mut stage) => {
                 let Terms { allowance, calls, .. } = &self.terms;
                 let binding = stage.begin(self.claim, *allowance, Arc::clone(calls)).await;
-                Cast { stage, binding, turn_back }
+                Cast { stage, binding, turn_back, before: None }
             }
             Taken::Agent(mut stage) => {
+                let before = stage.workspace().map(Before::of);
                 let binding = stage.begin_agent(&self.shop.pool.parts, self.claim).await;
-                Cast { stage, binding, turn_back }
+                Cast { stage, binding, turn_back, before }
             }
         }
     }
@@ -202,7 +211,7 @@ fn is_doubtful(kind: FailureKind) -> bool {
 /// Listens to everything that may happen until something ends the attempt.
 async fn follow(
     shop: &Workshop,
-    Cast { stage, binding, turn_back }: &mut Cast,
+    Cast { stage, binding, turn_back, before }: &mut Cast,
     mut attempt: Attempt,
     journal: &mut Journal,
     place: &Place,
@@ -213,6 +222,11 @@ async fn follow(
     let mut ticks = interval_at(tokio::time::Instant::now() + TICK, TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (lost, spoken) = (journal.lost().clone(), journal.spoken().clone());
+    let before = before.clone();
+    let mut tools_may_run = pin!(async move {
+        spoken.cancelled().await;
+        OptionFuture::from(before.map(Before::settled)).await;
+    });
     let mut tools_wait = true;
     let mut called_off = pin!(place.called_off());
     let mut breach = pin!(stage.watch.breach());
@@ -230,7 +244,7 @@ async fn follow(
                 journal.flush().await;
                 Input::Tick
             }
-            () = spoken.cancelled(), if tools_wait => {
+            () = &mut tools_may_run, if tools_wait => {
                 tools_wait = false;
                 binding.let_tools_run();
                 continue;
@@ -241,7 +255,10 @@ async fn follow(
                     continue;
                 }
                 News::ToolCalled(_) if attempt.has_spoken() => continue,
-                News::ToolCalled(call) => Input::ToolCalled(call),
+                News::ToolCalled(call) => {
+                    let title = stage.title_of(&call);
+                    Input::ToolCalled { id: call.id, name: call.name, title }
+                }
                 News::Failed(failure) => Input::ProviderFailed(failure),
             },
             line = stage.hear() => match line {

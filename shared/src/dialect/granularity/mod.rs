@@ -109,6 +109,7 @@ impl StreamEncoder for Pieces {
             | Event::MessageStopped { .. }
             | Event::ToolStarted { .. }
             | Event::ToolFinished { .. }
+            | Event::FilesChanged(_)
             | Event::Choice { .. }
             | Event::Completed { .. }
             | Event::Failed { .. }

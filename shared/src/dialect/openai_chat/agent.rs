@@ -39,6 +39,7 @@ pub(super) fn read(
     if let Some(field) = options {
         admit(field, Scope::Agent, ignored)?;
         wish.options = what_it_may(field)?;
+        wish.activity = field.get("activity").map(|field| activity(&field)).transpose()?.unwrap_or(false);
     }
     Ok(Some(wish))
 }
@@ -104,6 +105,14 @@ fn what_it_may(agent: &Node) -> Result<AgentOptions, Rejection> {
         max_turns: agent.get("max_turns").map(|field| field.count()).transpose()?,
         budget_microusd: agent.get("budget_usd").map(|field| budget(&field)).transpose()?,
     })
+}
+
+fn activity(field: &Node) -> Result<bool, Rejection> {
+    match field.text()? {
+        "reasoning" => Ok(true),
+        "none" => Ok(false),
+        _ => Err(field.invalid_value("It must be 'reasoning' or 'none'.")),
+    }
 }
 
 fn tools(field: &Node) -> Result<Vec<String>, Rejection> {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::activity;
 use super::stream::Frame;
 use crate::dialect::Rejection;
 use crate::dialect::promises::Noted;
@@ -13,6 +14,8 @@ pub(super) struct Choice {
     /// Why the model stopped, where this is one of several; of an only one the job's end tells.
     pub(super) stop: Option<StopReason>,
     begun: bool,
+    /// Whether the reasoning so far ends within a line.
+    within_line: bool,
     /// What it is held against its promises with at its end.
     noted: Noted,
     /// The tool calls so far; a call's place in here is its `index` on the wire.
@@ -64,7 +67,14 @@ struct Function<'a> {
 impl Choice {
     /// One that has said nothing yet.
     pub(super) fn new(index: u32) -> Self {
-        Self { index, stop: None, begun: false, noted: Noted::default(), calls: Vec::new() }
+        Self {
+            index,
+            stop: None,
+            begun: false,
+            within_line: false,
+            noted: Noted::default(),
+            calls: Vec::new(),
+        }
     }
 
     /// Writes what an event that ends nothing says.
@@ -78,8 +88,10 @@ impl Choice {
             }
             Event::BlockStarted { .. } => self.begin(frame, out),
             Event::TextDelta { text, .. } => self.delta(&Delta::Content(text), text, frame, out),
-            Event::ThinkingDelta { thinking, .. } => {
-                self.delta(&Delta::ReasoningContent(thinking), thinking, frame, out);
+            Event::ThinkingDelta { thinking, .. } => self.think(thinking, frame, out),
+            Event::ToolStarted { name, title, .. } if frame.form.activity => {
+                let line = activity::line(self.within_line, name, title.as_deref());
+                self.think(&line, frame, out);
             }
             Event::ToolInputDelta { index, partial_json } => self.arguments(*index, partial_json, frame, out),
             Event::BlockStopped { index } => self.close_call(*index, frame, out),
@@ -90,6 +102,7 @@ impl Choice {
             | Event::SignatureDelta { .. }
             | Event::ToolStarted { .. }
             | Event::ToolFinished { .. }
+            | Event::FilesChanged(_)
             | Event::Notice { .. }
             | Event::Unrecognised { .. }
             | Event::Choice { .. }
@@ -98,6 +111,11 @@ impl Choice {
             | Event::Cancelled { .. }
             | Event::Expired => {}
         }
+    }
+
+    fn think(&mut self, piece: &str, frame: &Frame, out: &mut Vec<u8>) {
+        self.within_line = if piece.is_empty() { self.within_line } else { !piece.ends_with('\n') };
+        self.delta(&Delta::ReasoningContent(piece), piece, frame, out);
     }
 
     /// The chunk that names the role, unless it has gone out.

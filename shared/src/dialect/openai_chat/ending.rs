@@ -37,6 +37,7 @@ pub(super) fn of(event: &Event) -> Option<Ending> {
         | Event::MessageStopped { .. }
         | Event::ToolStarted { .. }
         | Event::ToolFinished { .. }
+        | Event::FilesChanged(_)
         | Event::Notice { .. }
         | Event::Unrecognised { .. }
         | Event::Choice { .. } => None,

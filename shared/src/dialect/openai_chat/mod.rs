@@ -2,6 +2,7 @@
 //!
 //! Extended by `reasoning_content`, which OpenAI's own API lacks and clients of other models know.
 
+mod activity;
 mod admission;
 mod agent;
 mod calls;

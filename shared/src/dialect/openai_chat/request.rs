@@ -39,6 +39,7 @@ pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request,
         ..JobSpec::default()
     };
     let agent = agent::read(&body, &messages, &spec, &mut ignored)?;
+    let activity = agent.as_ref().is_some_and(|wish| wish.activity);
     let agent_by_name = agent::by_name(&body, &messages, &spec, agent.as_ref());
     Ok(Request {
         spec,
@@ -46,7 +47,7 @@ pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request,
         agent_by_name,
         stream,
         usage: UsageWish { streamed: include_usage, cost: include_cost },
-        form: Form { older_calls: tools.older, output, tools: callable, granularity },
+        form: Form { older_calls: tools.older, output, tools: callable, granularity, activity },
         keep,
         drop_unsupported: drop_unsupported.unwrap_or(false),
         ignored: ignored.into_names(),

@@ -7,7 +7,7 @@ use super::ending::{self, Ending, finish_reason};
 use super::{error, wire};
 use crate::dialect::promises::Promises;
 use crate::dialect::{Answer, Form, Rejection, StreamEncoder, UsageWish};
-use crate::schema::{Event, StopReason, Usage};
+use crate::schema::{Changes, Event, StopReason, Usage};
 
 /// Writes the chunks of an answer. The first one goes out with the first content, never before: until then a
 /// failure can still have an HTTP status of its own.
@@ -23,6 +23,8 @@ pub(super) struct Frame {
     usage: UsageWish,
     pub(super) form: Form,
     pub(super) promises: Promises,
+    /// What an agent has done to files, told with the end.
+    changes: Option<Changes>,
 }
 
 #[derive(Serialize)]
@@ -44,6 +46,9 @@ impl StreamEncoder for ChunkEncoder {
             Some(Ending::Answer { stop, usage }) => self.finish(stop, &usage, out),
             Some(Ending::Error(rejection)) => fail(&rejection, out),
             None => {
+                if let Event::FilesChanged(changes) = event {
+                    self.frame.changes = Some(changes.clone());
+                }
                 let (several, event) = event.split();
                 let at = self.place(several.unwrap_or(0));
                 let choice = &mut self.choices[at];
@@ -71,7 +76,7 @@ impl ChunkEncoder {
         head.pop();
         head.extend_from_slice(b",\"choices\":[");
         let (form, promises) = (answer.form.clone(), Promises::of(&answer.form));
-        let frame = Frame { head, usage: answer.usage, form, promises };
+        let frame = Frame { head, usage: answer.usage, form, promises, changes: None };
         Self { frame, choices: vec![Choice::new(0)] }
     }
 
@@ -121,7 +126,15 @@ impl Frame {
         wire::json(delta, out);
         out.extend_from_slice(b",\"logprobs\":null,\"finish_reason\":");
         wire::json(&finish_reason, out);
-        out.extend_from_slice(if self.usage.streamed { b"}],\"usage\":null}\n\n" } else { b"}]}\n\n" });
+        out.extend_from_slice(b"}]");
+        if self.usage.streamed {
+            out.extend_from_slice(b",\"usage\":null");
+        }
+        if let Some(changes) = self.changes.as_ref().filter(|_| finish_reason.is_some()) {
+            out.extend_from_slice(b",\"files_changed\":");
+            wire::json(changes, out);
+        }
+        out.extend_from_slice(b"}\n\n");
     }
 }
 

@@ -159,6 +159,14 @@ pub const PARAMETERS: &[Parameter] = &[
     of(Body, "web_search_options", Object, Refused, "The model does not search the web."),
     of(
         Agent,
+        "activity",
+        Text,
+        Honoured,
+        "`reasoning` tells what its tools do as lines of `reasoning_content`; `none`, the default, leaves that to the \
+         job's events.",
+    ),
+    of(
+        Agent,
         "budget_usd",
         NumberOrString,
         Honoured,

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::ending::{self, Ending, finish_reason};
-use super::wire;
+use super::{activity, wire};
 use crate::dialect::promises::{Noted, Promises};
 use crate::dialect::{Answer, Form, Rejection};
-use crate::schema::{Block, Event, SeqEvent, StopReason, Usage};
+use crate::schema::{Block, Changes, Event, SeqEvent, StopReason, Usage};
 
 #[derive(Serialize)]
 struct Completion<'a> {
@@ -19,6 +19,9 @@ struct Completion<'a> {
     choices: Vec<Choice>,
     usage: wire::Usage,
     system_fingerprint: Option<&'a str>,
+    /// Of an agent's answer only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files_changed: Option<&'a Changes>,
 }
 
 #[derive(Serialize)]
@@ -73,9 +76,12 @@ struct Said {
 pub(super) fn fold(answer: &Answer, events: &[SeqEvent]) -> Result<Vec<u8>, Rejection> {
     let promises = Promises::of(&answer.form);
     let mut said = BTreeMap::from([(0, Said::default())]);
+    let mut changes = None;
     for SeqEvent { event, .. } in events {
         match ending::of(event) {
-            Some(Ending::Answer { stop, usage }) => return completion(answer, &promises, said, stop, &usage),
+            Some(Ending::Answer { stop, usage }) => {
+                return completion(answer, &promises, said, changes, stop, &usage);
+            }
             Some(Ending::Error(rejection)) => return Err(rejection),
             None => {}
         }
@@ -83,9 +89,12 @@ pub(super) fn fold(answer: &Answer, events: &[SeqEvent]) -> Result<Vec<u8>, Reje
         if matches!(event, Event::AttemptStarted { .. }) {
             said = BTreeMap::from([(0, Said::default())]);
         }
+        if let Event::FilesChanged(told) = event {
+            changes = Some(told);
+        }
         let (several, event) = event.split();
         let choice = said.entry(several.unwrap_or(0)).or_default();
-        choice.take(event, &promises);
+        choice.take(event, &answer.form, &promises);
         if let (Some(_), Event::MessageStopped { stop, .. }) = (several, event) {
             choice.stop = Some(*stop);
         }
@@ -97,6 +106,7 @@ fn completion(
     answer: &Answer,
     promises: &Promises,
     said: BTreeMap<u32, Said>,
+    files_changed: Option<&Changes>,
     stop: StopReason,
     usage: &Usage,
 ) -> Result<Vec<u8>, Rejection> {
@@ -120,6 +130,7 @@ fn completion(
         choices,
         usage: wire::Usage::new(usage, answer.usage.cost),
         system_fingerprint: None,
+        files_changed,
     };
     let mut out = Vec::new();
     wire::json(&completion, &mut out);
@@ -127,7 +138,7 @@ fn completion(
 }
 
 impl Said {
-    fn take(&mut self, event: &Event, promises: &Promises) {
+    fn take(&mut self, event: &Event, form: &Form, promises: &Promises) {
         promises.note(&mut self.noted, event);
         match event {
             Event::BlockStarted { index, block: Block::ToolUse { id, name } } if promises.knows(name) => {
@@ -136,6 +147,10 @@ impl Said {
             }
             Event::TextDelta { text, .. } => self.text.push_str(text),
             Event::ThinkingDelta { thinking, .. } => self.thinking.push_str(thinking),
+            Event::ToolStarted { name, title, .. } if form.activity => {
+                let within_line = !self.thinking.is_empty() && !self.thinking.ends_with('\n');
+                self.thinking.push_str(&activity::line(within_line, name, title.as_deref()));
+            }
             Event::ToolInputDelta { index, partial_json } => {
                 // The latest call wins: blocks are counted anew in every message.
                 if let Some(call) = self.calls.iter_mut().rfind(|call| call.block == *index) {
@@ -151,6 +166,7 @@ impl Said {
             | Event::MessageStopped { .. }
             | Event::ToolStarted { .. }
             | Event::ToolFinished { .. }
+            | Event::FilesChanged(_)
             | Event::Notice { .. }
             | Event::Unrecognised { .. }
             | Event::Choice { .. }

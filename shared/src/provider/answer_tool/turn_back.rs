@@ -79,6 +79,7 @@ impl TurnBack {
             | Event::SignatureDelta { .. }
             | Event::ToolStarted { .. }
             | Event::ToolFinished { .. }
+            | Event::FilesChanged(_)
             | Event::Notice { .. }
             | Event::Unrecognised { .. }
             | Event::Choice { .. }

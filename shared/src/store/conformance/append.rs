@@ -6,7 +6,9 @@ use super::bench::{
     Bench, Hand, NOW, assert_ended, completed, enqueue, enqueue_this, events, give_back, job, new_job, say,
     started, text,
 };
-use crate::schema::{CancelReason, Event, FailureKind, JobState, LeaseToken, limits};
+use crate::schema::{
+    CancelReason, Change, Changes, Event, FailureKind, FileChange, JobState, LeaseToken, limits,
+};
 use crate::store::{Append, Appended, Claim, GiveBack, Lease};
 
 pub(in crate::store) async fn a_lost_lease_writes_nothing_and_harms_nobody(bench: &dyn Bench) {
@@ -49,6 +51,19 @@ pub(in crate::store) async fn nothing_follows_the_end(bench: &dyn Bench) {
     let outcomes = hand.store.append(&batch, NOW).await.expect("an append");
     assert_eq!(outcomes, [Appended::Stored, Appended::Stored, Appended::Fenced]);
     assert_eq!(hand.append(say(&claim, 3, &[text("c")])).await, Appended::Fenced);
+    assert_ended(&hand.store, id, JobState::Completed).await;
+}
+
+pub(in crate::store) async fn the_job_knows_what_it_has_done_to_files(bench: &dyn Bench) {
+    let hand = Hand::hire(bench, "w").await;
+    let id = enqueue(&hand.store).await;
+    let claim = hand.take(NOW).await;
+    assert_eq!(job(&hand.store, id).await.changes, None);
+    let file = FileChange { path: "src/a.rs".to_owned(), change: Change::Created };
+    let changes = Changes { files: vec![file], complete: true };
+    let last = say(&claim, 1, &[text("a"), Event::FilesChanged(changes.clone()), completed()]);
+    assert_eq!(hand.append(last).await, Appended::Stored);
+    assert_eq!(job(&hand.store, id).await.changes, Some(changes));
     assert_ended(&hand.store, id, JobState::Completed).await;
 }
 

@@ -49,6 +49,7 @@ macro_rules! conformance {
                 a_lost_lease_writes_nothing_and_harms_nobody
                 two_attempts_of_one_process_are_told_apart
                 nothing_follows_the_end
+                the_job_knows_what_it_has_done_to_files
                 storing_twice_is_storing_once
                 sequence_numbers_rise_across_attempts
                 a_requeued_job_waits_to_the_millisecond

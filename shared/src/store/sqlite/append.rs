@@ -109,6 +109,11 @@ impl End<'_> {
             if let Some(addition) = self.addition {
                 history::add(conn, addition, now).await?;
             }
+            for event in &append.events {
+                if let Event::FilesChanged(changes) = event {
+                    job::note_changes(conn, job, changes).await?;
+                }
+            }
             *claimable |= job::settle(conn, job, event, now).await?.frees_session;
         } else if let Some(give_back) = append.give_back {
             let not_before = match give_back {

@@ -9,7 +9,7 @@ use sqlx::{SqliteConnection, SqlitePool};
 use super::error::{corrupt, not_json};
 use super::{SqliteStore, chunk, kept, session};
 use crate::schema::{
-    CancelReason, Event, Failure, Job, JobId, JobState, LeaseToken, NewJob, Owner, Usage, WorkerId,
+    CancelReason, Changes, Event, Failure, Job, JobId, JobState, LeaseToken, NewJob, Owner, Usage, WorkerId,
 };
 use crate::store::queue::{self, TaskEnd};
 use crate::store::{Held, Millis, Ring, RingRole, StoreError};
@@ -90,6 +90,20 @@ pub(super) async fn settle(
         session::bill(conn, session, &outcome.usage, now).await?;
     }
     Ok(Settled { frees_session: session.is_some() })
+}
+
+/// Notes what an agent's job has done to files.
+pub(super) async fn note_changes(
+    conn: &mut SqliteConnection,
+    id: JobId,
+    changes: &Changes,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE job SET changes = ?2 WHERE id = ?1")
+        .bind(id.to_string())
+        .bind(to_json(id, changes)?)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// What a terminal event says of its job.
@@ -179,13 +193,14 @@ struct Row {
     finished_at_ms: Option<Millis>,
     failure: Option<String>,
     usage: Option<String>,
+    changes: Option<String>,
 }
 
 /// A job as its row tells it.
 pub(super) async fn read(readers: &SqlitePool, id: JobId) -> Result<Option<Job>, StoreError> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT owner, state, model, attempts, max_attempts, worker, created_at_ms, started_at_ms,
-                finished_at_ms, failure, usage
+                finished_at_ms, failure, usage, changes
          FROM job WHERE id = ?1",
     )
     .bind(id.to_string())
@@ -209,6 +224,7 @@ impl Row {
             finished_at_ms: self.finished_at_ms,
             failure: self.failure.map(|json| from_json(id, &json)).transpose()?,
             usage: self.usage.map(|json| from_json(id, &json)).transpose()?,
+            changes: self.changes.map(|json| from_json(id, &json)).transpose()?,
         })
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use drover_shared::schema::ProjectId;
-use drover_shared::workspace::{Homes, Record, Worker, wipe};
+use drover_shared::workspace::{Homes, Record, Tree, Worker, wipe};
 
 use super::directory::SlotDir;
 
@@ -137,6 +137,11 @@ impl Workspace {
     /// Where the files are now.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The files, wherever they move.
+    pub fn tree(&self) -> io::Result<Tree> {
+        self.itself.try_clone().map(Tree::new)
     }
 
     /// Moves the files back. If that fails they stay in the slot, from where wiping the slot, the next worker

@@ -143,6 +143,27 @@ async function shown(model) {
   sent(prompt, { thinking, messages: [user({ type: "image", source }, text(prompt))] });
 }
 
+async function sessions(model) {
+  const create = (prompt, extra, options) =>
+    client.chat.completions.create({ model, messages: ask(prompt), ...extra }, options);
+  const said = (answer) => answer.choices[0].message.content;
+  const first = await create('say "one"', { session_id: "new", system_prompt: "Be brief." });
+  assert.equal(said(first), "one");
+  const options = { headers: { "X-Drover-Session-Id": first.session_id } };
+  const second = await create('say "two"', {}, options);
+  assert.deepEqual([said(second), second.session_id], ["two", first.session_id]);
+  for await (const chunk of await create('say "three"', { stream: true }, options)) {
+    assert.equal(chunk.session_id, first.session_id);
+  }
+  const history = await client.get(`/sessions/${first.session_id}/history`);
+  const answers = history.data.filter((message) => message.role === "assistant");
+  assert.deepEqual(answers.map((message) => message.content), ["one", "two", "three"]);
+  const deleted = await client.delete(`/sessions/${first.session_id}`);
+  assert.equal(deleted.deleted, true);
+  const gone = await create("say 1 words", {}, options).catch((error) => error);
+  assert(gone instanceof OpenAI.NotFoundError && gone.code === "session_not_found", "it does not go on");
+}
+
 async function leavesEarly(model) {
   const { data: stream, response } = await client.chat.completions
     .create({ model, messages: ask("say 4000 words every 50ms"), stream: true })
@@ -165,4 +186,5 @@ await tools(sonnet, false);
 await tools(sonnet, true);
 await shaped(sonnet);
 await shown(sonnet);
+await sessions(name);
 await leavesEarly(name);

@@ -208,6 +208,28 @@ def shown(model):
     sent(prompt, {"thinking": thinking, "messages": [user({"type": "image", "source": source}, told, text(prompt))]})
 
 
+def sessions(model):
+    said = lambda answer: answer.choices[0].message.content
+    create = client.chat.completions.create
+    first = create(model=model, messages=ask('say "one"'), extra_body={"session_id": "new", "system_prompt": "Be brief."})
+    assert (said(first), first.project_id if hasattr(first, "project_id") else None) == ("one", None), first
+    named = {"X-Drover-Session-Id": first.session_id}
+    second = create(model=model, messages=ask('say "two"'), extra_headers=named)
+    assert (said(second), second.session_id) == ("two", first.session_id), second
+    chunks = list(create(model=model, messages=ask('say "three"'), stream=True, extra_headers=named))
+    assert all(chunk.session_id == first.session_id for chunk in chunks), chunks
+    history = client.get(f"/sessions/{first.session_id}/history", cast_to=object)["data"]
+    assert [message["content"] for message in history][1::2] == ["one", "two", "three"], history
+    deleted = client.delete(f"/sessions/{first.session_id}", cast_to=object)
+    assert deleted["deleted"] is True, deleted
+    try:
+        create(model=model, messages=ask("say 1 words"), extra_headers=named)
+    except openai.NotFoundError as error:
+        assert error.code == "session_not_found", error
+    else:
+        raise AssertionError("a session that is deleted does not go on")
+
+
 async def at_once(model):
     async with AsyncOpenAI(max_retries=0) as several:
         answers = await asyncio.gather(
@@ -233,5 +255,6 @@ headers(name)
 tools(SONNET)
 shaped(SONNET)
 shown(SONNET)
+sessions(name)
 leaves_early(name)
 asyncio.run(at_once(name))

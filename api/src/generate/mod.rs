@@ -1,6 +1,7 @@
 //! The handler that makes a job of a request and answers with what becomes of it, in any dialect.
 
-mod agent;
+mod past;
+mod place;
 mod route;
 mod streamed;
 mod whole;
@@ -9,9 +10,9 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::Request;
-use axum::http::header::{HeaderName, HeaderValue};
+use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
-use drover_shared::dialect::{self, Answer, Dialect};
+use drover_shared::dialect::{self, Answer, Beside, Dialect, Rejection};
 use drover_shared::provider::fit::fit;
 use drover_shared::schema::{IfBusy, JobId, JobSpec, Keep, NewJob, Owner, Told, limits};
 use drover_shared::store::{Enqueued, millis};
@@ -37,27 +38,24 @@ pub(crate) async fn answer(
     if app.shutdown.is_cancelled() {
         return Err(Problem::leaving());
     }
+    let named = session_header(request.headers())?;
     let body = body::read(&app.settings, app.settings.body_limit_bytes, request).await?;
     let view = app.fleet.get().await?;
-    let request = parse(dialect, body, view.default_model()).await?;
-    let dialect::Request {
-        mut spec,
-        mut agent,
-        stream,
-        usage,
-        mut form,
-        keep,
-        drop_unsupported,
-        mut ignored,
-        ..
-    } = request;
+    let beside = Beside { default_model: view.default_model(), session: named };
+    let mut request = parse(dialect, body, beside.clone()).await?;
     // As the client named it, which is how the answer names it too.
-    let model = spec.model.clone();
-    if let Some(named) =
-        request.agent_by_name.filter(|named| admission::names_an_agent(&view, &model, &named.model))
-    {
-        spec.model = named.model;
-        agent = Some(named.wish?);
+    let mut model = request.spec.model.clone();
+    let by_name = request.agent_by_name.take();
+    if let Some(named) = by_name.filter(|named| admission::names_an_agent(&view, &model, &named.model)) {
+        request.spec.model = named.model;
+        request.agent = Some(named.wish?);
+    }
+    let place = place::find(&*app.store, &owner, &mut request, beside.default_model).await?;
+    let if_busy = request.session.map(|wish| wish.if_busy).unwrap_or_default();
+    let dialect::Request { mut spec, stream, usage, mut form, keep, drop_unsupported, mut ignored, .. } =
+        request;
+    if model.is_empty() {
+        model.clone_from(&spec.model);
     }
     let resolved = admission::model(&view, &spec.model)?;
     let dropped = fit(&mut spec, &resolved, &view.offer, drop_unsupported)
@@ -68,35 +66,47 @@ pub(crate) async fn answer(
     ignored.extend(dropped.into_iter().map(|setting| dialect.parameter(setting).to_owned()));
 
     let now = app.clock.now_ms();
-    if let Some(wish) = agent {
+    if let Some(wish) = place.agent() {
         admission::agent(dialect, &view, &wish.options)?;
-        spec.agent = Some(agent::find(&*app.store, &owner, wish, now).await?);
     }
-    let place = spec.agent.as_ref().map(agent::headers);
+    let told = place.make(&*app.store, &owner, &mut spec, now).await?;
+    let (session, project) = (spec.session(), spec.agent.as_ref().map(|agent| agent.project));
     let job = JobId::from_uuid(Uuid::now_v7());
-    let answer = Answer { job, model, created_s: now.div_euclid(1_000), usage, form };
+    let created_s = now.div_euclid(1_000);
+    let answer = Answer { job, model, created_s, usage, form, session, project };
     let keep = keep.map(|metadata| answer.keep(dialect, metadata));
-    let reader = enqueue(app, ticket, new_job(job, owner, spec, keep, now)).await?;
+    let job = NewJob { if_busy, told, ..new_job(job, owner, spec, keep, now) };
+    let reader = enqueue(app, ticket, job).await?;
     let mut response = if stream {
         streamed::answer(dialect, &app.settings, &answer, reader).await?
     } else {
         whole::answer(dialect, &answer, reader).await?
     };
-    response.headers_mut().extend(place.into_iter().flatten());
+    response.headers_mut().extend(place::headers(session, project));
     if let Some(names) = ignored_header(&ignored) {
         response.headers_mut().insert(IGNORED, names);
     }
     Ok(response)
 }
 
+/// The session that a header names.
+fn session_header(headers: &HeaderMap) -> Result<Option<String>, Rejection> {
+    let Some(value) = headers.get(dialect::SESSION_HEADER) else { return Ok(None) };
+    let Ok(text) = value.to_str() else {
+        let message = format!("Invalid value for '{}'. It is no text.", dialect::SESSION_HEADER);
+        return Err(Rejection::invalid("invalid_value", dialect::SESSION_HEADER, message));
+    };
+    Ok(Some(text.to_owned()))
+}
+
 /// Large bodies are parsed elsewhere: a thread that parses serves no stream.
 async fn parse(
     dialect: &'static dyn Dialect,
     body: Bytes,
-    default_model: Option<String>,
+    beside: Beside,
 ) -> Result<dialect::Request, Problem> {
     let small = body.len() <= limits::PARSE_INLINE_BYTES;
-    let parse = move || dialect.parse(&body, default_model.as_deref());
+    let parse = move || dialect.parse(&body, &beside);
     let parsed = if small {
         parse()
     } else {

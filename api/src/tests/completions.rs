@@ -21,6 +21,8 @@ async fn kept(api: &Api) -> (JobId, String) {
         created_s: NOW_MS / 1_000,
         usage: UsageWish::default(),
         form: Form::default(),
+        session: None,
+        project: None,
     };
     let keep = answer.keep(&OpenAiChat, Metadata::from([("a".to_owned(), "1".to_owned())]));
     api.store.lock().kept.insert(job, KeptAnswer { job, keep });

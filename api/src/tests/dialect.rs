@@ -1,6 +1,6 @@
 //! A dialect that shows what it is given.
 
-use drover_shared::dialect::{Answer, Dialect, Rejection, Request, StreamEncoder};
+use drover_shared::dialect::{Answer, Beside, Dialect, Rejection, Request, StreamEncoder};
 use drover_shared::schema::offer::Setting;
 use drover_shared::schema::{Event, JobSpec, Part, Role, Sampling, SeqEvent, Turn};
 use serde_json::{Value, json};
@@ -12,11 +12,11 @@ impl Dialect for Plain {
         "plain"
     }
 
-    fn parse(&self, body: &[u8], default_model: Option<&str>) -> Result<Request, Rejection> {
+    fn parse(&self, body: &[u8], beside: &Beside) -> Result<Request, Rejection> {
         let body: Value = serde_json::from_slice(body)
             .map_err(|_| Rejection::new(400, "invalid_json", "The body is no JSON."))?;
         assert!(body["panic"].is_null(), "a panic on request");
-        let model = body["model"].as_str().or(default_model);
+        let model = body["model"].as_str().or(beside.default_model.as_deref());
         let model =
             model.ok_or_else(|| Rejection::invalid("missing_required_parameter", "model", "No model."))?;
         let text = body["text"].as_str().unwrap_or("hello").to_owned();

@@ -11,11 +11,12 @@ pub mod shape;
 
 use std::sync::Arc;
 
-use crate::schema::offer::Setting;
 use serde::{Deserialize, Serialize};
 
+use crate::schema::offer::Setting;
 use crate::schema::{
-    AgentOptions, Event, JobId, JobSpec, Keep, Metadata, OutputFormat, ProjectId, SeqEvent, SessionId, Tool,
+    AgentOptions, Event, IfBusy, JobId, JobSpec, Keep, Metadata, OutputFormat, ProjectId, SeqEvent,
+    SessionId, Tool,
 };
 
 pub use granularity::Granularity;
@@ -29,8 +30,8 @@ pub trait Dialect: Send + Sync {
     /// For logs and metrics, in `snake_case`.
     fn name(&self) -> &'static str;
 
-    /// Reads a request body. `default_model` is used when the body names no model.
-    fn parse(&self, body: &[u8], default_model: Option<&str>) -> Result<Request, Rejection>;
+    /// Reads a request body.
+    fn parse(&self, body: &[u8], beside: &Beside) -> Result<Request, Rejection>;
 
     /// A streaming encoder for one answer.
     fn stream(&self, answer: &Answer) -> Box<dyn StreamEncoder>;
@@ -55,6 +56,18 @@ pub trait Dialect: Send + Sync {
     fn error(&self, rejection: &Rejection) -> Vec<u8>;
 }
 
+/// What bears on a request and stands outside of its body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// The model for a body that names none.
+    pub default_model: Option<String>,
+    /// The header [`SESSION_HEADER`], by which a client may name a session as well.
+    pub session: Option<String>,
+}
+
+/// Names the session of a request, and of an answer.
+pub const SESSION_HEADER: &str = "x-drover-session-id";
+
 /// Events in, server-sent events out.
 pub trait StreamEncoder: Send {
     /// Appends the frames of one event to `out`, each as it goes over the wire (`data: …\n\n`). One event
@@ -68,11 +81,21 @@ pub trait StreamEncoder: Send {
 pub struct Request {
     /// The job.
     pub spec: JobSpec,
-    /// The agent that is to do it, if one is; the job's own [`AgentSpec`](crate::schema::AgentSpec) is then
-    /// still to be found.
+    /// Whether the client has named the model. If not, it is the session's or the default one; it is empty where only
+    /// the session can tell.
+    pub names_model: bool,
+    /// The session that it continues or begins; the job's own is still to be found.
+    pub session: Option<SessionWish>,
+    /// The agent that is to do it, if one is asked for; a session that is an agent's asks for one as well. The job's own
+    /// [`AgentSpec`](crate::schema::AgentSpec) is still to be found.
     pub agent: Option<AgentWish>,
     /// What the model's name asks for, if there is no model of that name.
     pub agent_by_name: Option<AgentByName>,
+    /// What speaks against an agent, if the session that is named should be an agent's.
+    pub unfit_for_agent: Option<Rejection>,
+    /// The calls that the first messages answer, if they are none of this request's: the session's last turn should have
+    /// made them.
+    pub answered: Vec<Answered>,
     /// Whether the answer is to be streamed.
     pub stream: bool,
     /// What the answer is to tell of the usage.
@@ -112,6 +135,24 @@ pub struct Form {
     pub granularity: Granularity,
 }
 
+/// Which session a request continues or begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionWish {
+    /// The session to go on with; `None` for a new one.
+    pub known: Option<SessionId>,
+    /// What becomes of the request if the session is busy.
+    pub if_busy: IfBusy,
+}
+
+/// A call that a message answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The call's identifier.
+    pub id: String,
+    /// Where it stands in the request.
+    pub path: String,
+}
+
 /// A model's name that ends with [`AGENT_SUFFIX`](crate::schema::agent::AGENT_SUFFIX), which may be all of its name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgentByName {
@@ -124,8 +165,6 @@ pub struct AgentByName {
 /// Where an agent is to work and what it may do, as far as the client says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AgentWish {
-    /// The session to go on with; without it a new one.
-    pub session: Option<SessionId>,
     /// The project that a new session works in; without it a new one.
     pub project: Option<ProjectId>,
     /// What it may do; the names of tools and servers are as they came.
@@ -147,6 +186,12 @@ pub struct Answer {
     pub usage: UsageWish,
     /// What form it has, as the request said.
     pub form: Form,
+    /// The session that the job continues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// The project that an agent works in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectId>,
 }
 
 impl Answer {

@@ -4,6 +4,7 @@
 mod access;
 mod answers;
 mod choices;
+mod conversations;
 mod failures;
 mod granularity;
 mod jobs;

@@ -3,45 +3,49 @@
 use super::admission::{Ignored, admit};
 use super::parameters::Scope;
 use super::reader::Node;
+use super::session;
 use crate::dialect::{AgentByName, AgentWish, Rejection};
 use crate::schema::agent::{AGENT_SUFFIX, SUBAGENTS};
 use crate::schema::dollars::read_dollars;
-use crate::schema::{AgentOptions, JobSpec, Permissions, ProjectId, SessionId, limits};
+use crate::schema::{AgentOptions, JobSpec, Permissions, limits};
 
 /// How the CLI samples and thinks is its own affair.
 const NOT_FOR_AGENTS: [&str; 7] =
     ["reasoning", "reasoning_effort", "stop", "temperature", "thinking", "top_k", "top_p"];
 
-/// Where an agent is to work and what it may do, if one is asked for: by `agent`, or by naming a session or a
-/// project.
+/// Where an agent is to work and what it may do, if one is asked for: by `agent`, or by naming a project. If not, but
+/// the request goes on with a session, which may be an agent's, what would speak against one.
 pub(super) fn read(
     body: &Node,
     messages: &Node,
     spec: &JobSpec,
+    goes_on: bool,
     ignored: &mut Ignored,
-) -> Result<Option<AgentWish>, Rejection> {
+) -> Result<(Option<AgentWish>, Option<Rejection>), Rejection> {
     let field = body.get("agent");
     let options = field.as_ref().filter(|field| field.value().is_object());
     let agent =
         field.as_ref().map(|field| options.map_or_else(|| field.boolean(), |_| Ok(true))).transpose()?;
-    let session = body.get("session_id").map(|field| id::<SessionId>(&field, "session")).transpose()?;
-    let project = body.get("project_id").map(|field| id::<ProjectId>(&field, "project")).transpose()?;
-    let named = session.is_some() || project.is_some();
-    if agent == Some(false) && named {
-        let name = if session.is_some() { "session_id" } else { "project_id" };
-        return Err(Rejection::invalid("invalid_value", name, "Sessions and projects are an agent's."));
+    let project = body.get("project_id");
+    if let (Some(false), Some(project)) = (agent, &project) {
+        return Err(project.invalid_value("Projects are an agent's."));
     }
-    if !agent.unwrap_or(named) {
-        return Ok(None);
+    if agent.unwrap_or(project.is_some()) {
+        suits(body, messages, spec, goes_on)?;
+        let project = project.as_ref().map(|field| id(field, "project")).transpose()?;
+        let mut wish = AgentWish { project, ..AgentWish::default() };
+        if let Some(field) = options {
+            admit(field, Scope::Agent, ignored)?;
+            wish.options = what_it_may(field)?;
+            wish.activity = field.get("activity").map(|field| activity(&field)).transpose()?.unwrap_or(false);
+        }
+        return Ok((Some(wish), None));
     }
-    suits(body, messages, spec)?;
-    let mut wish = AgentWish { session, project, ..AgentWish::default() };
-    if let Some(field) = options {
-        admit(field, Scope::Agent, ignored)?;
-        wish.options = what_it_may(field)?;
-        wish.activity = field.get("activity").map(|field| activity(&field)).transpose()?.unwrap_or(false);
-    }
-    Ok(Some(wish))
+    let unfit = match field {
+        Some(field) => Some(field.invalid_value("The session is an agent's.")),
+        None => suits(body, messages, spec, goes_on).err(),
+    };
+    Ok((None, unfit.filter(|_| goes_on)))
 }
 
 /// What the model's name asks for, if it ends so. Only who knows all names can tell whether it does. `asked` is what
@@ -50,20 +54,22 @@ pub(super) fn by_name(
     body: &Node,
     messages: &Node,
     spec: &JobSpec,
+    goes_on: bool,
     asked: Option<&AgentWish>,
 ) -> Option<AgentByName> {
     let model = spec.model.strip_suffix(AGENT_SUFFIX).filter(|model| !model.is_empty())?.to_owned();
     let wish = match (asked, body.get("agent")) {
         (Some(wish), _) => Ok(wish.clone()),
         (None, Some(field)) => Err(field.invalid_value("The model's name asks for an agent.")),
-        (None, None) => suits(body, messages, spec).map(|()| AgentWish::default()),
+        (None, None) => suits(body, messages, spec, goes_on).map(|()| AgentWish::default()),
     };
     Some(AgentByName { model, wish })
 }
 
-/// Refuses what no agent takes.
-fn suits(body: &Node, messages: &Node, spec: &JobSpec) -> Result<(), Rejection> {
-    if spec.turns.len() > 1 {
+/// Refuses what no agent takes. `goes_on`: its session may know what was said; whether more is sent than is new, who can
+/// read it will tell.
+fn suits(body: &Node, messages: &Node, spec: &JobSpec, goes_on: bool) -> Result<(), Rejection> {
+    if !goes_on && spec.turns.len() > 1 {
         return Err(messages
             .invalid_value("An agent's session keeps what was said; send only the user's new message."));
     }
@@ -82,9 +88,7 @@ fn suits(body: &Node, messages: &Node, spec: &JobSpec) -> Result<(), Rejection> 
             return Err(field.unsupported("An agent has tools of its own."));
         }
     }
-    if spec.choices.is_some() {
-        return Err(body.required("n")?.unsupported("An agent's session goes on with one answer."));
-    }
+    session::has_one_answer(body, spec)?;
     if spec.output.is_some() {
         return Err(body.required("response_format")?.unsupported("An agent answers in its own words."));
     }

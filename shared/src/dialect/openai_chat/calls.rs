@@ -7,7 +7,7 @@ use super::admission::{Ignored, admit};
 use super::parameters::Scope;
 use super::reader::Node;
 use super::{json, tools};
-use crate::dialect::Rejection;
+use crate::dialect::{Answered, Rejection};
 use crate::schema::{Part, limits};
 
 /// What has been called so far.
@@ -16,6 +16,11 @@ pub(super) struct Calls {
     ids: HashSet<String>,
     /// The calls of the assistant's latest message that have no answer yet.
     open: Vec<Open>,
+    /// The calls of what was said before the conversation that have an answer in it; `None` once none of them can be
+    /// answered any more.
+    before: Option<Vec<Answered>>,
+    /// The same, when they are all known.
+    answered: Vec<Answered>,
     /// How many values the arguments of all calls may still hold.
     left: Cell<usize>,
 }
@@ -30,11 +35,27 @@ struct Open {
 
 impl Default for Calls {
     fn default() -> Self {
-        Self { ids: HashSet::new(), open: Vec::new(), left: Cell::new(limits::REQUEST_VALUES) }
+        Self {
+            ids: HashSet::new(),
+            open: Vec::new(),
+            before: None,
+            answered: Vec::new(),
+            left: Cell::new(limits::REQUEST_VALUES),
+        }
     }
 }
 
 impl Calls {
+    /// Those of a conversation that goes on with another, or does not.
+    pub(super) fn after(goes_on: bool) -> Self {
+        Self { before: goes_on.then(Vec::new), ..Self::default() }
+    }
+
+    /// What has been answered of what was said before.
+    pub(super) fn take_answered(&mut self) -> Vec<Answered> {
+        std::mem::take(&mut self.answered)
+    }
+
     /// Takes in what an assistant's message calls, in either form.
     pub(super) fn open(&mut self, message: &Node, ignored: &mut Ignored) -> Result<Vec<Part>, Rejection> {
         let mut parts = Vec::new();
@@ -105,6 +126,12 @@ impl Calls {
         let id = field.text()?;
         match self.open.iter().position(|call| call.older.is_none() && call.id == id) {
             Some(at) => Ok(self.open.remove(at).id),
+            None if self.before.is_some() && !self.ids.contains(id) => {
+                self.ids.insert(id.to_owned());
+                let answered = Answered { id: id.to_owned(), path: field.path() };
+                self.before.get_or_insert_default().push(answered);
+                Ok(id.to_owned())
+            }
             None if self.ids.contains(id) => Err(field.invalid_value(
                 "Its call has been answered before, or is not in the assistant's message right before.",
             )),
@@ -124,6 +151,7 @@ impl Calls {
 
     /// Whoever speaks next does so after all calls have been answered.
     pub(super) fn close(&mut self) -> Result<(), Rejection> {
+        self.answered.extend(self.before.take().into_iter().flatten());
         let Some(call) = self.open.first() else { return Ok(()) };
         let message = format!(
             "Invalid value for '{}'. Every call must be answered by a message of role 'tool' (or 'function') before \

@@ -5,7 +5,7 @@ use super::calls::Calls;
 use super::content;
 use super::parameters::Scope;
 use super::reader::Node;
-use crate::dialect::Rejection;
+use crate::dialect::{Answered, Rejection};
 use crate::schema::{Part, Role, Turn, limits};
 
 /// What `messages` hold. Texts are kept byte for byte.
@@ -16,6 +16,8 @@ pub(super) struct Conversation {
     /// What user and assistant said; the last turn is the user's. The results of tools are the user's too, and
     /// what he says right after them is of the same turn.
     pub(super) turns: Vec<Turn>,
+    /// The calls that the first messages answer, if they are none of these messages'.
+    pub(super) answered: Vec<Answered>,
     calls: Calls,
 }
 
@@ -31,8 +33,8 @@ pub(super) enum Author {
     Function,
 }
 
-/// Reads `messages`.
-pub(super) fn read(messages: &Node, ignored: &mut Ignored) -> Result<Conversation, Rejection> {
+/// Reads `messages`. `goes_on`: something was said before, of which the first ones may answer calls.
+pub(super) fn read(messages: &Node, goes_on: bool, ignored: &mut Ignored) -> Result<Conversation, Rejection> {
     let items = messages.items()?;
     if items.len() == 0 {
         return Err(messages.invalid_value("It must hold at least one message."));
@@ -40,7 +42,7 @@ pub(super) fn read(messages: &Node, ignored: &mut Ignored) -> Result<Conversatio
     if items.len() > limits::MESSAGES {
         return Err(messages.invalid_value(format!("It holds more than {} messages.", limits::MESSAGES)));
     }
-    let mut conversation = Conversation::default();
+    let mut conversation = Conversation { calls: Calls::after(goes_on), ..Conversation::default() };
     let mut last_turn = None;
     for message in items {
         if conversation.add(&message, ignored)? {
@@ -48,6 +50,7 @@ pub(super) fn read(messages: &Node, ignored: &mut Ignored) -> Result<Conversatio
         }
     }
     conversation.calls.close()?;
+    conversation.answered = conversation.calls.take_answered();
     if conversation.images() > limits::IMAGES {
         return Err(
             messages.invalid_value(format!("It holds more than {} images and documents.", limits::IMAGES))

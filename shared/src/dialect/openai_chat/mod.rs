@@ -19,6 +19,7 @@ pub mod parameters;
 mod past;
 mod reader;
 mod request;
+mod session;
 mod settings;
 pub mod stored;
 mod stream;
@@ -30,7 +31,7 @@ mod whole;
 mod wire;
 
 use super::granularity::in_pieces;
-use super::{Answer, Dialect, Rejection, Request, StreamEncoder};
+use super::{Answer, Beside, Dialect, Rejection, Request, StreamEncoder};
 use crate::schema::SeqEvent;
 use crate::schema::offer::Setting;
 
@@ -46,8 +47,8 @@ impl Dialect for OpenAiChat {
         NAME
     }
 
-    fn parse(&self, body: &[u8], default_model: Option<&str>) -> Result<Request, Rejection> {
-        request::parse(body, default_model)
+    fn parse(&self, body: &[u8], beside: &Beside) -> Result<Request, Rejection> {
+        request::parse(body, beside)
     }
 
     fn stream(&self, answer: &Answer) -> Box<dyn StreamEncoder> {

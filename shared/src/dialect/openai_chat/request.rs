@@ -4,17 +4,25 @@ use super::admission::{Ignored, admit};
 use super::parameters::Scope;
 use super::reader::Node;
 use super::tools::{self, Tools};
-use super::{agent, json, messages, output, settings, stored};
-use crate::dialect::{Form, Granularity, Rejection, Request, UsageWish};
+use super::{agent, json, messages, output, session, settings, stored};
+use crate::dialect::{Beside, Form, Granularity, Rejection, Request, SessionWish, UsageWish};
 use crate::schema::{JobSpec, Sampling, ThinkingWish, ToolChoice, limits};
 
 /// Reads a request body; the first thing found wrong is what the rejection names.
-pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request, Rejection> {
+pub(super) fn parse(body: &[u8], beside: &Beside) -> Result<Request, Rejection> {
     let body = json::read(body)?;
     let body = Node::body(&body);
     let mut ignored = Ignored::default();
     admit(&body, Scope::Body, &mut ignored)?;
-    let model = model(&body, default_model)?;
+    let mut session = session::read(&body, beside.session.as_deref())?;
+    let goes_on = session.is_some_and(|session| session.known.is_some());
+    let named = model(&body)?;
+    let names_model = named.is_some();
+    let model = match (named, &beside.default_model) {
+        (Some(named), _) => named,
+        (None, _) if goes_on => String::new(),
+        (None, default) => default.clone().ok_or_else(|| body.missing("model"))?,
+    };
     let Streaming { stream, include_usage, granularity } = streaming(&body, &mut ignored)?;
     let include_cost = settings::cost(&body, &mut ignored)?;
     let drop_unsupported = body.get("drop_params").map(|field| field.boolean()).transpose()?;
@@ -24,11 +32,11 @@ pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request,
     thinks_freely(&body, &sampling, &tools)?;
     let output = output::read(&body, &mut ignored)?;
     let messages = body.required("messages")?;
-    let conversation = messages::read(&messages, &mut ignored)?;
+    let conversation = messages::read(&messages, goes_on, &mut ignored)?;
     let callable = tools.list.as_slice().into();
     let spec = JobSpec {
         model,
-        system: conversation.system,
+        system: session::system(&body, conversation.system)?,
         turns: conversation.turns,
         sampling,
         tools: tools.list,
@@ -38,13 +46,23 @@ pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request,
         choices: settings::choices(&body)?,
         ..JobSpec::default()
     };
-    let agent = agent::read(&body, &messages, &spec, &mut ignored)?;
+    let (agent, unfit_for_agent) = agent::read(&body, &messages, &spec, goes_on, &mut ignored)?;
     let activity = agent.as_ref().is_some_and(|wish| wish.activity);
-    let agent_by_name = agent::by_name(&body, &messages, &spec, agent.as_ref());
+    let agent_by_name = agent::by_name(&body, &messages, &spec, goes_on, agent.as_ref());
+    let may_be_agent = agent.is_some() || agent_by_name.is_some();
+    let if_busy = session::if_busy(&body, session.is_some() || may_be_agent)?;
+    if session.is_some() || agent.is_some() {
+        session::has_one_answer(&body, &spec)?;
+        session.get_or_insert(SessionWish { known: None, if_busy }).if_busy = if_busy;
+    }
     Ok(Request {
         spec,
+        names_model,
+        session,
         agent,
         agent_by_name,
+        unfit_for_agent,
+        answered: conversation.answered,
         stream,
         usage: UsageWish { streamed: include_usage, cost: include_cost },
         form: Form { older_calls: tools.older, output, tools: callable, granularity, activity },
@@ -54,10 +72,9 @@ pub(super) fn parse(body: &[u8], default_model: Option<&str>) -> Result<Request,
     })
 }
 
-fn model(body: &Node, default_model: Option<&str>) -> Result<String, Rejection> {
-    let Some(field) = body.get("model") else {
-        return default_model.map(str::to_owned).ok_or_else(|| body.missing("model"));
-    };
+/// The model that is named.
+fn model(body: &Node) -> Result<Option<String>, Rejection> {
+    let Some(field) = body.get("model") else { return Ok(None) };
     let name = field.text()?;
     if name.trim().is_empty() {
         return Err(field.invalid_value("It must not be empty."));
@@ -69,7 +86,7 @@ fn model(body: &Node, default_model: Option<&str>) -> Result<String, Rejection> 
     if name.chars().any(char::is_control) {
         return Err(field.invalid_value("It must not hold control characters."));
     }
-    Ok(name.to_owned())
+    Ok(Some(name.to_owned()))
 }
 
 /// Whether and how to stream.

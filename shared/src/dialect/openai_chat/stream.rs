@@ -34,6 +34,8 @@ struct Head<'a> {
     created: i64,
     model: &'a str,
     system_fingerprint: Option<&'a str>,
+    #[serde(flatten)]
+    place: wire::Place,
 }
 
 /// The delta of the chunk that tells why the model stopped.
@@ -71,6 +73,7 @@ impl ChunkEncoder {
             created: answer.created_s,
             model: &answer.model,
             system_fingerprint: None,
+            place: wire::Place::of(answer),
         };
         wire::json(&fields, &mut head);
         head.pop();

@@ -112,10 +112,18 @@ pub const PARAMETERS: &[Parameter] = &[
     of(Body, "seed", Integer, Refused, NO_COUNTERPART),
     of(
         Body,
+        "session_busy",
+        Text,
+        Honoured,
+        "`wait` for the session's jobs that came before (the default), or `refuse`: 409 `session_busy`.",
+    ),
+    of(
+        Body,
         "session_id",
         Text,
         Honoured,
-        "The agent's session that this goes on with; send only what is new.",
+        "The session that this goes on with, or `new`; also as the header `x-drover-session-id`. Send what is new, or all \
+         that was said.",
     ),
     of(
         Body,
@@ -128,6 +136,7 @@ pub const PARAMETERS: &[Parameter] = &[
     of(Body, "store", Boolean, Honoured, "Whether the completion is stored, to be listed and read again."),
     of(Body, "stream", Boolean, Honoured, "Whether to send the answer while the model speaks."),
     of(Body, "stream_options", Object, Honoured, "Only with `stream: true`."),
+    of(Body, "system_prompt", Text, Honoured, "A system message by another name; send one of the two."),
     of(Body, "temperature", Number, Honoured, "0 to 1; what OpenAI allows above 1 is refused."),
     of(
         Body,

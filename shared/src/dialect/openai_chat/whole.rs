@@ -22,6 +22,8 @@ struct Completion<'a> {
     /// Of an agent's answer only.
     #[serde(skip_serializing_if = "Option::is_none")]
     files_changed: Option<&'a Changes>,
+    #[serde(flatten)]
+    place: wire::Place,
 }
 
 #[derive(Serialize)]
@@ -131,6 +133,7 @@ fn completion(
         usage: wire::Usage::new(usage, answer.usage.cost),
         system_fingerprint: None,
         files_changed,
+        place: wire::Place::of(answer),
     };
     let mut out = Vec::new();
     wire::json(&completion, &mut out);

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::schema::{self, JobId};
+use crate::dialect::Answer;
+use crate::schema::{self, JobId, ProjectId, SessionId};
 
 /// The identifier of the completion.
 pub(super) fn completion_id(job: JobId) -> String {
@@ -12,6 +13,21 @@ pub(super) fn completion_id(job: JobId) -> String {
 /// Appends `value` as JSON.
 pub(super) fn json(value: &impl Serialize, out: &mut Vec<u8>) {
     serde_json::to_writer(out, value).expect("a vector takes every byte, and no map here has odd keys");
+}
+
+/// Where the job belongs, as earlier Python gateways tell it.
+#[derive(Serialize)]
+pub(super) struct Place {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<SessionId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project_id: Option<ProjectId>,
+}
+
+impl Place {
+    pub(super) fn of(answer: &Answer) -> Self {
+        Self { session_id: answer.session, project_id: answer.project }
+    }
 }
 
 /// `usage`.

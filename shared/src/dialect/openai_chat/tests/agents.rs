@@ -12,13 +12,11 @@ fn an_agent_is_asked_for_by_a_field_or_by_where_it_works() {
     assert_eq!(wish(""), None);
     assert_eq!(wish(r#""agent":false,"#), None);
     assert_eq!(wish(r#""agent":true,"#), Some(AgentWish::default()));
-    let named = wish(&format!(r#""session_id":"{session}","#)).expect("a session is an agent's");
-    assert_eq!((named.session, named.project), (session.parse().ok(), None));
+    assert_eq!(wish(&format!(r#""session_id":"{session}","#)), None, "the session itself will tell");
     let placed = wish(&format!(r#""agent":true,"project_id":"{project}","#)).expect("an agent");
-    assert_eq!((placed.session, placed.project), (None, project.parse().ok()));
+    assert_eq!(placed.project, project.parse().ok());
     for (fields, code, param) in [
-        (r#""session_id":"mine","#, "invalid_value", "session_id"),
-        (&format!(r#""agent":false,"project_id":"{project}","#), "invalid_value", "project_id"),
+        (format!(r#""agent":false,"project_id":"{project}","#).as_str(), "invalid_value", "project_id"),
         (r#""agent":true,"temperature":0.5,"#, "unsupported_parameter", "temperature"),
         (r#""agent":1,"#, "invalid_type", "agent"),
     ] {

@@ -11,6 +11,7 @@ mod parse;
 mod past;
 mod properties;
 mod random;
+mod sessions;
 mod stored;
 mod streams;
 mod table;
@@ -19,13 +20,13 @@ mod tools;
 use uuid::Uuid;
 
 use super::OpenAiChat;
-use crate::dialect::{Answer, Dialect, Form, Rejection, Request, UsageWish};
+use crate::dialect::{Answer, Beside, Dialect, Form, Rejection, Request, UsageWish};
 use crate::schema::{Event, JobId, SeqEvent, Tool};
 
 const HELLO: &str = r#"[{"role":"user","content":"hello"}]"#;
 
 fn parse(body: &str) -> Result<Request, Rejection> {
-    OpenAiChat.parse(body.as_bytes(), None)
+    OpenAiChat.parse(body.as_bytes(), &Beside::default())
 }
 
 fn answer(include_usage: bool) -> Answer {
@@ -35,6 +36,8 @@ fn answer(include_usage: bool) -> Answer {
         created_s: 1_800_000_000,
         usage: UsageWish { streamed: include_usage, cost: false },
         form: form(),
+        session: None,
+        project: None,
     }
 }
 

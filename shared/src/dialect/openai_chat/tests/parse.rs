@@ -1,5 +1,5 @@
 use super::{HELLO, OpenAiChat, accepted, parse, refused, with};
-use crate::dialect::{Dialect, Granularity, Request};
+use crate::dialect::{Beside, Dialect, Granularity, Request};
 use crate::schema::{Effort, JobSpec, Part, Role, Sampling, ServiceTier, ThinkingWish, Turn, limits};
 
 fn turn(role: Role, texts: &[&str]) -> Turn {
@@ -9,7 +9,7 @@ fn turn(role: Role, texts: &[&str]) -> Turn {
 /// A request of nothing but `turns`.
 fn request(system: &str, turns: Vec<Turn>) -> Request {
     let spec = JobSpec { model: "m".to_owned(), system: system.to_owned(), turns, ..JobSpec::default() };
-    Request { spec, ..Request::default() }
+    Request { spec, names_model: true, ..Request::default() }
 }
 
 #[test]
@@ -150,10 +150,11 @@ fn the_pieces_of_a_stream_are_read() {
 
 #[test]
 fn the_default_model_stands_in() {
+    let house = Beside { default_model: Some("house".to_owned()), ..Beside::default() };
     let body = format!(r#"{{"messages":{HELLO}}}"#);
-    let request = OpenAiChat.parse(body.as_bytes(), Some("house")).expect("the model has a default");
+    let request = OpenAiChat.parse(body.as_bytes(), &house).expect("the model has a default");
     assert_eq!(request.spec.model, "house");
-    let request = OpenAiChat.parse(with("").as_bytes(), Some("house")).expect("a plain request");
+    let request = OpenAiChat.parse(with("").as_bytes(), &house).expect("a plain request");
     assert_eq!(request.spec.model, "m");
     refused(&body, "missing_required_parameter", Some("model"));
 }
@@ -212,7 +213,7 @@ fn what_is_no_json_object_is_refused() {
     refused(&deep, "invalid_json", None);
     let broad = format!(r#"{{"x":[{}0]}}"#, "{},".repeat(limits::REQUEST_VALUES));
     refused(&broad, "invalid_value", None);
-    let latin = OpenAiChat.parse(b"{\"model\":\"\xff\"}", None).expect_err("not UTF-8");
+    let latin = OpenAiChat.parse(b"{\"model\":\"\xff\"}", &Beside::default()).expect_err("not UTF-8");
     assert_eq!(latin.code, "invalid_json");
 }
 

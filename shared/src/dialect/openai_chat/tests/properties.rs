@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::random::Random;
 use super::{parse, stream, whole};
-use crate::dialect::Dialect;
+use crate::dialect::{Beside, Dialect};
 use crate::schema::{Block, Event, StopReason, Usage};
 
 const TEXTS: [&str; 6] =
@@ -273,7 +273,8 @@ fn a_body_cut_short_is_refused() {
     let body =
         r#"{"model":"m","messages":[{"role":"user","content":"naïve 🦀"}],"stop":["\u00e9"]}"#.as_bytes();
     for end in 0..body.len() {
-        let rejection = super::OpenAiChat.parse(&body[..end], None).expect_err("not a whole body");
+        let rejection =
+            super::OpenAiChat.parse(&body[..end], &Beside::default()).expect_err("not a whole body");
         assert_eq!((rejection.status, rejection.code), (400, "invalid_json"), "{end}");
     }
 }

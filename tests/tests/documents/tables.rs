@@ -10,8 +10,9 @@ const REWRITE: &str = "DROVER_REWRITE_DOCUMENTS";
 
 #[test]
 fn the_documents_list_parameters_providers_and_metrics_as_they_are() {
-    // In one test, since two write the same file.
-    check("shared/parameters.md", "parameters", &parameters::markdown());
+    // In one test, since some write the same file.
+    check("shared/parameters.md", "parameters", &parameters::markdown(parameters::PARAMETERS));
+    check("shared/parameters.md", "responses", &parameters::markdown(parameters::RESPONSES_PARAMETERS));
     check("README.md", "providers", &registry::markdown());
     check("README.md", "metrics", &metrics::markdown());
 }

@@ -12,6 +12,7 @@ mod media;
 mod metrics;
 mod projects;
 mod refusals;
+mod responses_bodies;
 mod road;
 mod sdks;
 mod secrets;

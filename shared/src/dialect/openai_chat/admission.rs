@@ -12,8 +12,20 @@ pub(super) struct Ignored(Vec<String>);
 
 /// Refuses what may not be there, and notes what is ignored. What is left is honoured or neutral.
 pub(super) fn admit(object: &Node, scope: Scope, ignored: &mut Ignored) -> Result<(), Rejection> {
+    hold(object, scope, true, ignored)
+}
+
+/// The same for an object of which another table knows more: fields that this one does not list are left to it.
+pub(super) fn admit_listed(object: &Node, scope: Scope, ignored: &mut Ignored) -> Result<(), Rejection> {
+    hold(object, scope, false, ignored)
+}
+
+fn hold(object: &Node, scope: Scope, knows_all: bool, ignored: &mut Ignored) -> Result<(), Rejection> {
     for (name, field) in object.fields()? {
         let Some(parameter) = parameters::find(scope, name) else {
+            if !knows_all {
+                continue;
+            }
             if scope == Scope::Body && reaches_for_provider(name) {
                 return Err(field.unsupported(table::KEEP_OFF));
             }

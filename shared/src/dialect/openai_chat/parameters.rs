@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+pub use super::responses_body::table::RESPONSES_PARAMETERS;
 pub use super::table::PARAMETERS;
 
 /// A field of the request. `null` stands for its absence everywhere.
@@ -87,6 +88,14 @@ pub enum Scope {
     FunctionCall,
     /// Each part of a message's `content`.
     Part,
+    /// The body itself, in the form of the Responses API.
+    ResponsesBody,
+    /// `text`, there.
+    Text,
+    /// Each of `input`, there.
+    InputItem,
+    /// Each part of an item's `content` or `output`.
+    InputPart,
 }
 
 /// What JSON a field must be.
@@ -106,22 +115,25 @@ pub enum Kind {
     StringOrObject,
 }
 
-/// The table as Markdown, for the documentation.
-pub fn markdown() -> String {
+/// A table as Markdown, for the documentation.
+pub fn markdown(table: &[Parameter]) -> String {
     let head = "| parameter | type | treatment | note |\n|---|---|---|---|\n";
-    PARAMETERS.iter().fold(head.to_owned(), |table, row| table + &row.to_string() + "\n")
+    table.iter().fold(head.to_owned(), |table, row| table + &row.to_string() + "\n")
 }
 
 /// The row of the field `name` in `scope`.
 pub fn find(scope: Scope, name: &str) -> Option<&'static Parameter> {
-    PARAMETERS.iter().find(|row| row.scope == scope && row.name == name)
+    PARAMETERS.iter().chain(RESPONSES_PARAMETERS).find(|row| row.scope == scope && row.name == name)
 }
 
 impl Scope {
     /// What stands before the names of its fields.
     pub fn prefix(self) -> &'static str {
         match self {
-            Self::Body => "",
+            Self::Body | Self::ResponsesBody => "",
+            Self::Text => "text.",
+            Self::InputItem => "input[].",
+            Self::InputPart => "input[].content[].",
             Self::Agent => "agent.",
             Self::Function => "functions[].",
             Self::ResponseFormat => "response_format.",

@@ -4,55 +4,72 @@ use super::admission::{Ignored, admit};
 use super::parameters::Scope;
 use super::reader::Node;
 use super::tools::{self, Tools};
-use super::{agent, json, messages, output, session, settings, stored};
+use super::{agent, json, messages, output, responses_body, session, settings, stored};
 use crate::dialect::{Beside, Form, Granularity, Rejection, Request, SessionWish, UsageWish};
 use crate::schema::{JobSpec, Sampling, ThinkingWish, ToolChoice, limits};
 
 /// Reads a request body; the first thing found wrong is what the rejection names.
 pub(super) fn parse(body: &[u8], beside: &Beside) -> Result<Request, Rejection> {
     let body = json::read(body)?;
-    let body = Node::body(&body);
     let mut ignored = Ignored::default();
-    admit(&body, Scope::Body, &mut ignored)?;
-    let mut session = session::read(&body, beside.session.as_deref())?;
+    if !responses_body::is_one(&body) {
+        return read(&Node::body(&body), beside, ignored);
+    }
+    let converted = responses_body::convert(&Node::body(&body), &mut ignored)?;
+    let rename = |rejection| converted.rename(rejection);
+    let mut request = read(&Node::body(&converted.body), beside, ignored).map_err(rename)?;
+    request.unfit_for_agent = request.unfit_for_agent.map(rename);
+    for call in &mut request.answered {
+        call.path = converted.written(&call.path);
+    }
+    if let Some(agent) = &mut request.agent_by_name {
+        agent.wish = agent.wish.clone().map_err(rename);
+    }
+    Ok(request)
+}
+
+/// Reads a body in the form of a chat.
+fn read(body: &Node, beside: &Beside, mut ignored: Ignored) -> Result<Request, Rejection> {
+    admit(body, Scope::Body, &mut ignored)?;
+    let mut session = session::read(body, beside.session.as_deref())?;
     let goes_on = session.is_some_and(|session| session.known.is_some());
-    let named = model(&body)?;
+    let named = model(body)?;
     let names_model = named.is_some();
     let model = match (named, &beside.default_model) {
         (Some(named), _) => named,
         (None, _) if goes_on => String::new(),
         (None, default) => default.clone().ok_or_else(|| body.missing("model"))?,
     };
-    let Streaming { stream, include_usage, granularity } = streaming(&body, &mut ignored)?;
-    let include_cost = settings::cost(&body, &mut ignored)?;
+    let Streaming { stream, include_usage, granularity } = streaming(body, &mut ignored)?;
+    let include_cost = settings::cost(body, &mut ignored)?;
     let drop_unsupported = body.get("drop_params").map(|field| field.boolean()).transpose()?;
-    let keep = stored::asked(&body, &mut ignored)?;
-    let sampling = settings::sampling(&body)?;
-    let tools = tools::read(&body, &mut ignored)?;
-    thinks_freely(&body, &sampling, &tools)?;
-    let output = output::read(&body, &mut ignored)?;
+    let keep = stored::asked(body, &mut ignored)?;
+    let sampling = settings::sampling(body)?;
+    let tools = tools::read(body, &mut ignored)?;
+    thinks_freely(body, &sampling, &tools)?;
+    let output = output::read(body, &mut ignored)?;
     let messages = body.required("messages")?;
     let conversation = messages::read(&messages, goes_on, &mut ignored)?;
     let callable = tools.list.as_slice().into();
     let spec = JobSpec {
         model,
-        system: session::system(&body, conversation.system)?,
+        system: session::system(body, conversation.system)?,
         turns: conversation.turns,
         sampling,
         tools: tools.list,
         tool_choice: tools.choice,
         parallel_tool_calls: tools.parallel,
         output: output.clone(),
-        choices: settings::choices(&body)?,
+        choices: settings::choices(body)?,
         ..JobSpec::default()
     };
-    let (agent, unfit_for_agent) = agent::read(&body, &messages, &spec, goes_on, &mut ignored)?;
+    let (agent, unfit_for_agent) = agent::read(body, &messages, &spec, goes_on, &mut ignored)?;
     let activity = agent.as_ref().is_some_and(|wish| wish.activity);
-    let agent_by_name = agent::by_name(&body, &messages, &spec, goes_on, agent.as_ref());
+    let agent_by_name = agent::by_name(body, &messages, &spec, goes_on, agent.as_ref());
     let may_be_agent = agent.is_some() || agent_by_name.is_some();
-    let if_busy = session::if_busy(&body, session.is_some() || may_be_agent)?;
+    let if_busy = session::if_busy(body, session.is_some() || may_be_agent)?;
     if session.is_some() || agent.is_some() {
-        session::has_one_answer(&body, &spec)?;
+        session::has_one_answer(body, &spec)?;
         session.get_or_insert(SessionWish { known: None, if_busy }).if_busy = if_busy;
     }
     Ok(Request {

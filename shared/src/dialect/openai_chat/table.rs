@@ -310,12 +310,12 @@ pub const PARAMETERS: &[Parameter] = &[
 ];
 
 pub(super) const KEEP_OFF: &str = "The provider and its key are the server's own.";
-const NO_COUNTERPART: &str = "The model's provider has no counterpart.";
-const NO_AUDIO: &str = "Nobody listens here.";
-const ZERO: &[Neutral] = &[Neutral::Number(0.0)];
+pub(super) const NO_COUNTERPART: &str = "The model's provider has no counterpart.";
+pub(super) const NO_AUDIO: &str = "Nobody listens here.";
+pub(super) const ZERO: &[Neutral] = &[Neutral::Number(0.0)];
 const EITHER: &[Neutral] = &[Neutral::Boolean(true), Neutral::Boolean(false)];
 
-const fn of(
+pub(super) const fn of(
     scope: Scope,
     name: &'static str,
     kind: Kind,

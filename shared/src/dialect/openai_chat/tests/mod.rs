@@ -11,6 +11,7 @@ mod parse;
 mod past;
 mod properties;
 mod random;
+mod responses;
 mod sessions;
 mod stored;
 mod streams;

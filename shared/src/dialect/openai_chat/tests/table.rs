@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use super::super::parameters::{self, Kind, PARAMETERS, Scope, Treatment};
+use super::super::parameters::{self, Kind, PARAMETERS, RESPONSES_PARAMETERS, Scope, Treatment};
 use super::parse;
 
 #[test]
@@ -17,8 +17,10 @@ fn every_field_of_the_specification_is_listed() {
 
 #[test]
 fn no_field_is_listed_twice() {
-    let names: BTreeSet<_> = PARAMETERS.iter().map(|row| (row.scope.prefix(), row.name)).collect();
-    assert_eq!(names.len(), PARAMETERS.len());
+    for table in [PARAMETERS, RESPONSES_PARAMETERS] {
+        let names: BTreeSet<_> = table.iter().map(|row| (row.scope.prefix(), row.name)).collect();
+        assert_eq!(names.len(), table.len());
+    }
 }
 
 /// A body that sets the parameter to a value of its kind that is not neutral.
@@ -80,7 +82,7 @@ fn named(row: &parameters::Parameter) -> String {
 
 #[test]
 fn the_table_is_printed_row_by_row() {
-    let table = parameters::markdown();
+    let table = parameters::markdown(PARAMETERS);
     assert_eq!(table.lines().count(), PARAMETERS.len() + 2);
     assert!(table.contains("| `logprobs` | boolean | only `false` |"), "{table}");
     assert!(table.contains("| `stream_options.include_usage` | boolean | honoured |"), "{table}");

@@ -88,7 +88,7 @@ pub enum Dimension {
     UpstreamModel,
     /// The job.
     Job,
-    /// The agent's session.
+    /// The session, a chat's or an agent's.
     Session,
     /// The agent's project.
     Project,
@@ -157,7 +157,8 @@ pub struct UsageQuery {
 /// What was billed for the calls that agree in the dimensions asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UsageRow {
-    /// Their value in each dimension of the query; `None` where they have none, as chats have no session.
+    /// Their value in each dimension of the query; `None` where they have none, as chats have no
+    /// project.
     pub group: Vec<(Dimension, Option<String>)>,
     /// How many they are.
     pub calls: u64,

@@ -1,5 +1,6 @@
 //! `/v1/sessions`: what clients make of their conversations, without any worker.
 
+use drover_tests::chat::ErrorBody;
 use drover_tests::client::{Answer, Client};
 use drover_tests::harness::Cluster;
 use reqwest::Method;
@@ -105,4 +106,43 @@ async fn what_is_wrong_with_a_session_is_named() {
     for query in ["history?page=2", "history?after=msg_0_0", "export?format=pdf"] {
         assert_eq!(client.get(&format!("{one}/{query}")).await.status, 400, "{query}");
     }
+}
+
+#[tokio::test]
+async fn a_chat_that_cannot_go_on_is_refused_before_anybody_works() {
+    let cluster = Cluster::builder().workers(0).start().await;
+    let client = cluster.client();
+    let project = client.post("/v1/projects", &json!({"name": "p"})).await.json();
+    let [chat, agents] = [json!({}), json!({"project_id": id(&project)})];
+    let (chat, agents) = (client.post(PATH, &chat).await.json(), client.post(PATH, &agents).await.json());
+    let (chat, agents) = (id(&chat), id(&agents));
+    let unknown = format!("session_{}", "0".repeat(32));
+    let elsewhere = format!("project_{}", "0".repeat(32));
+    for (fields, header, status, code, param) in [
+        (json!({"session_id": unknown}), None, 404, "session_not_found", None),
+        (json!({}), Some(unknown.as_str()), 404, "session_not_found", None),
+        (json!({"session_id": chat}), Some(agents), 400, "invalid_value", Some("session_id")),
+        (json!({}), Some("mine"), 400, "invalid_value", Some("x-drover-session-id")),
+        (json!({"session_id": chat, "agent": true}), None, 400, "invalid_value", Some("agent")),
+        (json!({"session_id": chat, "project_id": id(&project)}), None, 404, "session_not_found", None),
+        (json!({"session_id": agents, "project_id": elsewhere}), None, 404, "session_not_found", None),
+        (json!({"session_id": agents, "agent": false}), None, 400, "invalid_value", Some("agent")),
+        (json!({"session_id": agents, "top_p": 0.5}), None, 400, "unsupported_parameter", Some("top_p")),
+        (json!({"session_id": chat, "n": 2}), None, 400, "unsupported_parameter", Some("n")),
+        (json!({"session_busy": "refuse"}), None, 400, "invalid_value", Some("session_busy")),
+    ] {
+        let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "x"}]});
+        body.as_object_mut().expect("a body").extend(fields.as_object().expect("fields").clone());
+        let request = client.request(Method::POST, "/v1/chat/completions").json(&body);
+        let answer = Answer::of(match header {
+            Some(session) => request.header("x-drover-session-id", session),
+            None => request,
+        })
+        .await;
+        let error = ErrorBody::of(&answer.json());
+        let told = (answer.status.as_u16(), error.code.as_str(), error.param.as_deref());
+        assert_eq!(told, (status, code, param), "{fields} {header:?}: {}", error.message);
+    }
+    let listed = client.get(PATH).await.json();
+    assert_eq!(listed["pagination"]["total_items"], 2, "nothing was begun");
 }

@@ -163,6 +163,19 @@ pub(in crate::store) async fn only_so_many_jobs_wait_for_a_session(bench: &dyn B
     assert_eq!(hand.store.enqueue(&one_more, 1_000).await.expect("a store"), Enqueued::Added);
 }
 
+pub(in crate::store) async fn a_history_holds_only_so_much(bench: &dyn Bench) {
+    let hand = Hand::hire(bench, "w").await;
+    let id = chat(&hand.store).await;
+    let half = "x".repeat(usize::try_from(limits::HISTORY_BYTES / 2).expect("small"));
+    for _ in 0..2 {
+        enqueue_this(&hand.store, chat_job(id, &["q"])).await;
+        answer(&hand, &hand.take(NOW).await, &half).await;
+    }
+    let refused = chat_job(id, &["q"]);
+    assert_eq!(hand.store.enqueue(&refused, 10).await.expect("a store"), Enqueued::SessionTooLong);
+    assert!(hand.store.job(refused.id).await.expect("a store").is_none());
+}
+
 pub(in crate::store) async fn a_session_keeps_the_first_that_it_is_told(bench: &dyn Bench) {
     let store = bench.handle().await;
     let id = chat(&store).await;

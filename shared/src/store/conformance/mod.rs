@@ -73,6 +73,7 @@ macro_rules! conformance {
                 jobs_of_a_session_run_in_the_order_in_which_they_came
                 a_session_that_is_busy_refuses_who_will_not_wait
                 only_so_many_jobs_wait_for_a_session
+                a_history_holds_only_so_much
                 a_session_keeps_the_first_that_it_is_told
                 what_an_agent_said_is_kept_for_reading
                 an_answer_in_many_pieces_is_kept_whole

@@ -7,6 +7,7 @@ SHELL := bash
 
 URL     ?= http://127.0.0.1:$(or $(PORT),8000)
 WORKERS ?= 2
+FUZZ_SECONDS ?= 600
 PREFIX  ?= $(if $(filter 0,$(shell id -u)),/usr/local,$(HOME)/.local)
 MODEL   ?=
 # The key that the test-* commands send, if the server wants one.
@@ -68,6 +69,11 @@ clean: ## Remove what was built
 .PHONY: test
 test: format-check lint deny install-dev build ## Run everything: checks, unit, end-to-end and SDK tests
 	cargo test --workspace
+	tests/fuzz/run.sh 30
+
+.PHONY: fuzz
+fuzz: need-cargo ## Fuzz the request parser and the CLI's decoder (FUZZ_SECONDS=n each; KEEP=1 keeps new inputs)
+	tests/fuzz/run.sh $(FUZZ_SECONDS)
 
 .PHONY: test-fast
 test-fast: ## Run the tests that need neither a Claude CLI nor an SDK

@@ -2,22 +2,25 @@
 //! for bytes for which it does not; `cargo test` goes through those that it has kept.
 
 use drover_shared::cli::{Decoder, Line};
-use drover_shared::dialect::{self, Answer, Dialect, Form, UsageWish};
+use drover_shared::dialect::openai_chat::OpenAiChat;
+use drover_shared::dialect::{self, Answer, Beside, Dialect as _, Form, UsageWish};
 use drover_shared::provider::{Target, TurnBack, compose};
 use drover_shared::schema::offer::{Abilities, Setting, Thinking};
-use drover_shared::schema::{Event, JobId, JobSpec, OutputFormat, SeqEvent, StopReason, Usage};
+use drover_shared::schema::{Block, Event, JobId, JobSpec, OutputFormat, SeqEvent, StopReason, Tool, Usage};
 use serde_json::{Map, Value, json};
 
 const PLACEHOLDER: &str = "placeholder";
 
 /// A body is refused with a reason that can be told, or is a job that can be stored and asked of any provider.
 pub fn parse(body: &[u8]) {
+    let beside = Beside { default_model: Some("m".to_owned()), ..Beside::default() };
     for dialect in dialect::ALL {
-        match dialect.parse(body, Some("m")) {
+        match dialect.parse(body, &beside) {
             Ok(request) => assert_sound(&request.spec),
             Err(rejection) => {
                 assert!((400..500).contains(&rejection.status), "{rejection:?}");
-                let told: Value = serde_json::from_slice(&dialect.error(&rejection)).expect("errors are JSON");
+                let told: Value =
+                    serde_json::from_slice(&dialect.error(&rejection)).expect("errors are JSON");
                 assert!(told["error"]["message"].as_str().is_some_and(|text| !text.is_empty()), "{told}");
             }
         }
@@ -62,24 +65,83 @@ pub fn decode(output: &[u8]) {
     }
 }
 
+/// A stream and an answer in one piece agree. The client has every tool that is called, unless it has none.
 fn assert_told(mut events: Vec<Event>) {
     let usage = Usage::default();
     events.push(Event::Completed { stop: StopReason::EndTurn, stop_sequence: None, usage });
-    for dialect in dialect::ALL {
+    for tools in [called(&events), Vec::new()] {
         let answer = Answer {
             job: JobId::from_uuid(uuid::Uuid::nil()),
             model: "m".to_owned(),
             created_s: 0,
             usage: UsageWish::default(),
-            form: Form::default(),
+            form: Form { tools: tools.into(), ..Form::default() },
+            session: None,
+            project: None,
         };
-        let mut encoder = dialect.stream(&answer);
+        let mut encoder = OpenAiChat.stream(&answer);
         let mut frames = Vec::new();
-        events.iter().for_each(|event| encoder.encode(event, &mut frames));
+        for event in &events {
+            encoder.encode(event, &mut frames);
+        }
         let numbered = events.iter().cloned().zip(1..);
         let numbered: Vec<_> = numbered.map(|(event, seq)| SeqEvent { seq, attempt: 1, event }).collect();
-        let whole = dialect.whole(&answer, &numbered);
-        let frames = String::from_utf8(frames).expect("frames are text");
-        assert_eq!(frames.ends_with("data: [DONE]\n\n"), whole.is_ok(), "{events:?}");
+        let whole = OpenAiChat.whole(&answer, &numbered).ok().map(|body| in_one_piece(&body));
+        assert_eq!(streamed(&frames), whole, "{events:?}");
+    }
+}
+
+fn called(events: &[Event]) -> Vec<Tool> {
+    let mut tools: Vec<Tool> = Vec::new();
+    for event in events {
+        if let Event::BlockStarted { block: Block::ToolUse { name, .. }, .. } = event {
+            let (name, input_schema) = (name.clone(), Map::new());
+            tools.push(Tool { name, description: None, input_schema, strict: false });
+        }
+    }
+    tools
+}
+
+/// What an answer says: its text, its reasoning, and its calls.
+#[derive(Debug, Default, PartialEq)]
+struct Said {
+    text: String,
+    reasoning: String,
+    calls: Vec<(String, String)>,
+}
+
+/// `None` if it ended with an error.
+fn streamed(frames: &[u8]) -> Option<Said> {
+    let frames = std::str::from_utf8(frames).expect("frames are text");
+    let chunks = frames.strip_suffix("data: [DONE]\n\n")?;
+    let mut said = Said::default();
+    for chunk in chunks.split_terminator("\n\n") {
+        let json = chunk.strip_prefix("data: ").expect("a data line");
+        let chunk: Value = serde_json::from_str(json).expect("chunks are JSON");
+        let delta = &chunk["choices"][0]["delta"];
+        said.text += delta["content"].as_str().unwrap_or_default();
+        said.reasoning += delta["reasoning_content"].as_str().unwrap_or_default();
+        for call in delta["tool_calls"].as_array().into_iter().flatten() {
+            let (name, arguments) = (&call["function"]["name"], &call["function"]["arguments"]);
+            if let Some(name) = name.as_str() {
+                said.calls.push((name.to_owned(), String::new()));
+            }
+            let index = call["index"].as_u64().and_then(|index| usize::try_from(index).ok());
+            let call = said.calls.get_mut(index.expect("an index")).expect("it has begun");
+            call.1 += arguments.as_str().expect("a piece");
+        }
+    }
+    Some(said)
+}
+
+fn in_one_piece(body: &[u8]) -> Said {
+    let body: Value = serde_json::from_slice(body).expect("bodies are JSON");
+    let message = &body["choices"][0]["message"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let call = |call: &Value| (text(&call["function"]["name"]), text(&call["function"]["arguments"]));
+    Said {
+        text: text(&message["content"]),
+        reasoning: text(&message["reasoning_content"]),
+        calls: message["tool_calls"].as_array().into_iter().flatten().map(call).collect(),
     }
 }

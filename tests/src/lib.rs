@@ -10,6 +10,7 @@ pub mod chat;
 pub mod client;
 pub mod desk;
 pub mod foreign;
+pub mod fuzz;
 pub mod harness;
 pub mod ledger;
 pub mod scripted;

@@ -119,7 +119,7 @@ impl Choice {
     }
 
     /// The chunk that names the role, unless it has gone out.
-    pub(super) fn begin(&mut self, frame: &Frame, out: &mut Vec<u8>) {
+    fn begin(&mut self, frame: &Frame, out: &mut Vec<u8>) {
         if !self.begun {
             self.begun = true;
             let opening = Opening { role: "assistant", content: Some(""), refusal: None, call: None };
@@ -172,6 +172,17 @@ impl Choice {
     fn close_call(&mut self, block: u32, frame: &Frame, out: &mut Vec<u8>) {
         if self.calls.last().is_some_and(|call| call.block == block && !call.has_arguments) {
             self.arguments(block, "{}", frame, out);
+        }
+    }
+
+    /// Writes what a whole choice lacks: a beginning, and arguments of calls that were never closed.
+    pub(super) fn complete(&mut self, frame: &Frame, out: &mut Vec<u8>) {
+        self.begin(frame, out);
+        for index in 0..self.calls.len() {
+            if !std::mem::replace(&mut self.calls[index].has_arguments, true) {
+                let delta = call(index, None, Function { name: None, arguments: "{}" }, frame);
+                frame.chunk(self.index, &delta, None, out);
+            }
         }
     }
 }

@@ -99,7 +99,7 @@ impl ChunkEncoder {
             return fail(&rejection, out);
         }
         for choice in choices {
-            choice.begin(frame, out);
+            choice.complete(frame, out);
             let reason = finish_reason(choice.stop.unwrap_or(stop), &frame.form);
             frame.chunk(choice.index, &Nothing {}, Some(reason), out);
         }

@@ -1,6 +1,7 @@
 //! Tests of the dialect as a whole, by what goes in and what comes out.
 
 mod agents;
+mod agreement;
 mod calls;
 mod choices;
 mod errors;

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use super::parse;
 use super::random::Random;
-use super::{parse, stream, whole};
 use crate::dialect::{Beside, Dialect};
 use crate::schema::{Block, Event, StopReason, Usage};
 
@@ -64,79 +64,6 @@ pub(super) fn chunks(frames: &str) -> Vec<Value> {
         serde_json::from_str(frame.strip_prefix("data: ").expect("a data line")).expect("frames are JSON")
     };
     chunks.split_terminator("\n\n").map(json).collect()
-}
-
-fn append(to: &mut Value, piece: &Value) {
-    if let Some(piece) = piece.as_str() {
-        *to = Value::from(to.as_str().unwrap_or_default().to_owned() + piece);
-    }
-}
-
-/// Puts the deltas together as a client does.
-fn put_together(chunks: &[Value]) -> Value {
-    let mut message = serde_json::json!({"role": null, "content": null});
-    for delta in chunks.iter().map(|chunk| &chunk["choices"][0]["delta"]) {
-        for name in ["role", "content", "reasoning_content"] {
-            if delta[name].is_string() {
-                append(&mut message[name], &delta[name]);
-            }
-        }
-        for call in delta["tool_calls"].as_array().into_iter().flatten() {
-            let index = usize::try_from(call["index"].as_u64().expect("an index")).expect("it is small");
-            put_call(&mut message, index, call);
-        }
-    }
-    message
-}
-
-fn put_call(message: &mut Value, index: usize, call: &Value) {
-    if message["tool_calls"].is_null() {
-        message["tool_calls"] = Value::Array(Vec::new());
-    }
-    let calls = message["tool_calls"].as_array_mut().expect("an array");
-    if index == calls.len() {
-        let mut first = call.clone();
-        first.as_object_mut().expect("an object").remove("index");
-        return calls.push(first);
-    }
-    assert!(call["id"].is_null() && call["type"].is_null() && call["function"]["name"].is_null(), "{call}");
-    append(&mut calls[index]["function"]["arguments"], &call["function"]["arguments"]);
-}
-
-#[test]
-fn the_answer_does_not_depend_on_how_it_was_cut() {
-    for seed in 0..500 {
-        let mut random = Random(seed);
-        let blocks = some_answer(&mut random);
-        let once = whole(&events(&blocks, &mut random)).expect("an answer");
-        let twice = whole(&events(&blocks, &mut random)).expect("an answer");
-        assert_eq!(once, twice, "seed {seed}");
-    }
-}
-
-#[test]
-fn the_chunks_add_up_to_the_whole_answer() {
-    for seed in 0..500 {
-        let mut random = Random(seed);
-        let blocks = some_answer(&mut random);
-        let events = events(&blocks, &mut random);
-        let mut whole: Value = serde_json::from_str(&whole(&events).expect("an answer")).expect("JSON");
-        let chunks = chunks(&stream(&events, true));
-        let (usage, chunks) = chunks.split_last().expect("chunks");
-        assert_eq!(usage["usage"], whole["usage"], "seed {seed}");
-        assert_eq!(usage["choices"], serde_json::json!([]), "seed {seed}");
-        assert!(chunks.iter().all(|chunk| chunk.get("usage") == Some(&Value::Null)), "seed {seed}");
-        let mut message = whole["choices"][0]["message"].take();
-        let fields = message.as_object_mut().expect("an object");
-        assert_eq!(fields.remove("refusal"), Some(Value::Null));
-        assert_eq!(fields.remove("annotations"), Some(Value::Array(Vec::new())));
-        let mut together = put_together(chunks);
-        // An answer that begins with thinking and goes on with calls opened with empty content.
-        if message["content"].is_null() && together["content"] == "" {
-            together["content"] = Value::Null;
-        }
-        assert_eq!(together, message, "seed {seed}");
-    }
 }
 
 /// JSON that looks like a request here and there.

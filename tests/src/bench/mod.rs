@@ -26,6 +26,10 @@
 //!   its start to its end for a cold start. *Burst*: until the last of eight answers is whole. *Waiting*: memory
 //!   is the proportional set size, in which a page that eight processes share counts an eighth for each; other
 //!   programs that run the same CLI meanwhile make it look smaller.
+//! - `tools` has the model call a tool and takes the time from the request with the result to the first word, beside an
+//!   ordinary turn of the same kept process and the turns of one bare process; and the same where the worker that
+//!   has served the first request is killed with -9 right before, so that a spare of another one goes on; beside that,
+//!   an ordinary question right after such a death.
 //! - `agents` plays two turns of one new session in one new project after the other. The first is played by a
 //!   spare that is bound to the project, the second by the same process, which has stayed. Beside them, the
 //!   same two turns of a spare that was started by hand as a worker starts it, and is bound and asked in one
@@ -52,6 +56,7 @@
 
 mod agents;
 mod chunk_delay;
+mod continued;
 mod database;
 mod first_content;
 mod idle;
@@ -74,6 +79,8 @@ pub enum Part {
     FirstContent,
     /// The same from processes that wait, and what they take.
     Pool,
+    /// Time to the first word with the results of a tool.
+    Tools,
     /// Sessions of agents, and what a slot's walls cost.
     Agents,
     /// Short jobs without a pause, through the real CLI.
@@ -102,6 +109,9 @@ pub async fn run(only: Option<Part>) -> Report {
     }
     if wanted(Part::Pool) {
         pool::measure().await.into_iter().for_each(|section| report.add(section));
+    }
+    if wanted(Part::Tools) {
+        report.add(continued::measure().await);
     }
     if wanted(Part::Agents) {
         agents::measure().await.into_iter().for_each(|section| report.add(section));

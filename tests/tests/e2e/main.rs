@@ -7,6 +7,7 @@ mod choices;
 mod conversations;
 mod failures;
 mod granularity;
+mod histories;
 mod jobs;
 mod media;
 mod metrics;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use drover_shared::dialect::Dialect;
+use drover_shared::schema::limits;
 use drover_shared::store::Store;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Keys;
@@ -22,6 +24,8 @@ pub(crate) struct App {
     pub(crate) keys: Keys,
     pub(crate) fleet: FleetView,
     pub(crate) tail: Arc<Tail>,
+    /// A place for each that looks through the files of projects.
+    pub(crate) file_work: Semaphore,
     /// Cancelled when the api is to leave.
     pub(crate) shutdown: CancellationToken,
     pub(crate) started_at_ms: i64,
@@ -42,6 +46,7 @@ impl App {
             keys,
             fleet: FleetView::new(Arc::clone(&store), clock.clone()),
             tail: Arc::new(Tail::new(Arc::clone(&store), clock.clone(), shutdown.clone())),
+            file_work: Semaphore::new(limits::FILE_WORK),
             started_at_ms: clock.now_ms(),
             settings,
             store,

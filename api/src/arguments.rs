@@ -70,6 +70,14 @@ pub struct Serving {
     #[arg(long, value_name = "DAYS", env = "DROVER_LEDGER_DAYS", default_value_t = limits::LEDGER_DAYS,
           value_parser = clap::value_parser!(u32).range(1..=36_500))]
     ledger_days: u32,
+    /// What the files of a project may fill, in MB, as far as they are uploaded
+    #[arg(long, value_name = "MB", env = "DROVER_PROJECT_MB", default_value_t = limits::PROJECT_MB,
+          value_parser = clap::value_parser!(u64).range(1..1 << 40))]
+    project_mb: u64,
+    /// Largest upload to a project, in MB
+    #[arg(long, value_name = "MB", env = "DROVER_UPLOAD_MB", default_value_t = limits::UPLOAD_MB,
+          value_parser = clap::value_parser!(u64).range(1..1 << 40))]
+    upload_mb: u64,
 }
 
 /// Anyone who reaches the port could spend the operator's credit.
@@ -106,6 +114,9 @@ impl Serving {
             sessions: Duration::from_hours(24 * u64::from(self.session_days)),
             stored: Duration::from_hours(24 * u64::from(self.stored_days)),
             ledger: Duration::from_hours(24 * u64::from(self.ledger_days)),
+            project_root: Some(self.common.work_root()),
+            project_bytes: self.project_mb << 20,
+            upload_bytes: self.upload_mb << 20,
             ..Settings::default()
         })
     }

@@ -12,6 +12,7 @@ use drover_shared::dialect::{Dialect, Rejection};
 use crate::app::App;
 use crate::envelope::{self, Ticket};
 use crate::error::Problem;
+use crate::projects::files;
 use crate::{completions, events, generate, health, jobs, models, projects, providers, sessions, usage};
 
 pub(crate) fn router(app: &Arc<App>) -> Router {
@@ -46,6 +47,11 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/v1/jobs/{id}", get(jobs::show))
         .route("/v1/jobs/{id}/events", get(events::stream))
         .route("/v1/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/v1/projects/{id}/files", get(files::list).post(files::upload_several))
+        .route(
+            "/v1/projects/{id}/files/{*path}",
+            get(files::download).put(files::upload).delete(files::remove),
+        )
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(app), envelope::around))

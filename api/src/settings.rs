@@ -1,6 +1,7 @@
 //! What an api can be told.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use drover_shared::schema::limits;
@@ -22,6 +23,14 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// Longest time a connection may take to send a request's head.
     pub head_timeout: Duration,
+    /// Where slots and projects live. None: the files of projects are out of this api's reach.
+    pub project_root: Option<PathBuf>,
+    /// What the files of a project may fill, in bytes.
+    pub project_bytes: u64,
+    /// Largest upload, in bytes.
+    pub upload_bytes: u64,
+    /// How long an upload may pause.
+    pub upload_stall: Duration,
     /// How long a stream waits for its first event before its status goes out.
     pub stream_hold: Duration,
     /// Pause between heartbeats on a quiet stream.
@@ -48,6 +57,10 @@ impl Default for Settings {
             body_limit_bytes: limits::REQUEST_BODY_BYTES,
             body_timeout: limits::REQUEST_BODY,
             head_timeout: limits::REQUEST_HEAD,
+            project_root: None,
+            project_bytes: limits::PROJECT_MB << 20,
+            upload_bytes: limits::UPLOAD_MB << 20,
+            upload_stall: limits::UPLOAD_STALL,
             stream_hold: limits::STREAM_HOLD,
             stream_heartbeat: limits::STREAM_HEARTBEAT,
             retention: limits::RETENTION,

@@ -17,7 +17,7 @@ use crate::secret::Address;
 const DEFAULT_FILE: &str = ".env";
 
 /// Every name that the file may hold: those of both binaries, since they share it.
-pub const NAMES: [&str; 51] = [
+pub const NAMES: [&str; 53] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -45,6 +45,7 @@ pub const NAMES: [&str; 51] = [
     "DROVER_METRICS_ADDRESS",
     "DROVER_PROCESS_AGE",
     "DROVER_PROCESS_JOBS",
+    "DROVER_PROJECT_MB",
     "DROVER_PROVIDERS",
     "DROVER_PROVIDER_ATTEMPTS",
     "DROVER_READY_FILE",
@@ -63,6 +64,7 @@ pub const NAMES: [&str; 51] = [
     "DROVER_SPARES",
     "DROVER_SPARE_AGE",
     "DROVER_STORED_DAYS",
+    "DROVER_UPLOAD_MB",
     "HOST",
     "LOG_FORMAT",
     "LOG_LEVEL",

@@ -1,5 +1,7 @@
 //! `/v1/projects`: workspaces, in the manner of the earlier Python gateways. Every key sees its own.
 
+pub(crate) mod files;
+
 use std::sync::Arc;
 
 use axum::Json;

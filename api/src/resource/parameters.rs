@@ -29,3 +29,12 @@ pub(crate) fn count(name: &str, value: &str, most: u32) -> Result<u32, Rejection
     let count = value.parse().ok().filter(|count| (1..=most).contains(count));
     count.ok_or_else(|| invalid(name, &format!("It must be an integer from 1 to {most}.")))
 }
+
+/// A parameter that is yes or no.
+pub(crate) fn boolean(name: &str, value: &str) -> Result<bool, Rejection> {
+    match value {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(invalid(name, "It must be 'true' or 'false'.")),
+    }
+}

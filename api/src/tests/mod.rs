@@ -6,6 +6,7 @@ mod completions;
 mod dialect;
 mod errors;
 mod events;
+mod files;
 mod health;
 mod jobs;
 mod kept;

@@ -45,6 +45,7 @@ pub(super) struct State {
     /// What lists were asked for.
     pub(super) listed: Vec<KeptQuery>,
     pub(super) expiries: Vec<Millis>,
+    pub(super) projects: BTreeMap<ProjectId, Project>,
     /// What was asked of the ledger, and what it answers.
     pub(super) asked: Vec<UsageQuery>,
     pub(super) usage: Vec<UsageRow>,
@@ -302,8 +303,9 @@ impl Store for FakeStore {
         unreachable!("an api asks for chats only")
     }
 
-    async fn project(&self, _: ProjectId) -> Result<Option<Project>, StoreError> {
-        unreachable!("an api asks for chats only")
+    async fn project(&self, id: ProjectId) -> Result<Option<Project>, StoreError> {
+        self.check()?;
+        Ok(self.lock().projects.get(&id).cloned())
     }
 
     async fn projects(&self, _: &Owner, _: &Page<ProjectId>) -> Result<Listed<Project>, StoreError> {

@@ -473,6 +473,14 @@ pub const UPLOAD_MB: u64 = 512;
 pub const UPLOAD: Duration = Duration::from_hours(1);
 /// How long an upload may pause, and a reader of an archive.
 pub const UPLOAD_STALL: Duration = Duration::from_mins(1);
+/// Files of one form.
+pub const UPLOADED_FILES: usize = 1_000;
+/// Files that one answer lists at most, and unless another number is asked for.
+pub const FILES_LISTED: u32 = 10_000;
+/// See [`FILES_LISTED`].
+pub const FILES_LISTED_USUAL: u32 = 1_000;
+/// Requests of one api that look through files at a time; each occupies a thread and the disk.
+pub const FILE_WORK: usize = 16;
 /// Longest path of a file in a project, in bytes: with the slot's own it stays within the kernel's 4,096.
 pub const PROJECT_PATH_BYTES: usize = 2_048;
 /// Longest name of a file, in bytes (`NAME_MAX`).

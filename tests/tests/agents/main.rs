@@ -3,6 +3,7 @@
 mod activity;
 mod chaos;
 mod door;
+mod files;
 mod javascript;
 mod leaks;
 mod network;

@@ -34,7 +34,10 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/v1/usage", get(usage::usage))
         .route("/v1/usage/comparison", get(usage::compare))
         .route("/v1/projects", get(projects::list).post(projects::create))
-        .route("/v1/projects/{id}", get(projects::show).patch(projects::change).post(projects::change))
+        .route(
+            "/v1/projects/{id}",
+            get(projects::show).patch(projects::change).post(projects::change).delete(projects::delete),
+        )
         .route("/v1/sessions", get(sessions::list).post(sessions::create))
         .route("/v1/sessions/stats", get(sessions::stats))
         .route(

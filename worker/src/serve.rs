@@ -166,13 +166,12 @@ impl Worker {
     }
 }
 
-/// While every slot works, gives up what idle processes hold and others wait for; else the worker claims it.
+/// Gives up what idle processes hold of deleted projects and, while every slot works, of those that others wait for;
+/// else the worker claims it.
 async fn make_way(shop: Arc<Workshop>) {
     loop {
         tokio::time::sleep(limits::SWEEP).await;
-        if shop.running.count() >= shop.slots {
-            shop.pool.make_way().await;
-        }
+        shop.pool.make_way(shop.running.count() >= shop.slots).await;
     }
 }
 

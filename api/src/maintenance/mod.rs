@@ -2,6 +2,7 @@
 //! repeat. A failure is told and forgotten; the next round tries again.
 
 mod patience;
+mod projects;
 mod prune;
 mod rescue;
 
@@ -15,7 +16,7 @@ use crate::app::App;
 
 /// Does all duties until the api leaves.
 pub(crate) async fn run(app: Arc<App>) {
-    let duties = async { tokio::join!(rescue::keep(&app), prune::keep(&app)) };
+    let duties = async { tokio::join!(rescue::keep(&app), prune::keep(&app), projects::keep(&app)) };
     app.shutdown.run_until_cancelled(duties).await;
 }
 

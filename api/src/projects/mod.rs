@@ -9,12 +9,13 @@ use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::HeaderMap;
 use drover_shared::dialect::Rejection;
 use drover_shared::schema::{Owner, Project, ProjectChange, ProjectId, limits};
+use drover_shared::store::Removed;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::App;
 use crate::clock::rfc3339;
-use crate::error::Problem;
+use crate::error::{Problem, try_again_ms};
 use crate::resource::parameters::invalid;
 use crate::resource::{Fields, page};
 
@@ -69,6 +70,30 @@ pub(crate) async fn change(
     let change = read(Fields::of(&app, request).await?)?;
     let changed = app.store.change_project(project.id, &change, app.clock.now_ms()).await?;
     Ok(Json(tell(&changed.ok_or_else(Problem::no_such_project)?)))
+}
+
+/// `DELETE /v1/projects/{id}`: it is gone at once, for everybody; its files go as soon as no process stands in them.
+pub(crate) async fn delete(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    let owner = app.keys.owner(&headers)?;
+    let project = find(&app, &owner, &id).await?;
+    match app.store.delete_project(project.id, app.clock.now_ms()).await? {
+        Removed::Gone => Ok(Json(json!({
+            "id": project.id,
+            "object": "project.deleted",
+            "deleted": true,
+            "project_id": project.id,
+            "status": "deleted",
+        }))),
+        Removed::Busy => {
+            let message = "A job of this project waits or runs. Wait for it, or cancel it.";
+            Err(Rejection::new(409, "project_busy", message).retry_after_ms(try_again_ms()).into())
+        }
+        Removed::Unknown => Err(Problem::no_such_project()),
+    }
 }
 
 /// The project of that id, if it belongs to who is asking. Whether others have one of that id is not told.

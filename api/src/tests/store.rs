@@ -46,6 +46,10 @@ pub(super) struct State {
     pub(super) listed: Vec<KeptQuery>,
     pub(super) expiries: Vec<Millis>,
     pub(super) projects: BTreeMap<ProjectId, Project>,
+    /// Those of which a job runs.
+    pub(super) busy_projects: Vec<ProjectId>,
+    /// Deleted ones whose files are still to be removed.
+    pub(super) abandoned: Vec<ProjectId>,
     /// What was asked of the ledger, and what it answers.
     pub(super) asked: Vec<UsageQuery>,
     pub(super) usage: Vec<UsageRow>,
@@ -319,6 +323,36 @@ impl Store for FakeStore {
         _: Millis,
     ) -> Result<Option<Project>, StoreError> {
         unreachable!("an api asks for chats only")
+    }
+
+    async fn delete_project(&self, id: ProjectId, _: Millis) -> Result<Removed, StoreError> {
+        self.check()?;
+        let mut state = self.lock();
+        if !state.projects.contains_key(&id) {
+            return Ok(Removed::Unknown);
+        }
+        if state.busy_projects.contains(&id) {
+            return Ok(Removed::Busy);
+        }
+        state.projects.remove(&id);
+        state.abandoned.push(id);
+        Ok(Removed::Gone)
+    }
+
+    async fn unwanted(&self, _: &WorkerId) -> Result<Vec<ProjectId>, StoreError> {
+        unreachable!("an api is no worker")
+    }
+
+    async fn abandoned(&self, _: u32) -> Result<Vec<ProjectId>, StoreError> {
+        self.check()?;
+        Ok(self.lock().abandoned.clone())
+    }
+
+    async fn forget_project(&self, id: ProjectId) -> Result<(), StoreError> {
+        self.check()?;
+        self.lock().abandoned.retain(|abandoned| *abandoned != id);
+        self.changed();
+        Ok(())
     }
 
     async fn create_session(&self, _: &Session) -> Result<bool, StoreError> {

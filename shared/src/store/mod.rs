@@ -163,8 +163,22 @@ pub trait Store: Send + Sync {
         now: Millis,
     ) -> Result<Option<Project>, StoreError>;
 
+    /// Deletes a project with its sessions, unless a job of it waits or runs. From then on there is no such project for
+    /// anybody; its ended jobs stay. What is left is taken away by those who ask for [`unwanted`](Self::unwanted) and
+    /// [`abandoned`](Self::abandoned) projects.
+    async fn delete_project(&self, id: ProjectId, now: Millis) -> Result<Removed, StoreError>;
+
+    /// The deleted projects that the worker holds: it puts away what stands there, and releases them.
+    async fn unwanted(&self, worker: &WorkerId) -> Result<Vec<ProjectId>, StoreError>;
+
+    /// At most `limit` deleted projects that nobody holds: their files are to be removed.
+    async fn abandoned(&self, limit: u32) -> Result<Vec<ProjectId>, StoreError>;
+
+    /// Forgets a deleted project whose files are gone.
+    async fn forget_project(&self, id: ProjectId) -> Result<(), StoreError>;
+
     /// Adds a session; its project, if it has one, must exist. `false`: there is one with this id, which is left as
-    /// it is.
+    /// it is, or the project was deleted.
     async fn create_session(&self, session: &Session) -> Result<bool, StoreError>;
 
     /// A session.
@@ -348,7 +362,7 @@ pub enum Enqueued {
     SessionTooLong,
 }
 
-/// What became of a session that was to be deleted.
+/// What became of a session or a project that was to be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removed {
     /// It is gone.

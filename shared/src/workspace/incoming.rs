@@ -46,6 +46,11 @@ impl Homes {
         Ok(Incoming { homes: self.clone(), path, folder })
     }
 
+    /// The same as [`sweep_incoming`](Self::sweep_incoming) for the projects in `root`, if there are any.
+    pub fn sweep_incoming_in(root: &Path, age: Duration) -> io::Result<u64> {
+        Self::beside(&root.join("slots")).sweep_incoming(age)
+    }
+
     /// Removes what arrived longer ago than `age` and was never put in its place: its api has died.
     pub fn sweep_incoming(&self, age: Duration) -> io::Result<u64> {
         let mut swept = 0;

@@ -89,13 +89,18 @@ impl Pool {
         }
     }
 
-    /// Gives up the projects of residents that others wait for, while this worker has no room for their jobs.
-    pub async fn make_way(&self) {
+    /// Gives up the projects of residents that are deleted and, if this worker has no room for their jobs, those that
+    /// others wait for.
+    pub async fn make_way(&self, is_full: bool) {
         if self.state().agents.residents() == 0 {
             return;
         }
-        if let Ok(wanted) = self.store.wanted(&self.worker, now_ms()).await {
-            let leaving = self.state().agents.in_projects(&wanted);
+        let mut projects = self.store.unwanted(&self.worker).await.unwrap_or_default();
+        if is_full {
+            projects.extend(self.store.wanted(&self.worker, now_ms()).await.unwrap_or_default());
+        }
+        if !projects.is_empty() {
+            let leaving = self.state().agents.in_projects(&projects);
             self.let_go(leaving).await;
         }
     }

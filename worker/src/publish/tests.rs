@@ -304,6 +304,22 @@ impl Store for Picky {
         unreachable!("publishing only appends")
     }
 
+    async fn delete_project(&self, _: ProjectId, _: Millis) -> Result<Removed, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn unwanted(&self, _: &WorkerId) -> Result<Vec<ProjectId>, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn abandoned(&self, _: u32) -> Result<Vec<ProjectId>, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
+    async fn forget_project(&self, _: ProjectId) -> Result<(), StoreError> {
+        unreachable!("publishing only appends")
+    }
+
     async fn delete_session(&self, _: SessionId) -> Result<Removed, StoreError> {
         unreachable!("publishing only appends")
     }

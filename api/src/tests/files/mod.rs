@@ -1,6 +1,7 @@
 //! The files of projects, on a real file system.
 
 mod bounds;
+mod deletion;
 mod outside;
 mod routes;
 

@@ -9,8 +9,8 @@ use tokio::sync::Barrier;
 use super::bell::{expect, next};
 use super::bench::{Bench, Hand, NOW, completed, enqueue_this, give_back, job, say, text};
 use super::desk::{Desk, agent_job};
-use crate::schema::{JobState, ProjectId};
-use crate::store::{Appended, Ring, RingRole};
+use crate::schema::{JobState, Page, ProjectChange, ProjectId};
+use crate::store::{Appended, Enqueued, Removed, Ring, RingRole};
 
 /// A worker that holds the project of a desk, idle, and one that does not.
 async fn holder_and_other(bench: &dyn Bench) -> (Hand, Desk, Hand) {
@@ -209,4 +209,56 @@ pub(in crate::store) async fn a_project_changes_hands_without_two_at_work_in_it(
             runs.remove(worker.as_str());
         }
     }
+}
+
+async fn delete(hand: &Hand, desk: &Desk) -> Removed {
+    hand.store.delete_project(desk.project.id, NOW).await.expect("a store")
+}
+
+async fn abandoned(hand: &Hand) -> Vec<ProjectId> {
+    hand.store.abandoned(10).await.expect("a store")
+}
+
+pub(in crate::store) async fn a_deleted_project_is_gone_at_once_and_forgotten_when_nobody_holds_it(
+    bench: &dyn Bench,
+) {
+    let (holder, desk, other) = holder_and_other(bench).await;
+    let (store, id) = (&other.store, desk.project.id);
+    let unwanted = async |hand: &Hand| hand.store.unwanted(&hand.id).await.expect("a store");
+    assert!(unwanted(&holder).await.is_empty(), "nobody has deleted anything");
+    assert_eq!(delete(&other, &desk).await, Removed::Gone);
+    assert_eq!(delete(&other, &desk).await, Removed::Unknown);
+    assert_eq!(store.project(id).await.expect("a store"), None);
+    assert_eq!(store.session(desk.session.id).await.expect("a store"), None);
+    let change = ProjectChange { name: Some("again".to_owned()), ..ProjectChange::default() };
+    assert_eq!(store.change_project(id, &change, NOW).await.expect("a store"), None);
+    let page = Page { newest_first: true, after: None, skip: 0, limit: 10 };
+    let listed = store.projects(&desk.project.owner, &page).await.expect("a store");
+    assert_eq!((listed.items.len(), listed.total), (0, 0));
+    assert!(!store.create_session(&desk.session).await.expect("a store"), "nothing begins there");
+    assert_eq!(store.enqueue(&desk.job(), 10).await.expect("a store"), Enqueued::NoSuchSession);
+
+    assert!(abandoned(&other).await.is_empty(), "it stands in a slot still");
+    store.forget_project(id).await.expect("a store");
+    assert_eq!((unwanted(&holder).await, unwanted(&other).await), (vec![id], vec![]));
+    assert!(release(&holder, &desk).await);
+    assert!(unwanted(&holder).await.is_empty());
+    assert_eq!(abandoned(&other).await, [id]);
+    assert!(!store.create_project(&desk.project).await.expect("a store"), "its files are there still");
+    store.forget_project(id).await.expect("a store");
+    assert!(abandoned(&other).await.is_empty());
+    assert!(store.create_project(&desk.project).await.expect("a store"), "nothing is left of it");
+    store.forget_project(id).await.expect("a store");
+    assert!(store.project(id).await.expect("a store").is_some(), "who is not deleted is not forgotten");
+}
+
+pub(in crate::store) async fn a_project_with_jobs_is_not_deleted(bench: &dyn Bench) {
+    let (holder, desk, _) = holder_and_other(bench).await;
+    let waiting = enqueue_this(&holder.store, desk.job()).await;
+    assert_eq!(delete(&holder, &desk).await, Removed::Busy);
+    let claim = holder.take(NOW).await;
+    assert_eq!(delete(&holder, &desk).await, Removed::Busy);
+    holder.append(say(&claim, 1, &[completed()])).await;
+    assert_eq!(delete(&holder, &desk).await, Removed::Gone);
+    assert_eq!(job(&holder.store, waiting).await.state, JobState::Completed, "its jobs are told as before");
 }

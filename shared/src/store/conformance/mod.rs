@@ -89,6 +89,8 @@ macro_rules! conformance {
                 who_beats_again_keeps_its_projects
                 who_retires_holds_nothing
                 a_project_changes_hands_without_two_at_work_in_it
+                a_deleted_project_is_gone_at_once_and_forgotten_when_nobody_holds_it
+                a_project_with_jobs_is_not_deleted
             }
             kept {
                 an_answer_is_kept_once_it_is_whole

@@ -185,6 +185,22 @@ impl Store for SqliteStore {
         project::change(&self.writer, id, change, now).await
     }
 
+    async fn delete_project(&self, id: ProjectId, now: Millis) -> Result<Removed, StoreError> {
+        project::delete(self, id, now).await
+    }
+
+    async fn unwanted(&self, worker: &WorkerId) -> Result<Vec<ProjectId>, StoreError> {
+        project::unwanted(&self.readers, worker).await
+    }
+
+    async fn abandoned(&self, limit: u32) -> Result<Vec<ProjectId>, StoreError> {
+        project::abandoned(&self.readers, limit).await
+    }
+
+    async fn forget_project(&self, id: ProjectId) -> Result<(), StoreError> {
+        project::forget(&self.writer, id).await
+    }
+
     async fn create_session(&self, session: &Session) -> Result<bool, StoreError> {
         session::create(&mut *self.writer.acquire().await?, session).await
     }

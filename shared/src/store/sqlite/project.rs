@@ -1,10 +1,13 @@
 //! The table `project`.
 
+use std::str::FromStr;
+
 use sqlx::{SqlitePool, query_as};
 
+use super::SqliteStore;
 use super::error::{corrupt, not_json};
-use crate::schema::{HostRule, Listed, Owner, Page, Project, ProjectChange, ProjectId};
-use crate::store::{Millis, StoreError};
+use crate::schema::{HostRule, Listed, Owner, Page, Project, ProjectChange, ProjectId, WorkerId};
+use crate::store::{Millis, Removed, StoreError};
 
 /// Adds a project. Whether it is new.
 pub(super) async fn create(writer: &SqlitePool, project: &Project) -> Result<bool, StoreError> {
@@ -52,7 +55,8 @@ impl Row {
 /// A project as its row tells it.
 pub(super) async fn read(readers: &SqlitePool, id: ProjectId) -> Result<Option<Project>, StoreError> {
     let row: Option<Row> = query_as(
-        "SELECT id, owner, name, description, network, created_at_ms, updated_at_ms FROM project WHERE id = ?1",
+        "SELECT id, owner, name, description, network, created_at_ms, updated_at_ms FROM project
+         WHERE id = ?1 AND deleted_at_ms IS NULL",
     )
     .bind(id.to_string())
     .fetch_optional(readers)
@@ -68,10 +72,10 @@ pub(super) async fn list(
 ) -> Result<Listed<Project>, StoreError> {
     let sql = if page.newest_first {
         "SELECT id, owner, name, description, network, created_at_ms, updated_at_ms FROM project
-         WHERE owner = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3 OFFSET ?4"
+         WHERE owner = ?1 AND deleted_at_ms IS NULL AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3 OFFSET ?4"
     } else {
         "SELECT id, owner, name, description, network, created_at_ms, updated_at_ms FROM project
-         WHERE owner = ?1 AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3 OFFSET ?4"
+         WHERE owner = ?1 AND deleted_at_ms IS NULL AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3 OFFSET ?4"
     };
     let rows: Vec<Row> = query_as(sql)
         .bind(&owner.0)
@@ -80,10 +84,11 @@ pub(super) async fn list(
         .bind(i64::try_from(page.skip).unwrap_or(i64::MAX))
         .fetch_all(readers)
         .await?;
-    let total: i64 = sqlx::query_scalar("SELECT count(*) FROM project WHERE owner = ?1")
-        .bind(&owner.0)
-        .fetch_one(readers)
-        .await?;
+    let total: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM project WHERE owner = ?1 AND deleted_at_ms IS NULL")
+            .bind(&owner.0)
+            .fetch_one(readers)
+            .await?;
     listed(rows.into_iter().map(Row::into_project), total, page.limit)
 }
 
@@ -111,7 +116,8 @@ pub(super) async fn change(
     let row: Option<Row> = query_as(
         "UPDATE project SET name = coalesce(?2, name), description = coalesce(?3, description),
              network = coalesce(?4, network), updated_at_ms = ?5
-         WHERE id = ?1 RETURNING id, owner, name, description, network, created_at_ms, updated_at_ms",
+         WHERE id = ?1 AND deleted_at_ms IS NULL
+         RETURNING id, owner, name, description, network, created_at_ms, updated_at_ms",
     )
     .bind(id.to_string())
     .bind(&change.name)
@@ -125,4 +131,71 @@ pub(super) async fn change(
 
 fn rules(id: ProjectId, network: &[HostRule]) -> Result<String, StoreError> {
     serde_json::to_string(network).map_err(|error| corrupt(id, error))
+}
+
+/// Marks the project as deleted, unless a job of it waits or runs. Its sessions go at once, with what was said in
+/// them; jobs that have ended belong to no project any more.
+pub(super) async fn delete(store: &SqliteStore, id: ProjectId, now: Millis) -> Result<Removed, StoreError> {
+    let mut tx = store.begin().await?;
+    let busy: Option<bool> = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM job WHERE project = p.id AND state = 'queued')
+             OR EXISTS (SELECT 1 FROM job WHERE project = p.id AND state = 'running')
+         FROM project AS p WHERE id = ?1 AND deleted_at_ms IS NULL",
+    )
+    .bind(id.to_string())
+    .fetch_optional(&mut *tx)
+    .await?;
+    match busy {
+        None => return Ok(Removed::Unknown),
+        Some(true) => return Ok(Removed::Busy),
+        Some(false) => {}
+    }
+    for sql in [
+        "UPDATE job SET project = NULL, session = NULL WHERE project = ?1",
+        "DELETE FROM session WHERE project = ?1",
+    ] {
+        sqlx::query(sql).bind(id.to_string()).execute(&mut *tx).await?;
+    }
+    sqlx::query("UPDATE project SET deleted_at_ms = ?2 WHERE id = ?1")
+        .bind(id.to_string())
+        .bind(now)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(Removed::Gone)
+}
+
+/// Deleted projects that nobody holds any more, the oldest first.
+pub(super) async fn abandoned(readers: &SqlitePool, limit: u32) -> Result<Vec<ProjectId>, StoreError> {
+    let ids: Vec<String> = sqlx::query_scalar(
+        "SELECT id FROM project WHERE deleted_at_ms IS NOT NULL AND holder IS NULL
+         ORDER BY deleted_at_ms LIMIT ?1",
+    )
+    .bind(limit)
+    .fetch_all(readers)
+    .await?;
+    parse(&ids)
+}
+
+/// Deleted projects that the worker still holds.
+pub(super) async fn unwanted(readers: &SqlitePool, worker: &WorkerId) -> Result<Vec<ProjectId>, StoreError> {
+    let ids: Vec<String> =
+        sqlx::query_scalar("SELECT id FROM project WHERE holder = ?1 AND deleted_at_ms IS NOT NULL")
+            .bind(&worker.0)
+            .fetch_all(readers)
+            .await?;
+    parse(&ids)
+}
+
+fn parse(ids: &[String]) -> Result<Vec<ProjectId>, StoreError> {
+    ids.iter().map(|id| ProjectId::from_str(id).map_err(|error| corrupt(id, error))).collect()
+}
+
+/// Removes the row of a deleted project that nobody holds.
+pub(super) async fn forget(writer: &SqlitePool, id: ProjectId) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM project WHERE id = ?1 AND deleted_at_ms IS NOT NULL AND holder IS NULL")
+        .bind(id.to_string())
+        .execute(writer)
+        .await?;
+    Ok(())
 }

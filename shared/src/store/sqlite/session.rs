@@ -93,7 +93,9 @@ pub(super) async fn bill(
 pub(super) async fn create(conn: &mut SqliteConnection, session: &Session) -> Result<bool, StoreError> {
     let done = sqlx::query(
         "INSERT INTO session (id, owner, project, title, model, system, created_at_ms, updated_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO NOTHING",
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
+         WHERE NOT EXISTS (SELECT 1 FROM project WHERE id = ?3 AND deleted_at_ms IS NOT NULL)
+         ON CONFLICT (id) DO NOTHING",
     )
     .bind(session.id.to_string())
     .bind(&session.owner.0)

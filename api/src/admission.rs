@@ -1,10 +1,10 @@
 //! Whether a request may become a job: the decisions, without the I/O.
 
-use drover_shared::dialect::{Dialect, Rejection};
+use drover_shared::dialect::{AgentWish, Dialect, Rejection};
 use drover_shared::provider::fit::Unfit;
 use drover_shared::provider::resolve;
 use drover_shared::provider::resolve::Resolved;
-use drover_shared::schema::{AgentOptions, limits};
+use drover_shared::schema::limits;
 
 use crate::error::try_again_ms;
 use crate::fleet::View;
@@ -22,10 +22,15 @@ pub(crate) fn names_an_agent(view: &View, name: &str, model: &str) -> bool {
     resolve(&view.offer, name).is_none() && resolve(&view.offer, model).is_some()
 }
 
-/// Refuses what no agent of the fleet may do. While no worker tells, none is refused: where none can run agents, the
-/// job is.
-pub(crate) fn agent(dialect: &dyn Dialect, view: &View, options: &AgentOptions) -> Result<(), Rejection> {
+/// Refuses what no agent of the fleet may do, and gives it what it has without asking. While no worker tells, none is
+/// refused: where none can run agents, the job is.
+pub(crate) fn agent(dialect: &dyn Dialect, view: &View, wish: &mut AgentWish) -> Result<(), Rejection> {
     let Some(agents) = &view.offer.agents else { return Ok(()) };
+    let options = &mut wish.options;
+    if !wish.names_servers {
+        let default = agents.mcp_servers.iter().filter(|server| server.default);
+        options.mcp_servers = default.map(|server| server.name.clone()).collect();
+    }
     let refused = |name: String, message: String| {
         let param = format!("{}.{name}", dialect.agent());
         let message = format!("Invalid value for '{param}'. {message}");
@@ -35,9 +40,15 @@ pub(crate) fn agent(dialect: &dyn Dialect, view: &View, options: &AgentOptions) 
         return refused("subagents".to_owned(), "Agents have no subagents here.".to_owned());
     }
     let usual: Vec<&str> = agents.usual_tools().collect();
-    match options.tools.iter().position(|tool| !usual.contains(&tool.as_str())) {
+    if let Some(at) = options.tools.iter().position(|tool| !usual.contains(&tool.as_str())) {
+        let all = usual.join(", ");
+        return refused(format!("tools[{at}]"), format!("The tools of agents here are: {all}."));
+    }
+    match options.mcp_servers.iter().position(|name| agents.server(name).is_none()) {
         Some(at) => {
-            refused(format!("tools[{at}]"), format!("The tools of agents here are: {}.", usual.join(", ")))
+            let all: Vec<&str> = agents.mcp_servers.iter().map(|server| server.name.as_str()).collect();
+            let all = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
+            refused(format!("mcp_servers[{at}]"), format!("The MCP servers of agents here are: {all}."))
         }
         None => Ok(()),
     }

@@ -17,7 +17,7 @@ use crate::secret::Address;
 const DEFAULT_FILE: &str = ".env";
 
 /// Every name that the file may hold: those of both binaries, since they share it.
-pub const NAMES: [&str; 53] = [
+pub const NAMES: [&str; 54] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -42,6 +42,7 @@ pub const NAMES: [&str; 53] = [
     "DROVER_KEPT",
     "DROVER_LEDGER_DAYS",
     "DROVER_MAX_QUEUED",
+    "DROVER_MCP_SERVERS",
     "DROVER_METRICS_ADDRESS",
     "DROVER_PROCESS_AGE",
     "DROVER_PROCESS_JOBS",

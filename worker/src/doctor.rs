@@ -27,10 +27,18 @@ pub async fn run(settings: &Settings) -> anyhow::Result<()> {
         writeln!(out, "registry {error}")?;
     }
     let build = report.claude.as_ref().ok().and_then(Option::as_ref).map_or(Build::Native, |it| it.build);
-    let agents = settings.agents(build);
+    let agents = settings.mcp().and_then(|servers| settings.agents(build, &servers));
     match &agents {
-        Ok(agents) => writeln!(out, "agents   {}", agents.tools.join(", "))?,
-        Err(error) => writeln!(out, "agents   {error}")?,
+        Ok(agents) => {
+            writeln!(out, "agents   {}", agents.tools.join(", "))?;
+            let servers: Vec<&str> = agents.mcp_servers.iter().map(|server| server.name.as_str()).collect();
+            writeln!(
+                out,
+                "mcp      {}",
+                if servers.is_empty() { "none".to_owned() } else { servers.join(", ") }
+            )?;
+        }
+        Err(error) => writeln!(out, "agents   {error:#}")?,
     }
     if !report.is_ready() || served.is_err() || agents.is_err() {
         bail!("a worker cannot start here");

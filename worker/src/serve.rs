@@ -60,7 +60,8 @@ impl Worker {
         let (survey, wishes) = (walls::survey(), settings.walls());
         let users = walls::users(survey, &wishes, &root, &claude.files())?;
         let plan = walls::Plan::make(survey, &wishes, claude.files());
-        let agents = settings.agents(claude.build)?;
+        let mcp = settings.mcp()?;
+        let agents = settings.agents(claude.build, &mcp)?;
         let run_agents = plan.agents.is_ok() && claude.root.is_ok();
         let sources = Sources { agents: run_agents.then(|| agents.clone()), ..settings.registry() };
         let upstream = provider(&sources, settings)?;
@@ -78,6 +79,7 @@ impl Worker {
                 bounds: settings.bounds(),
                 allowance: settings.allowance(),
                 agents,
+                mcp,
                 account: settings.account(),
                 upstream,
             },

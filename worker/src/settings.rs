@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
-use drover_shared::cli::Build;
 use drover_shared::cli::invocation::{AGENT_TOOLS, Account, possible_tools};
+use drover_shared::cli::{Build, McpServers};
 use drover_shared::config::Common;
 use drover_shared::schema::dollars::{NoAmount, read_dollars};
 use drover_shared::schema::{AgentsOffer, limits};
@@ -102,6 +102,9 @@ pub struct Settings {
     #[arg(long, value_name = "TOOLS", env = "DROVER_AGENT_TOOLS", value_delimiter = ',',
           default_value = AGENT_TOOLS.join(","))]
     agent_tools: Vec<String>,
+    /// MCP servers that agents may ask for: a file of the form {"mcpServers": {NAME: {"command", "args", "env"}}}
+    #[arg(long, value_name = "FILE", env = "DROVER_MCP_SERVERS")]
+    mcp_servers: Option<PathBuf>,
     /// Providers, models and prices, added to those that Drover ships; read again when it changes
     #[arg(long, value_name = "FILE", env = "DROVER_PROVIDERS")]
     providers: Option<PathBuf>,
@@ -255,7 +258,7 @@ impl Settings {
     }
 
     /// What agents may do, with a CLI of this build.
-    pub fn agents(&self, build: Build) -> anyhow::Result<AgentsOffer> {
+    pub fn agents(&self, build: Build, servers: &McpServers) -> anyhow::Result<AgentsOffer> {
         let possible = possible_tools(build);
         let names = self.agent_tools.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
         let mut tools: Vec<String> = Vec::new();
@@ -270,11 +273,24 @@ impl Settings {
                 tools.push(name.to_owned());
             }
         }
-        let offer = AgentsOffer { tools, mcp_servers: Vec::new() };
+        let offer = AgentsOffer { tools, mcp_servers: servers.offer() };
         if offer.usual_tools().next().is_none() {
             bail!("DROVER_AGENT_TOOLS leaves agents without a tool");
         }
         Ok(offer)
+    }
+
+    /// The MCP servers that agents may ask for.
+    pub fn mcp(&self) -> anyhow::Result<McpServers> {
+        let Some(path) = &self.mcp_servers else { return Ok(McpServers::default()) };
+        let read = || {
+            if std::fs::metadata(path)?.len() > limits::MCP_FILE_BYTES {
+                return Err(std::io::ErrorKind::FileTooLarge.into());
+            }
+            std::fs::read_to_string(path)
+        };
+        let told = || format!("DROVER_MCP_SERVERS, {}", path.display());
+        McpServers::read(&read().with_context(told)?).with_context(told)
     }
 
     /// How much a job may use up.
@@ -308,7 +324,10 @@ mod tests {
     fn agents_get_tools_that_the_cli_has_and_that_need_nobody() {
         let agents = |build, tools: &[&str]| {
             let arguments = ["drover-worker"].into_iter().chain(tools.iter().copied());
-            Arguments::try_parse_from(arguments).expect("settings").settings.agents(build)
+            Arguments::try_parse_from(arguments)
+                .expect("settings")
+                .settings
+                .agents(build, &McpServers::default())
         };
         let usual = agents(Build::Native, &[]).expect("the default");
         assert!(usual.subagents() && usual.usual_tools().eq(AGENT_TOOLS.into_iter().take(7)), "{usual:?}");

@@ -50,7 +50,7 @@ pub(crate) async fn answer(
         request.spec.model = named.model;
         request.agent = Some(named.wish?);
     }
-    let place = place::find(&*app.store, &owner, &mut request, beside.default_model).await?;
+    let mut place = place::find(&*app.store, &owner, &mut request, beside.default_model).await?;
     let if_busy = request.session.map(|wish| wish.if_busy).unwrap_or_default();
     let dialect::Request { mut spec, stream, usage, mut form, keep, drop_unsupported, mut ignored, .. } =
         request;
@@ -67,7 +67,7 @@ pub(crate) async fn answer(
 
     let now = app.clock.now_ms();
     if let Some(wish) = place.agent() {
-        admission::agent(dialect, &view, &wish.options)?;
+        admission::agent(dialect, &view, wish)?;
     }
     let told = place.make(&*app.store, &owner, &mut spec, now).await?;
     let (session, project) = (spec.session(), spec.agent.as_ref().map(|agent| agent.project));

@@ -85,8 +85,8 @@ fn no_model() -> Rejection {
 
 impl Place {
     /// The agent that the job is for, if it is for one.
-    pub(super) fn agent(&self) -> Option<&AgentWish> {
-        self.agent.as_ref()
+    pub(super) fn agent(&mut self) -> Option<&mut AgentWish> {
+        self.agent.as_mut()
     }
 
     /// Makes what there is not yet, and gives the job its place.

@@ -27,7 +27,10 @@ pub enum Line {
         session_id: Option<String>,
     },
     /// The CLI begins with the turn of a user frame.
-    TurnBegan,
+    TurnBegan {
+        /// The MCP servers that it could not start.
+        failed_servers: Vec<String>,
+    },
     /// What the session's transcript has got (agents only): entries as the CLI wrote them, one JSON text each,
     /// never empty. See [`transcript`](super::transcript).
     Mirror(Vec<String>),
@@ -62,6 +65,8 @@ struct Envelope<'a> {
     message: Option<&'a RawValue>,
     #[serde(borrow, default)]
     entries: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    mcp_servers: Option<&'a RawValue>,
     /// Set on what a subagent says.
     #[serde(borrow, default)]
     parent_tool_use_id: Option<Text<'a>>,
@@ -138,7 +143,7 @@ impl Decoder {
             "transcript_mirror" if agent => agent::mirrored(envelope.entries?),
             "control_response" => control_response(envelope.response?),
             "control_request" => asked(envelope.request?),
-            "system" if subtype == "init" => Some(Line::TurnBegan),
+            "system" if subtype == "init" => Some(began(envelope.mcp_servers)),
             "system" if QUIET_SYSTEM.contains(&subtype) => Some(Line::Quiet),
             "system" if agent && QUIET_AGENT_SYSTEM.contains(&subtype) => Some(Line::Quiet),
             kind if QUIET.contains(&kind) => Some(Line::Quiet),
@@ -200,6 +205,19 @@ const QUIET_AGENT_SYSTEM: [&str; 8] = [
     "task_started",
     "task_updated",
 ];
+
+/// How a server of the CLI's does.
+#[derive(Deserialize)]
+struct ServerState {
+    name: String,
+    status: String,
+}
+
+fn began(servers: Option<&RawValue>) -> Line {
+    let servers: Option<Vec<ServerState>> = servers.and_then(|all| serde_json::from_str(all.get()).ok());
+    let failed = servers.unwrap_or_default().into_iter().filter(|server| server.status == "failed");
+    Line::TurnBegan { failed_servers: failed.map(|server| server.name).collect() }
+}
 
 fn control_response(response: &RawValue) -> Option<Line> {
     let response: ControlResponse = serde_json::from_str(response.get()).ok()?;

@@ -79,7 +79,7 @@ fn meaning(name: &str, recording: &str) -> Vec<Value> {
                 vec![json!({"mirror": entries.iter().map(|entry| kind(entry)).collect::<Vec<_>>()})]
             }
             Line::TurnEnded(end) => vec![json!({"turn_ended": end})],
-            Line::TurnBegan | Line::Quiet => Vec::new(),
+            Line::TurnBegan { .. } | Line::Quiet => Vec::new(),
         })
         .collect()
 }

@@ -47,7 +47,7 @@ fn check(decoder: &mut Decoder, bytes: &[u8]) {
             }
         }
         Line::TurnEnded(end) => assert!(end.message.is_none_or(|text| text.len() <= CLI_MESSAGE_BYTES)),
-        Line::TurnBegan | Line::Quiet => {}
+        Line::TurnBegan { .. } | Line::Quiet => {}
     }
 }
 

@@ -169,6 +169,8 @@ pub struct AgentWish {
     pub project: Option<ProjectId>,
     /// What it may do; the names of tools and servers are as they came.
     pub options: AgentOptions,
+    /// Whether the client said which MCP servers it wants, be it none.
+    pub names_servers: bool,
     /// Whether the answer tells of its tools as reasoning.
     pub activity: bool,
 }

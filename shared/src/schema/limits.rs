@@ -433,6 +433,12 @@ pub const SLOT_DISK_MB: u64 = 10_240;
 pub const SLOT_FILES: usize = 500_000;
 /// How deep a slot may nest directories: looking into it holds a descriptor for each level.
 pub const SLOT_DEPTH: usize = 128;
+/// MCP servers that an operator may configure: each tool of each is described to the model in every call.
+pub const MCP_SERVERS: usize = 32;
+/// A server's name; the names of its tools, which begin with it, may have 64 at some providers.
+pub const MCP_NAME_BYTES: usize = 32;
+/// The file that configures them.
+pub const MCP_FILE_BYTES: u64 = 1 << 20;
 /// Of the arguments of an agent's tool, what is read to tell people what it does: more than any path, and most
 /// commands.
 pub const TOOL_INPUT_BYTES: usize = 16 << 10;

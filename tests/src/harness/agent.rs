@@ -127,7 +127,7 @@ impl AgentSlot {
         // Tests may run as root, as in a container.
         let leave = Leave { escape: true, proxy: None };
         let tools: Vec<&str> = AGENT_TOOLS.into_iter().filter(|tool| *tool != SUBAGENTS).collect();
-        let setup = AgentSetup { tools: &tools, permissions: Permissions::default() };
+        let setup = AgentSetup { tools: &tools, permissions: Permissions::default(), servers: None };
         command.args(invocation::agent_arguments(kind.build(), &setup, start)).env_clear();
         command.envs(invocation::agent_environment(kind.build(), &slot, leave));
         let parked = start == AgentStart::Spare;
@@ -207,7 +207,7 @@ impl Agent {
         match &line {
             Line::Events(events) => self.events.extend(events.iter().cloned()),
             Line::Mirror(entries) => self.mirrored.extend(entries.iter().cloned()),
-            Line::Control { .. } | Line::TurnBegan | Line::TurnEnded(_) | Line::Quiet => {}
+            Line::Control { .. } | Line::TurnBegan { .. } | Line::TurnEnded(_) | Line::Quiet => {}
         }
         line
     }

@@ -6,6 +6,7 @@ mod door;
 mod files;
 mod javascript;
 mod leaks;
+mod mcp;
 mod network;
 mod once;
 mod options;

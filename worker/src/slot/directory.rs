@@ -10,7 +10,7 @@
 //! ```
 
 use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -118,6 +118,13 @@ impl SlotDir {
     /// Makes a file the slot's user's, if it has one.
     pub fn give(&self, path: &Path) -> io::Result<()> {
         self.user().map_or(Ok(()), |user| chown(path, Some(user.uid), Some(user.gid)))
+    }
+
+    /// Writes a file in the slot that only the slot's user may read.
+    pub fn write(&self, path: &Path, text: &str) -> io::Result<()> {
+        let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(text.as_bytes())?;
+        self.give(path)
     }
 
     /// The CLI's `HOME`.

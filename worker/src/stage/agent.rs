@@ -1,5 +1,6 @@
 //! Processes of the agent class: spares that learn of their project late, and those that start in it.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -54,7 +55,7 @@ impl Stage {
         let ground = Ground::prepare(parts)?;
         let usual = AgentOptions::default();
         let tools = tools(&parts.agents, &usual);
-        let setup = AgentSetup { tools: &tools, permissions: usual.permissions };
+        let setup = AgentSetup { tools: &tools, permissions: usual.permissions, servers: None };
         let arguments = invocation::agent_arguments(parts.claude.build, &setup, AgentStart::Spare);
         let environment = ground.with_slot(parts, |slot| {
             invocation::agent_environment(parts.claude.build, slot, leave(parts, None))
@@ -84,7 +85,14 @@ impl Stage {
             .map_err(|error| told("the session's transcript cannot be written", &error))?;
         let start = file.as_deref().map_or(AgentStart::Cold, AgentStart::Resume);
         let tools = tools(&parts.agents, &spec.options);
-        let setup = AgentSetup { tools: &tools, permissions: spec.options.permissions };
+        let servers = &spec.options.mcp_servers;
+        let config = write_servers(parts, &ground, servers)
+            .map_err(|error| told("the MCP servers' configuration cannot be written", &error))?;
+        let setup = AgentSetup {
+            tools: &tools,
+            permissions: spec.options.permissions,
+            servers: config.as_deref().map(|config| (servers.as_slice(), config)),
+        };
         let arguments = invocation::agent_arguments(parts.claude.build, &setup, start);
         let proxy = egress.as_ref().map(Egress::proxy_url);
         let leave = leave(parts, proxy.as_ref().map(drover_shared::secret::Secret::expose));
@@ -213,6 +221,24 @@ async fn enter(parts: &Parts, spec: &AgentSpec, dir: &SlotDir) -> Result<Workspa
             entered => return entered.map_err(|error| told("the project's files cannot be had", &error)),
         }
     }
+}
+
+/// The file that tells the CLI how to start these servers, if there are any, and beside it one for each with its
+/// variables. They are as secret as the slot: what runs there can read them, as it could read them from the servers.
+fn write_servers(parts: &Parts, ground: &Ground, names: &[String]) -> std::io::Result<Option<PathBuf>> {
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let (home, tmp) = (ground.dir.home(), ground.dir.tmp());
+    let own = |name: &str| tmp.join(format!("mcp-{name}"));
+    for name in names {
+        ground.dir.write(&own(name), &parts.mcp.variables(name))?;
+    }
+    let path = ground.with_slot(parts, |slot| PathBuf::from(slot.path));
+    let base = [("PATH", path.as_path()), ("HOME", &home), ("TMPDIR", &tmp), ("LANG", Path::new("C.UTF-8"))];
+    let file = tmp.join("mcp.json");
+    ground.dir.write(&file, &parts.mcp.config(names, &base, own))?;
+    Ok(Some(file))
 }
 
 /// The file that the CLI resumes from, in the slot's own directory for temporary files.

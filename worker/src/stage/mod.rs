@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
 use drover_shared::cli::invocation::Account;
-use drover_shared::cli::{Decoder, Line, invocation};
+use drover_shared::cli::{Decoder, Line, McpServers, invocation};
 use drover_shared::schema::{AgentsOffer, limits};
 use drover_shared::store::{Claim, StoreError};
 use tokio::io::AsyncWriteExt;
@@ -41,6 +41,8 @@ pub struct Parts {
     pub allowance: Allowance,
     /// What agents may do.
     pub agents: AgentsOffer,
+    /// The operator's MCP servers.
+    pub mcp: McpServers,
     /// What the CLI believes to be paid for with.
     pub account: Account,
     /// The providers.
@@ -208,7 +210,7 @@ impl Stage {
         self.served.output_bytes += line.len();
         let line = self.decoder.line(&line);
         match line {
-            Line::TurnBegan => self.turn = Turn::Running,
+            Line::TurnBegan { .. } => self.turn = Turn::Running,
             Line::TurnEnded(_) => self.turn = Turn::Over,
             Line::Events(_) if self.turn == Turn::Asked => return Ok(Some(Line::Quiet)),
             Line::Mirror(entries) => {

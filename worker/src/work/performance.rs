@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use drover_shared::cli::{Line, TurnEnd};
 use drover_shared::provider::TurnBack;
-use drover_shared::schema::{Call, Failure, FailureKind, ProjectId, Usage, limits};
+use drover_shared::schema::{Call, Event, Failure, FailureKind, ProjectId, Usage, limits};
 use drover_shared::store::Claim;
 use futures_util::FutureExt;
 use futures_util::future::OptionFuture;
@@ -310,7 +310,14 @@ fn heard(line: Line, turn_back: Option<&mut TurnBack>) -> Input {
             Some(turn_back) => turn_back.read(events),
             None => events,
         }),
-        Line::TurnBegan | Line::Control { .. } | Line::Mirror(_) | Line::Quiet => Input::Line(Vec::new()),
+        Line::TurnBegan { failed_servers } => {
+            let told = |name: &String| Event::Notice {
+                code: "mcp_server_failed".to_owned(),
+                message: format!("The MCP server {name} has not started."),
+            };
+            Input::Line(failed_servers.iter().map(told).collect())
+        }
+        Line::Control { .. } | Line::Mirror(_) | Line::Quiet => Input::Line(Vec::new()),
         Line::TurnEnded(TurnEnd { is_error, message, subtype, stop, .. }) => {
             Input::TurnEnded { error: is_error.then(|| message.unwrap_or(subtype)), stop }
         }

@@ -36,6 +36,9 @@ pub struct AgentSetup<'a> {
     pub tools: &'a [&'a str],
     /// What it may do with them.
     pub permissions: Permissions,
+    /// The MCP servers whose tools it has, and the file that tells how to start them: see
+    /// [`McpServers::config`](crate::cli::McpServers::config).
+    pub servers: Option<(&'a [String], &'a Path)>,
 }
 
 /// Set on every agent process: without it each commit would be signed by the placeholder model.
@@ -84,6 +87,14 @@ pub fn agent_arguments(build: Build, setup: &AgentSetup, start: AgentStart) -> V
     arguments.extend(["--disable-slash-commands", "--session-mirror"].map(Into::into));
     if build == Build::Native {
         arguments.extend(["--system-prompt-snapshot", "off"].map(Into::into));
+    }
+    if let Some((servers, file)) = setup.servers {
+        arguments.extend(["--mcp-config".into(), file.into()]);
+        // Elsewhere they are either not asked about, or not to be used.
+        if matches!(setup.permissions, Permissions::AcceptEdits | Permissions::DontAsk) {
+            let all: Vec<String> = servers.iter().map(|name| format!("mcp__{name}")).collect();
+            arguments.extend(["--allowedTools".into(), all.join(",").into()]);
+        }
     }
     match (start, setup.permissions) {
         // The claim then chooses the mode, but may choose only what was allowed here.

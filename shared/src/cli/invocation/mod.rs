@@ -103,7 +103,7 @@ mod tests {
         let leave = Leave { escape: true, proxy: None };
         let of = |build, upstream| {
             let tools: Vec<&str> = AGENT_TOOLS.into_iter().filter(|tool| *tool != SUBAGENTS).collect();
-            let setup = AgentSetup { tools: &tools, permissions: Permissions::default() };
+            let setup = AgentSetup { tools: &tools, permissions: Permissions::default(), servers: None };
             let agent = |start| texts(agent_arguments(build, &setup, start));
             json!({
                 "chat": { "arguments": chat_arguments(Account::Key), "environment": pairs(environment(build, &slot(upstream))) },

@@ -37,6 +37,7 @@ pub(super) fn read(
         if let Some(field) = options {
             admit(field, Scope::Agent, ignored)?;
             wish.options = what_it_may(field)?;
+            wish.names_servers = field.get("mcp_servers").is_some();
             wish.activity = field.get("activity").map(|field| activity(&field)).transpose()?.unwrap_or(false);
         }
         return Ok((Some(wish), None));
@@ -105,7 +106,7 @@ fn what_it_may(agent: &Node) -> Result<AgentOptions, Rejection> {
             .map(|field| permissions(&field))
             .transpose()?
             .unwrap_or_default(),
-        mcp_servers: Vec::new(),
+        mcp_servers: agent.get("mcp_servers").map(|field| names(&field)).transpose()?.unwrap_or_default(),
         max_turns: agent.get("max_turns").map(|field| field.count()).transpose()?,
         budget_microusd: agent.get("budget_usd").map(|field| budget(&field)).transpose()?,
     })
@@ -120,16 +121,24 @@ fn activity(field: &Node) -> Result<bool, Rejection> {
 }
 
 fn tools(field: &Node) -> Result<Vec<String>, Rejection> {
+    if let Some(item) = field.items()?.find(|item| item.value() == SUBAGENTS) {
+        return Err(item.invalid_value("Subagents are asked for by `subagents`."));
+    }
+    let names = names(field)?;
+    if names.is_empty() { Err(field.invalid_value("It names at least one tool.")) } else { Ok(names) }
+}
+
+/// Each once.
+fn names(field: &Node) -> Result<Vec<String>, Rejection> {
     let items = field.items()?;
-    if items.len() == 0 || items.len() > limits::TOOLS {
-        return Err(field.invalid_value(format!("It names from 1 to {} tools.", limits::TOOLS)));
+    if items.len() > limits::TOOLS {
+        return Err(field.invalid_value(format!("It holds more than {} names.", limits::TOOLS)));
     }
     let mut names: Vec<String> = Vec::new();
     for item in items {
-        match item.text()? {
-            SUBAGENTS => return Err(item.invalid_value("Subagents are asked for by `subagents`.")),
-            name if names.iter().any(|known| known == name) => {}
-            name => names.push(name.to_owned()),
+        let name = item.text()?;
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
         }
     }
     Ok(names)

@@ -191,6 +191,13 @@ pub const PARAMETERS: &[Parameter] = &[
     ),
     of(
         Agent,
+        "mcp_servers",
+        Array,
+        Honoured,
+        "Which of the operator's MCP servers it has, by name; without it those that the operator has marked as default.",
+    ),
+    of(
+        Agent,
         "permission_mode",
         Text,
         Honoured,

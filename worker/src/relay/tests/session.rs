@@ -124,7 +124,7 @@ impl Session {
                     heeded = true;
                 }
                 Line::TurnEnded(end) => assert_eq!(ended.replace(end), None, "one end"),
-                Line::Events(_) | Line::TurnBegan | Line::Mirror(_) | Line::Quiet => {}
+                Line::Events(_) | Line::TurnBegan { .. } | Line::Mirror(_) | Line::Quiet => {}
             }
             if heeded && let Some(end) = ended.take() {
                 return end;
@@ -142,7 +142,7 @@ impl Session {
                     return;
                 }
                 Line::TurnEnded(end) => panic!("a turn ended: {end:?}"),
-                Line::Events(_) | Line::TurnBegan | Line::Mirror(_) | Line::Quiet => {}
+                Line::Events(_) | Line::TurnBegan { .. } | Line::Mirror(_) | Line::Quiet => {}
             }
         }
     }
@@ -154,7 +154,7 @@ impl Session {
             match self.line().await {
                 Line::TurnEnded(end) => return (said, end),
                 Line::Events(events) => said.extend(events.iter().filter_map(text)),
-                Line::Control { .. } | Line::TurnBegan | Line::Mirror(_) | Line::Quiet => {}
+                Line::Control { .. } | Line::TurnBegan { .. } | Line::Mirror(_) | Line::Quiet => {}
             }
         }
     }

@@ -51,6 +51,10 @@ fn an_agents_options_are_read() {
         let read = options(&format!(r#""budget_usd":{budget}"#));
         assert_eq!(read, AgentOptions { budget_microusd: Some(microusd), ..usual.clone() }, "{budget}");
     }
+    let servers = accepted(&with(r#""agent":{"mcp_servers":["notes"]},"#)).agent.expect("an agent");
+    assert_eq!((servers.names_servers, servers.options.mcp_servers), (true, vec!["notes".to_owned()]));
+    let none = accepted(&with(r#""agent":{"mcp_servers":[]},"#)).agent.expect("an agent");
+    assert_eq!((none.names_servers, none.options), (true, usual.clone()));
     for permissions in Permissions::ALL {
         let read = options(&format!(r#""permission_mode":"{}""#, permissions.as_str()));
         assert_eq!(read, AgentOptions { permissions, ..usual.clone() });
@@ -65,6 +69,8 @@ fn what_an_agent_cannot_be_told_is_refused_by_name() {
         (r#""tools":["Read",1]"#, "invalid_type", "agent.tools[1]"),
         (r#""tools":["Read","Agent"]"#, "invalid_value", "agent.tools[1]"),
         (r#""subagents":1"#, "invalid_type", "agent.subagents"),
+        (r#""mcp_servers":"notes""#, "invalid_type", "agent.mcp_servers"),
+        (r#""mcp_servers":["notes",{}]"#, "invalid_type", "agent.mcp_servers[1]"),
         (r#""permission_mode":"default""#, "invalid_value", "agent.permission_mode"),
         (r#""permission_mode":"auto""#, "invalid_value", "agent.permission_mode"),
         (r#""permission_mode":true"#, "invalid_type", "agent.permission_mode"),

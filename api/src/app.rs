@@ -26,6 +26,8 @@ pub(crate) struct App {
     pub(crate) tail: Arc<Tail>,
     /// A place for each that looks through the files of projects.
     pub(crate) file_work: Semaphore,
+    /// A place for each archive that is packed.
+    pub(crate) archives: Arc<Semaphore>,
     /// Cancelled when the api is to leave.
     pub(crate) shutdown: CancellationToken,
     pub(crate) started_at_ms: i64,
@@ -46,6 +48,7 @@ impl App {
             keys,
             fleet: FleetView::new(Arc::clone(&store), clock.clone()),
             tail: Arc::new(Tail::new(Arc::clone(&store), clock.clone(), shutdown.clone())),
+            archives: Arc::new(Semaphore::new(limits::ARCHIVES)),
             file_work: Semaphore::new(limits::FILE_WORK),
             started_at_ms: clock.now_ms(),
             settings,

@@ -50,6 +50,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/v1/jobs/{id}", get(jobs::show))
         .route("/v1/jobs/{id}/events", get(events::stream))
         .route("/v1/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/v1/projects/{id}/archive", get(files::archive))
         .route("/v1/projects/{id}/files", get(files::list).post(files::upload_several))
         .route(
             "/v1/projects/{id}/files/{*path}",

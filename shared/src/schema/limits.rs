@@ -485,6 +485,10 @@ pub const UPLOADED_FILES: usize = 1_000;
 pub const FILES_LISTED: u32 = 10_000;
 /// See [`FILES_LISTED`].
 pub const FILES_LISTED_USUAL: u32 = 1_000;
+/// Archives that one api packs at a time; each occupies a thread and a core.
+pub const ARCHIVES: usize = 4;
+/// Pieces of an archive that wait for its reader, about 32 KB each.
+pub const ARCHIVE_BACKLOG: usize = 16;
 /// Requests of one api that look through files at a time; each occupies a thread and the disk.
 pub const FILE_WORK: usize = 16;
 /// Longest path of a file in a project, in bytes: with the slot's own it stays within the kernel's 4,096.

@@ -1,6 +1,7 @@
 //! `/v1/projects/{id}/files`: what lies in a project, at home or while an agent works on it. This api reads and
 //! writes the files itself, by way of [`drover_shared::workspace`], which keeps it within the project.
 
+mod archive;
 mod download;
 mod kinds;
 mod list;
@@ -18,6 +19,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encod
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 
+pub(crate) use self::archive::archive;
 pub(crate) use self::download::download;
 pub(crate) use self::list::list;
 pub(crate) use self::remove::remove;

@@ -1,5 +1,6 @@
 //! The files of projects, on a real file system.
 
+mod archive;
 mod bounds;
 mod deletion;
 mod outside;

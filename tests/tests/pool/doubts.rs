@@ -17,6 +17,7 @@ async fn a_process_survives_what_its_jobs_may_end_with() {
     let client = cluster.client();
     said(&client, "say 1 words").await;
 
+    let tool = json!({"type": "function", "function": {"name": "get_weather"}});
     // Answers after which the CLI would go on by itself.
     for (prompt, reason) in [
         ("max_tokens", "length"),
@@ -24,7 +25,9 @@ async fn a_process_survives_what_its_jobs_may_end_with() {
         ("refuse", "content_filter"),
         ("say 3 words then max_tokens", "length"),
     ] {
-        let spoken = Spoken::of(client.stream(chat::PATH, &streaming(ask(prompt))).await).await;
+        let mut request = streaming(ask(prompt));
+        request["tools"] = json!([tool]);
+        let spoken = Spoken::of(client.stream(chat::PATH, &request).await).await;
         assert_eq!(spoken.finish_reason.as_deref(), Some(reason), "{prompt}: {spoken:?}");
         assert_eq!(upstream.calls_for(prompt).len(), 1, "{prompt}");
         assert_eq!(said(&client, "say 2 words").await, words(2), "after {prompt}");

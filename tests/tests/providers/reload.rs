@@ -7,10 +7,11 @@ use drover_tests::harness::wait_for;
 use drover_tests::upstream::Upstream;
 use nix::sys::signal::Signal;
 
+/// The models by their own names, without those by which they are agents.
 async fn models(client: &Client) -> Vec<String> {
     let list = client.get("/v1/models").await.json();
     let ids = list["data"].as_array().expect("a list").iter().filter_map(|model| model["id"].as_str());
-    ids.map(str::to_owned).collect()
+    ids.filter(|id| !id.ends_with(":agent")).map(str::to_owned).collect()
 }
 
 #[tokio::test]

@@ -30,6 +30,11 @@ impl Problem {
         )
     }
 
+    /// 408: a body that comes too slowly.
+    pub(crate) fn slow_body() -> Self {
+        Self(Rejection::new(408, "request_timeout", "The request body took too long to arrive."))
+    }
+
     /// 404: no such job, or not this owner's.
     pub(crate) fn no_such_job(id: &str) -> Self {
         let id: String = id.chars().take(64).collect();

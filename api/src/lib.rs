@@ -28,6 +28,7 @@ mod settings;
 mod sse;
 mod tail;
 mod unwanted;
+mod uploads;
 mod usage;
 
 #[cfg(test)]

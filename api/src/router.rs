@@ -13,7 +13,9 @@ use crate::app::App;
 use crate::envelope::{self, Ticket};
 use crate::error::Problem;
 use crate::projects::files;
-use crate::{completions, events, generate, health, jobs, models, projects, providers, sessions, usage};
+use crate::{
+    completions, events, generate, health, jobs, models, projects, providers, sessions, uploads, usage,
+};
 
 pub(crate) fn router(app: &Arc<App>) -> Router {
     Router::new()
@@ -27,6 +29,9 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
             get(completions::show).post(completions::label).delete(completions::delete),
         )
         .route("/v1/chat/completions/{id}/messages", get(completions::messages))
+        .route("/v1/files", post(uploads::upload).get(uploads::list))
+        .route("/v1/files/{id}", get(uploads::show).delete(uploads::delete))
+        .route("/v1/files/{id}/content", get(uploads::content))
         .route("/v1/models", get(models::list))
         .route("/v1/models/capabilities", get(models::capabilities))
         .route("/v1/models/{*id}", get(models::one))

@@ -4,6 +4,7 @@ mod past;
 mod place;
 mod route;
 mod streamed;
+mod uploads;
 mod whole;
 
 use std::sync::Arc;
@@ -41,8 +42,9 @@ pub(crate) async fn answer(
     let named = session_header(request.headers())?;
     let body = body::read(&app.settings, app.settings.body_limit_bytes, request).await?;
     let view = app.fleet.get().await?;
-    let beside = Beside { default_model: view.default_model(), session: named };
-    let mut request = parse(dialect, body, beside.clone()).await?;
+    let uploads = uploads::load(app, &owner, dialect, &body).await?;
+    let beside = Beside { default_model: view.default_model(), session: named, uploads };
+    let mut request = parse(dialect, body, beside).await?;
     // As the client named it, which is how the answer names it too.
     let mut model = request.spec.model.clone();
     let by_name = request.agent_by_name.take();
@@ -50,7 +52,7 @@ pub(crate) async fn answer(
         request.spec.model = named.model;
         request.agent = Some(named.wish?);
     }
-    let mut place = place::find(&*app.store, &owner, &mut request, beside.default_model).await?;
+    let mut place = place::find(&*app.store, &owner, &mut request, view.default_model()).await?;
     let if_busy = request.session.map(|wish| wish.if_busy).unwrap_or_default();
     let dialect::Request { mut spec, stream, usage, mut form, keep, drop_unsupported, mut ignored, .. } =
         request;
@@ -99,20 +101,24 @@ fn session_header(headers: &HeaderMap) -> Result<Option<String>, Rejection> {
     Ok(Some(text.to_owned()))
 }
 
-/// Large bodies are parsed elsewhere: a thread that parses serves no stream.
 async fn parse(
     dialect: &'static dyn Dialect,
     body: Bytes,
     beside: Beside,
 ) -> Result<dialect::Request, Problem> {
-    let small = body.len() <= limits::PARSE_INLINE_BYTES;
-    let parse = move || dialect.parse(&body, &beside);
-    let parsed = if small {
-        parse()
-    } else {
-        tokio::task::spawn_blocking(parse).await.map_err(|_panicked| Problem::internal())?
-    };
-    Ok(parsed?)
+    let shown: usize = beside.uploads.values().map(|file| file.content.len()).sum();
+    Ok(aside(body.len() + shown, move || dialect.parse(&body, &beside)).await??)
+}
+
+/// Much is read elsewhere: a thread that reads serves no stream.
+async fn aside<T: Send + 'static>(
+    bytes: usize,
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    if bytes <= limits::PARSE_INLINE_BYTES {
+        return Ok(read());
+    }
+    tokio::task::spawn_blocking(read).await.map_err(|_panicked| Problem::internal())
 }
 
 /// Adds the job. It runs to its end even when the client leaves meanwhile: the reader travels with it,

@@ -14,6 +14,7 @@ pub(super) async fn keep(app: &App) {
         // Jobs after the answers that kept them.
         tell("prune stored answers", answers(app).await);
         tell("prune", jobs(app).await);
+        tell("prune files", files(app).await);
         tell("prune sessions", sessions(app).await);
         tell("prune the ledger", calls(app).await);
     }
@@ -22,6 +23,12 @@ pub(super) async fn keep(app: &App) {
 async fn answers(app: &App) -> Result<u64, StoreError> {
     let before = app.clock.now_ms().saturating_sub(millis(app.settings.stored));
     in_batches(|| app.store.answers().expire(before, limits::PRUNE_BATCH)).await
+}
+
+async fn files(app: &App) -> Result<u64, StoreError> {
+    let now = app.clock.now_ms();
+    let stale = now.saturating_sub(millis(limits::FILE_STALE));
+    in_batches(|| app.store.files().expire(stale, now, limits::PRUNE_BATCH)).await
 }
 
 async fn jobs(app: &App) -> Result<u64, StoreError> {

@@ -23,9 +23,7 @@ pub(crate) async fn read(settings: &Settings, limit: usize, request: Request) ->
         Ok(Err(_)) => {
             Err(Rejection::new(400, "body_unreadable", "The request body ended before it was whole.").into())
         }
-        Err(_) => {
-            Err(Rejection::new(408, "request_timeout", "The request body took too long to arrive.").into())
-        }
+        Err(_) => Err(Problem::slow_body()),
     }
 }
 

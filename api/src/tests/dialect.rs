@@ -2,7 +2,7 @@
 
 use drover_shared::dialect::{Answer, Beside, Dialect, Rejection, Request, StreamEncoder};
 use drover_shared::schema::offer::Setting;
-use drover_shared::schema::{Event, JobSpec, Part, Role, Sampling, SeqEvent, Turn};
+use drover_shared::schema::{Event, FileId, JobSpec, Part, Role, Sampling, SeqEvent, Turn};
 use serde_json::{Value, json};
 
 pub(super) struct Plain;
@@ -36,6 +36,10 @@ impl Dialect for Plain {
             ignored: ignored.map(ToOwned::to_owned).collect(),
             ..Request::default()
         })
+    }
+
+    fn files(&self, _: &[u8]) -> Vec<FileId> {
+        Vec::new()
     }
 
     fn stream(&self, _: &Answer) -> Box<dyn StreamEncoder> {

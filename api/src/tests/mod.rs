@@ -17,6 +17,7 @@ mod shutdown;
 mod sockets;
 mod store;
 mod tailing;
+mod uploads;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

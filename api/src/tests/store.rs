@@ -11,8 +11,8 @@ use drover_shared::schema::{
     SessionChange, SessionId, SessionSums, StopReason, Usage, UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
 use drover_shared::store::{
-    Append, Appended, Claim, Enqueued, Forked, Held, KeptAnswers, Lease, Millis, Removed, Ring, RingRole,
-    Store, StoreError,
+    Append, Appended, Claim, Enqueued, Files, Forked, Held, KeptAnswers, Lease, Millis, Removed, Ring,
+    RingRole, Store, StoreError,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -265,6 +265,10 @@ impl Store for FakeStore {
         self.lock().prunes.push(before);
         self.changed();
         Ok(0)
+    }
+
+    fn files(&self) -> &dyn Files {
+        self
     }
 
     fn answers(&self) -> &dyn KeptAnswers {

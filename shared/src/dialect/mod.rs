@@ -9,13 +9,14 @@ mod promises;
 pub mod rejection;
 pub mod shape;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::schema::offer::Setting;
 use crate::schema::{
-    AgentOptions, Event, IfBusy, JobId, JobSpec, Keep, Metadata, OutputFormat, ProjectId, SeqEvent,
+    AgentOptions, Event, FileId, IfBusy, JobId, JobSpec, Keep, Metadata, OutputFormat, ProjectId, SeqEvent,
     SessionId, Tool,
 };
 
@@ -32,6 +33,9 @@ pub trait Dialect: Send + Sync {
 
     /// Reads a request body.
     fn parse(&self, body: &[u8], beside: &Beside) -> Result<Request, Rejection>;
+
+    /// The uploaded files that a body shows, each once; of one that cannot be read none.
+    fn files(&self, body: &[u8]) -> Vec<FileId>;
 
     /// A streaming encoder for one answer.
     fn stream(&self, answer: &Answer) -> Box<dyn StreamEncoder>;
@@ -63,6 +67,20 @@ pub struct Beside {
     pub default_model: Option<String>,
     /// The header [`SESSION_HEADER`], by which a client may name a session as well.
     pub session: Option<String>,
+    /// The files that it shows, as far as they are there.
+    pub uploads: Uploads,
+}
+
+/// Uploaded files.
+pub type Uploads = BTreeMap<FileId, Upload>;
+
+/// A file that a client has uploaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// What its client calls it.
+    pub name: String,
+    /// All that it holds.
+    pub content: Vec<u8>,
 }
 
 /// Names the session of a request, and of an answer.

@@ -64,6 +64,11 @@ id!(
     "session_"
 );
 id!(
+    /// A file's identifier: `file-`, as clients know it, and 32 hexadecimal digits.
+    FileId,
+    "file-"
+);
+id!(
     /// A project's identifier: `project_` and 32 hexadecimal digits.
     ProjectId,
     "project_"

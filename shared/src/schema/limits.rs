@@ -1,14 +1,14 @@
 //! Every limit there is, with its reason. What an operator may set is a setting whose default stands here.
 
 mod egress;
+mod files;
 mod stored;
 
 use std::time::Duration;
 
 use super::spec::Effort;
 
-pub use self::egress::*;
-pub use self::stored::*;
+pub use self::{egress::*, files::*, stored::*};
 
 // --- What clients may send ---------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@
 mod conformance;
 mod doorbell;
 mod fate;
+mod files;
 mod kept;
 mod queue;
 mod sqlite;
@@ -26,6 +27,7 @@ use crate::schema::{
     SessionId, SessionSums, UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
 
+pub use self::files::{Files, PieceAdded};
 pub use self::kept::KeptAnswers;
 pub use self::sqlite::SqliteStore;
 pub use self::url::database_path;
@@ -241,6 +243,9 @@ pub trait Store: Send + Sync {
 
     /// The answers that are kept for their clients.
     fn answers(&self) -> &dyn KeptAnswers;
+
+    /// The files that clients have uploaded.
+    fn files(&self) -> &dyn Files;
 
     /// Rings meant for this process. `name` is unique among living processes. Bounded: rings that nobody
     /// takes in time are dropped, which the sweep makes good.

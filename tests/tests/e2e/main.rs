@@ -6,6 +6,7 @@ mod answers;
 mod choices;
 mod conversations;
 mod failures;
+mod files;
 mod granularity;
 mod histories;
 mod jobs;

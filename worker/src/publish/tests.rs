@@ -9,7 +9,9 @@ use drover_shared::schema::{
     Page, PastTurn, Project, ProjectChange, ProjectId, SeqEvent, Session, SessionChange, SessionId,
     SessionSums, StopReason, UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
-use drover_shared::store::{Claim, Enqueued, Forked, Held, KeptAnswers, Millis, Removed, Ring, RingRole};
+use drover_shared::store::{
+    Claim, Enqueued, Files, Forked, Held, KeptAnswers, Millis, Removed, Ring, RingRole,
+};
 use uuid::Uuid;
 
 use super::*;
@@ -187,6 +189,10 @@ impl Store for Picky {
         let mut stored = self.stored.lock().expect("unpoisoned");
         stored.extend(batch.iter().map(|append| (append.lease.job, append.events.clone())));
         Ok(vec![Appended::Stored; batch.len()])
+    }
+
+    fn files(&self) -> &dyn Files {
+        unreachable!("publishing only appends")
     }
 
     fn answers(&self) -> &dyn KeptAnswers {

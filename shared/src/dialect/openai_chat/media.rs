@@ -20,6 +20,14 @@ const IMAGES: [(&str, &[u8]); 4] = [
 
 const PDF: &str = "application/pdf";
 
+/// What bytes are, as far as a model can be shown them: an image, a PDF, or text.
+pub(super) fn sniffed(bytes: &[u8]) -> Option<&'static str> {
+    let image = IMAGES.iter().find(|(_, magic)| bytes.starts_with(magic)).map(|(name, _)| *name);
+    let pdf = || bytes.starts_with(b"%PDF-").then_some(PDF);
+    let text = || std::str::from_utf8(bytes).is_ok().then_some("text/plain");
+    image.or_else(pdf).or_else(text)
+}
+
 /// Reads a part of type `image_url`.
 pub(super) fn image(part: &Node, ignored: &mut Ignored) -> Result<Part, Rejection> {
     let image = part.required("image_url")?;

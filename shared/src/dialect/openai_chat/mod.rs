@@ -10,6 +10,7 @@ mod choice;
 mod content;
 mod ending;
 mod error;
+pub mod files;
 mod json;
 pub mod listing;
 mod media;
@@ -29,13 +30,14 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod uploads;
 mod whole;
 mod wire;
 
 use super::granularity::in_pieces;
 use super::{Answer, Beside, Dialect, Rejection, Request, StreamEncoder};
-use crate::schema::SeqEvent;
 use crate::schema::offer::Setting;
+use crate::schema::{FileId, SeqEvent};
 
 pub use self::past::messages_of;
 
@@ -51,6 +53,10 @@ impl Dialect for OpenAiChat {
 
     fn parse(&self, body: &[u8], beside: &Beside) -> Result<Request, Rejection> {
         request::parse(body, beside)
+    }
+
+    fn files(&self, body: &[u8]) -> Vec<FileId> {
+        request::files(body)
     }
 
     fn stream(&self, answer: &Answer) -> Box<dyn StreamEncoder> {

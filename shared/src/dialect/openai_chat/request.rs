@@ -1,31 +1,53 @@
 //! A request body to a [`Request`].
 
+use serde_json::Value;
+
 use super::admission::{Ignored, admit};
+use super::origins::Origins;
 use super::parameters::Scope;
 use super::reader::Node;
+use super::responses_body::{self, Converted};
 use super::tools::{self, Tools};
-use super::{agent, json, messages, output, responses_body, session, settings, stored};
+use super::{agent, json, messages, output, session, settings, stored, uploads};
 use crate::dialect::{Beside, Form, Granularity, Rejection, Request, SessionWish, UsageWish};
-use crate::schema::{JobSpec, Sampling, ThinkingWish, ToolChoice, limits};
+use crate::schema::{FileId, JobSpec, Sampling, ThinkingWish, ToolChoice, limits};
 
 /// Reads a request body; the first thing found wrong is what the rejection names.
 pub(super) fn parse(body: &[u8], beside: &Beside) -> Result<Request, Rejection> {
-    let body = json::read(body)?;
     let mut ignored = Ignored::default();
-    if !responses_body::is_one(&body) {
-        return read(&Node::body(&body), beside, ignored);
-    }
-    let converted = responses_body::convert(&Node::body(&body), &mut ignored)?;
-    let rename = |rejection| converted.rename(rejection);
-    let mut request = read(&Node::body(&converted.body), beside, ignored).map_err(rename)?;
+    let mut chat = in_chats_form(json::read(body)?, &mut ignored)?;
+    let filled = uploads::fill(&mut chat.body, &beside.uploads, &mut chat.origins);
+    filled.map_err(|rejection| chat.rename(rejection))?;
+    let rename = |rejection| chat.rename(rejection);
+    let mut request = read(&Node::body(&chat.body), beside, ignored).map_err(rename)?;
     request.unfit_for_agent = request.unfit_for_agent.map(rename);
     for call in &mut request.answered {
-        call.path = converted.written(&call.path);
+        call.path = chat.written(&call.path);
     }
     if let Some(agent) = &mut request.agent_by_name {
         agent.wish = agent.wish.clone().map_err(rename);
     }
     Ok(request)
+}
+
+/// The files that a body refers to; of one that cannot be read none.
+pub(super) fn files(body: &[u8]) -> Vec<FileId> {
+    // Most bodies refer to none, and need not be read twice.
+    if !body.windows(REFERENCE.len()).any(|bytes| bytes == REFERENCE) {
+        return Vec::new();
+    }
+    let chat = json::read(body).and_then(|body| in_chats_form(body, &mut Ignored::default()));
+    chat.map(|chat| uploads::wanted(&chat.body)).unwrap_or_default()
+}
+
+const REFERENCE: &[u8] = b"file_id";
+
+fn in_chats_form(body: Value, ignored: &mut Ignored) -> Result<Converted, Rejection> {
+    if responses_body::is_one(&body) {
+        responses_body::convert(&Node::body(&body), ignored)
+    } else {
+        Ok(Converted { body, origins: Origins::default() })
+    }
 }
 
 /// Reads a body in the form of a chat.

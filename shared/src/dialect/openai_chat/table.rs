@@ -299,7 +299,7 @@ pub const PARAMETERS: &[Parameter] = &[
         "A data URL of a PNG, JPEG, GIF or WebP up to 5 MB, or an `https` URL, which the provider fetches.",
     ),
     of(File, "file_data", Text, Honoured, "A data URL of a PDF or of text."),
-    of(File, "file_id", Text, Refused, "No files are stored here; send `file_data`."),
+    of(File, "file_id", Text, Honoured, "An uploaded file, as if it were sent: an image, a PDF or text."),
     of(File, "filename", Text, Honoured, "The document's title."),
     of(Call, "function", Object, Honoured, "What is called."),
     of(Call, "id", Text, Honoured, "Unlike that of any other call."),

@@ -9,6 +9,7 @@ pub(super) mod cancel;
 pub(super) mod claim;
 pub(super) mod conversation;
 mod desk;
+pub(super) mod files;
 pub(super) mod fleet;
 pub(super) mod hold;
 pub(super) mod kept;
@@ -77,6 +78,12 @@ macro_rules! conformance {
                 a_session_keeps_the_first_that_it_is_told
                 what_an_agent_said_is_kept_for_reading
                 an_answer_in_many_pieces_is_kept_whole
+            }
+            files {
+                a_file_is_there_once_it_is_whole
+                files_are_listed_page_by_page
+                an_owners_files_have_a_quota
+                what_has_expired_or_was_never_finished_goes
             }
             fleet { the_living_are_told_from_the_dead the_last_models_are_remembered }
             hold {

@@ -9,6 +9,7 @@ mod append;
 mod chunk;
 mod claim;
 mod error;
+mod file;
 mod fork;
 mod history;
 mod hold;
@@ -38,8 +39,8 @@ use self::intake::Intake;
 use self::own::Own;
 use super::doorbell::Doorbell;
 use super::{
-    Append, Appended, Claim, Enqueued, Forked, Held, KeptAnswers, Lease, Millis, Removed, Ring, RingRole,
-    Store, StoreError,
+    Append, Appended, Claim, Enqueued, Files, Forked, Held, KeptAnswers, Lease, Millis, Removed, Ring,
+    RingRole, Store, StoreError,
 };
 use crate::schema::{
     Call, CancelReason, Fleet, Job, JobId, JobState, LeaseToken, Listed, NewJob, Offer, Owner, Page,
@@ -270,6 +271,10 @@ impl Store for SqliteStore {
     }
 
     fn answers(&self) -> &dyn KeptAnswers {
+        self
+    }
+
+    fn files(&self) -> &dyn Files {
         self
     }
 

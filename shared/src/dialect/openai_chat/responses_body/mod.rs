@@ -18,7 +18,7 @@ use crate::dialect::Rejection;
 /// A body in the form of a chat.
 pub(super) struct Converted {
     pub(super) body: Value,
-    origins: Origins,
+    pub(super) origins: Origins,
 }
 
 /// Whether a body is such a one.

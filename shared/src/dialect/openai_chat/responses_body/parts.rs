@@ -39,12 +39,14 @@ fn part(part: &Node, place: &str, origins: &mut Origins, ignored: &mut Ignored) 
             admit(part, Scope::InputPart, ignored)?;
             origins.add(format!("{place}.image_url"), written.clone());
             origins.add(format!("{place}.image_url.url"), format!("{written}.image_url"));
-            Ok(json!({"type": "image_url", "image_url": only(part, &[("image_url", "url")])}))
+            Ok(
+                json!({"type": "image_url", "image_url": only(part, &[("image_url", "url"), ("file_id", "file_id")])}),
+            )
         }
         "input_file" => {
             admit(part, Scope::InputPart, ignored)?;
             origins.add(format!("{place}.file"), written);
-            let file = only(part, &[("file_data", "file_data"), ("filename", "filename")]);
+            let file = only(part, &["file_data", "file_id", "filename"].map(|name| (name, name)));
             Ok(json!({"type": "file", "file": file}))
         }
         // A chat's own part, or none.

@@ -53,7 +53,7 @@ pub const RESPONSES_PARAMETERS: &[Parameter] = &[
     of(InputPart, "annotations", Array, Ignored, "They are the answer's, not the conversation's."),
     of(InputPart, "detail", Text, Ignored, "Images are looked at as they are."),
     of(InputPart, "file_data", Text, Honoured, "Of an `input_file`: a data URL of a PDF or of text."),
-    of(InputPart, "file_id", Text, Refused, "No files are stored here; send `file_data` or a data URL."),
+    of(InputPart, "file_id", Text, Honoured, "An uploaded file, as if it were sent."),
     of(InputPart, "file_url", Text, Refused, "Files are not fetched; send `file_data`."),
     of(InputPart, "filename", Text, Honoured, "The document's title."),
     of(InputPart, "image_url", Text, Honoured, "Of an `input_image`: as `image_url.url` in a chat."),

@@ -117,7 +117,7 @@ fn documents_are_pdfs_or_text() {
     }
     let (invalid, place) = ("invalid_value", "messages[0].content[0].file");
     for (fields, code, field) in [
-        (r#""file_id":"file-1""#.to_owned(), "unsupported_parameter", ".file_id"),
+        (r#""file_id":"file-1""#.to_owned(), "file_not_found", ".file_id"),
         (String::new(), "missing_required_parameter", ".file_data"),
         (format!(r#""file_data":"{}""#, data("application/pdf", b"MZ")), invalid, ".file_data"),
         (format!(r#""file_data":"{}""#, data("text/plain", b"\xff")), invalid, ".file_data"),

@@ -27,7 +27,7 @@ fn a_session_is_named_in_the_body_or_by_the_header() {
         (None, Some("mine"), Err(SESSION_HEADER)),
     ] {
         let field = field.map(|id| format!(r#""session_id":"{id}","#)).unwrap_or_default();
-        let beside = Beside { session: header.map(str::to_owned), default_model: None };
+        let beside = Beside { session: header.map(str::to_owned), ..Beside::default() };
         let read = OpenAiChat.parse(with(&field).as_bytes(), &beside);
         let read = read.map(|request| request.session).map_err(|rejection| rejection.param);
         assert_eq!(read, expected.map_err(|param| Some(param.to_owned())), "{field} {header:?}");
@@ -39,7 +39,7 @@ fn a_session_may_say_what_the_request_does_not() {
     let body = format!(r#"{{"session_id":"{SESSION}","messages":[{{"role":"user","content":"x"}}]}}"#);
     let request = accepted(&body);
     assert!(!request.names_model && request.spec.model.is_empty() && request.spec.system.is_empty());
-    let house = Beside { default_model: Some("house".to_owned()), session: None };
+    let house = Beside { default_model: Some("house".to_owned()), ..Beside::default() };
     assert_eq!(OpenAiChat.parse(body.as_bytes(), &house).expect("a request").spec.model, "");
     assert!(accepted(&with("")).names_model);
     refused(

@@ -193,22 +193,25 @@ impl Journal {
         if !self.has_spoken() && events.iter().any(Event::speaks) {
             self.pace.first_content.get_or_init(|| self.pace.elapsed());
         }
+        // Nothing is taken out, and no number given, before there is room: whoever waits may be dropped.
+        let next_seq = Arc::clone(&self.next_seq);
+        let mut next_seq = next_seq.lock().await;
+        let Ok(room) = self.entries.clone().reserve_owned().await else {
+            warn!(job = %self.lease.job, "events came after the publisher had ended");
+            return;
+        };
         let held = std::mem::take(&mut self.held);
         let mut events: Vec<Event> =
             if held.is_empty() { events } else { held.into_iter().chain(events).collect() };
         if self.choice.is_some() {
             events = events.into_iter().map(|event| event.of(self.choice)).collect();
         }
-        let mut next_seq = self.next_seq.lock().await;
         let first_seq = *next_seq;
         *next_seq += events.len() as Seq;
         let calls = std::mem::take(&mut self.calls);
         let append = Append { lease: self.lease.clone(), first_seq, events, give_back, calls };
         let waiter = Waiter { lost: self.lost.clone(), spoken: self.spoken.clone(), stored };
-        let entry = Entry { append, waiter };
-        if self.entries.send(entry).await.is_err() {
-            warn!(job = %self.lease.job, "events came after the publisher had ended");
-        }
+        room.send(Entry { append, waiter });
     }
 }
 

@@ -130,7 +130,11 @@ impl AgentsOffer {
     #[must_use]
     pub fn common(mut self, other: &Self) -> Self {
         self.tools.retain(|tool| other.tools.contains(tool));
-        self.mcp_servers.retain(|server| other.mcp_servers.iter().any(|theirs| theirs.name == server.name));
+        self.mcp_servers.retain_mut(|server| {
+            let theirs = other.mcp_servers.iter().find(|theirs| theirs.name == server.name);
+            server.default &= theirs.is_some_and(|theirs| theirs.default);
+            theirs.is_some()
+        });
         self
     }
 }
@@ -172,7 +176,7 @@ mod tests {
         };
         let one = offer(&["Bash", "Read", SUBAGENTS], &[("notes", true), ("tickets", false)]);
         let other = offer(&["Read", "Bash"], &[("notes", false)]);
-        assert_eq!(one.clone().common(&other), offer(&["Bash", "Read"], &[("notes", true)]));
+        assert_eq!(one.clone().common(&other), offer(&["Bash", "Read"], &[("notes", false)]));
         assert!(one.subagents() && !other.subagents());
         assert_eq!(one.usual_tools().collect::<Vec<_>>(), ["Bash", "Read"]);
     }

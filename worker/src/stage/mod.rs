@@ -168,13 +168,16 @@ impl Stage {
         }
     }
 
-    /// Gives a chat process a job: binds it to the relay and hands over the placeholder that the relay puts the
-    /// conversation for. `calls` counts the attempt's calls to providers.
-    pub async fn begin(&mut self, claim: &Claim, allowance: Allowance, calls: Arc<AtomicU32>) -> Binding {
+    /// Binds a chat job to the relay; `calls` counts the attempt's calls to providers. The process begins with the job
+    /// once it is [asked](Self::ask) the placeholder that the relay puts the conversation for.
+    pub fn assign(
+        &mut self,
+        claim: &Claim,
+        allowance: Allowance,
+        calls: Arc<AtomicU32>,
+    ) -> (Binding, String) {
         let placeholder = new_placeholder();
-        let binding = self.bind(claim, placeholder.clone(), allowance, calls);
-        self.ask(&placeholder).await;
-        binding
+        (self.bind(claim, placeholder.clone(), allowance, calls), placeholder)
     }
 
     fn bind(
@@ -316,7 +319,8 @@ impl Stage {
         dir.wipe().await;
     }
 
-    async fn ask(&mut self, placeholder: &str) {
+    /// Gives the process its next turn.
+    pub async fn ask(&mut self, placeholder: &str) {
         self.turn = Turn::Asked;
         self.write(&invocation::user(&Uuid::new_v4().to_string(), placeholder)).await;
     }

@@ -32,6 +32,15 @@ struct Answered<'a> {
     end: End,
     usage: Usage,
     performance: Performance<'a>,
+    room: Room,
+}
+
+/// Where an answer is made.
+enum Room {
+    /// In the job's own slot.
+    Own,
+    /// In another one that is free.
+    Other { _companion: Companion },
 }
 
 pub(super) async fn perform(
@@ -50,23 +59,22 @@ pub(super) async fn perform(
     let mut leaving = FuturesUnordered::new();
     let mut usage = Usage::default();
     let mut outcome = Outcome::default();
+    let mut own = Some(Room::Own);
     loop {
         while !choices.is_empty() && !job.halt.is_cancelled() {
-            // The first one has the job's own slot.
-            let companion = if answers.is_empty() { None } else { shop.running.companion(shop.slots) };
-            if companion.is_none() && !answers.is_empty() {
-                break;
-            }
-            answers.extend(
-                choices.next().map(|choice| job.answer(choice, companion, journal.of_choice(choice))),
-            );
+            let other = || shop.running.companion(shop.slots).map(|it| Room::Other { _companion: it });
+            let Some(room) = own.take().or_else(other) else { break };
+            answers.extend(choices.next().map(|choice| job.answer(choice, room, journal.of_choice(choice))));
         }
         if answers.is_empty() {
             break;
         }
         tokio::select! {
-            Some(Answered { choice, end, usage: billed, mut performance }) = answers.next() => {
+            Some(Answered { choice, end, usage: billed, mut performance, room }) = answers.next() => {
                 usage += billed;
+                if let Room::Own = room {
+                    own = Some(room);
+                }
                 outcome.add(choice, &end);
                 if !matches!(end, End::Completed { .. }) {
                     job.halt.cancel();
@@ -84,7 +92,7 @@ pub(super) async fn perform(
 
 impl<'a> Job<'a> {
     /// One answer. What fails before it has said anything is tried again as often as the job may be.
-    async fn answer(&self, choice: u32, _room: Option<Companion>, mut journal: Journal) -> Answered<'a> {
+    async fn answer(&self, choice: u32, room: Room, mut journal: Journal) -> Answered<'a> {
         let mut usage = Usage::default();
         let mut terms = self.terms.clone();
         loop {
@@ -97,7 +105,7 @@ impl<'a> Job<'a> {
             journal.flush().await;
             usage += performance.usage();
             let End::Requeue { delay_ms } = end else {
-                return Answered { choice, end, usage, performance };
+                return Answered { choice, end, usage, performance, room };
             };
             performance.leave(&end).await;
             let pause = tokio::time::sleep(Duration::from_millis(delay_ms));

@@ -152,7 +152,7 @@ impl<'a> Performance<'a> {
                 self.taking = None;
                 match taken {
                     Some(Ok(taken)) => {
-                        self.cast = Some(self.begin(taken).await);
+                        self.begin(taken).await;
                         None
                     }
                     Some(Err(TakeError::Stage(error))) => Some(Input::LaunchFailed { account: error.to_string() }),
@@ -172,19 +172,20 @@ impl<'a> Performance<'a> {
         follow(self.shop, cast, attempt, journal, place, urgent).await
     }
 
-    /// Hands the job to the process.
-    async fn begin(&mut self, taken: Taken) -> Cast {
+    /// Hands the job to the process. Who drops a chat's in the middle of that has it in the cast.
+    async fn begin(&mut self, taken: Taken) {
         let turn_back = TurnBack::of(&self.claim.spec);
         match taken {
             Taken::Chat(mut stage) => {
                 let Terms { allowance, calls, .. } = &self.terms;
-                let binding = stage.begin(self.claim, *allowance, Arc::clone(calls)).await;
-                Cast { stage, binding, turn_back, before: None }
+                let (binding, placeholder) = stage.assign(self.claim, *allowance, Arc::clone(calls));
+                let cast = self.cast.insert(Cast { stage, binding, turn_back, before: None });
+                cast.stage.ask(&placeholder).await;
             }
             Taken::Agent(mut stage) => {
                 let before = stage.workspace().map(Before::of);
                 let binding = stage.begin_agent(&self.shop.pool.parts, self.claim).await;
-                Cast { stage, binding, turn_back, before }
+                self.cast = Some(Cast { stage, binding, turn_back, before });
             }
         }
     }

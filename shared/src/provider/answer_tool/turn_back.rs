@@ -18,7 +18,7 @@ pub struct TurnBack {
 struct Message {
     /// The block of the call that is the answer, and whether anything of it has come.
     answer: Option<(u32, bool)>,
-    /// The block of a further such call.
+    /// The block of what follows the answer: a further such call, or text.
     surplus: Option<u32>,
     /// The tool has been called.
     has_answered: bool,
@@ -130,6 +130,10 @@ impl Message {
     }
 
     fn say(&mut self, index: u32, event: Event, out: &mut Vec<Event>) {
+        if self.has_answered {
+            self.surplus = Some(index);
+            return;
+        }
         if self.speaks {
             return out.push(event);
         }
@@ -228,6 +232,10 @@ mod tests {
             ("m t0 0:Sorry. 0 end", "m t0 0:Sorry. 0 end"),
             ("m t0 0:_ 0:{\"a\" 0::1} 0 end", "m t0 0:_ 0:{\"a\" 0::1} 0 end"),
             ("m t0 0:{} 0 a1 1={} 1 tools", "m t0 0:{} 0 end"),
+            // Text that follows an answer is none.
+            ("m a0 0={} 0 t1 1:Done. 1 tools", "m t0 0:{} 0 end"),
+            ("m a0 0={} 0 t1 1:Done. 1 c2 2={} 2 tools", "m t0 0:{} 0 c2 2={} 2 tools"),
+            ("m t0 0:{} 0 a1 1={} 1 t2 2:Done. 2 tools", "m t0 0:{} 0 end"),
             // Every message counts anew.
             ("m a0 0={} 0 tools m a0 0={} 0 tools", "m t0 0:{} 0 end m t0 0:{} 0 end"),
         ] {

@@ -119,7 +119,8 @@ pub(crate) async fn cancel(
     Ok(Json(tell(&app, job).await?))
 }
 
-async fn tell(app: &App, job: Job) -> Result<JobBody, Problem> {
+/// The job as clients see it, with what its calls to providers have cost.
+pub(crate) async fn tell(app: &App, job: Job) -> Result<JobBody, Problem> {
     let calls = app.store.calls(job.id).await?;
     // Added up apart: only so many calls are told, but all of them cost.
     let all = UsageQuery {

@@ -21,6 +21,7 @@ mod models;
 mod projects;
 mod providers;
 mod resource;
+mod results;
 mod router;
 mod server;
 mod sessions;

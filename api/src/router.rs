@@ -14,7 +14,8 @@ use crate::envelope::{self, Ticket};
 use crate::error::Problem;
 use crate::projects::files;
 use crate::{
-    completions, events, generate, health, jobs, models, projects, providers, sessions, uploads, usage,
+    completions, events, generate, health, jobs, models, projects, providers, results, sessions, uploads,
+    usage,
 };
 
 pub(crate) fn router(app: &Arc<App>) -> Router {
@@ -54,6 +55,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/v1/sessions/{id}/fork", post(sessions::fork))
         .route("/v1/jobs/{id}", get(jobs::show))
         .route("/v1/jobs/{id}/events", get(events::stream))
+        .route("/v1/jobs/{id}/result", get(results::show))
         .route("/v1/jobs/{id}/cancel", post(jobs::cancel))
         .route("/v1/projects/{id}/archive", get(files::archive))
         .route("/v1/projects/{id}/files", get(files::list).post(files::upload_several))

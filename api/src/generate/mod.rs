@@ -1,11 +1,12 @@
 //! The handler that makes a job of a request and answers with what becomes of it, in any dialect.
 
+mod background;
 mod past;
-mod place;
+pub(crate) mod place;
 mod route;
 mod streamed;
 mod uploads;
-mod whole;
+pub(crate) mod whole;
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
-use drover_shared::dialect::{self, Answer, Beside, Dialect, Rejection};
+use drover_shared::dialect::{self, Answer, Beside, Delivery, Dialect, Rejection};
 use drover_shared::provider::fit::fit;
 use drover_shared::schema::{IfBusy, JobId, JobSpec, Keep, NewJob, Owner, Told, limits};
 use drover_shared::store::{Enqueued, millis};
@@ -40,10 +41,11 @@ pub(crate) async fn answer(
         return Err(Problem::leaving());
     }
     let named = session_header(request.headers())?;
+    let prefers_async = background::is_preferred(request.headers());
     let body = body::read(&app.settings, app.settings.body_limit_bytes, request).await?;
     let view = app.fleet.get().await?;
     let uploads = uploads::load(app, &owner, dialect, &body).await?;
-    let beside = Beside { default_model: view.default_model(), session: named, uploads };
+    let beside = Beside { default_model: view.default_model(), session: named, prefers_async, uploads };
     let mut request = parse(dialect, body, beside).await?;
     // As the client named it, which is how the answer names it too.
     let mut model = request.spec.model.clone();
@@ -54,7 +56,7 @@ pub(crate) async fn answer(
     }
     let mut place = place::find(&*app.store, &owner, &mut request, view.default_model()).await?;
     let if_busy = request.session.map(|wish| wish.if_busy).unwrap_or_default();
-    let dialect::Request { mut spec, stream, usage, mut form, keep, drop_unsupported, mut ignored, .. } =
+    let dialect::Request { mut spec, delivery, usage, mut form, keep, drop_unsupported, mut ignored, .. } =
         request;
     if model.is_empty() {
         model.clone_from(&spec.model);
@@ -76,13 +78,15 @@ pub(crate) async fn answer(
     let job = JobId::from_uuid(Uuid::now_v7());
     let created_s = now.div_euclid(1_000);
     let answer = Answer { job, model, created_s, usage, form, session, project };
-    let keep = keep.map(|metadata| answer.keep(dialect, metadata));
+    let keep = answer.keep(dialect, keep);
     let job = NewJob { if_busy, told, ..new_job(job, owner, spec, keep, now) };
-    let reader = enqueue(app, ticket, job).await?;
-    let mut response = if stream {
-        streamed::answer(dialect, &app.settings, &answer, reader).await?
-    } else {
-        whole::answer(dialect, &answer, reader).await?
+    let mut response = match delivery {
+        Delivery::Background => background::answer(app, ticket, job, prefers_async).await?,
+        Delivery::Stream => {
+            let reader = enqueue(app, ticket, job).await?;
+            streamed::answer(dialect, &app.settings, &answer, reader).await?
+        }
+        Delivery::Whole => whole::answer(dialect, &answer, enqueue(app, ticket, job).await?).await?,
     };
     response.headers_mut().extend(place::headers(session, project));
     if let Some(names) = ignored_header(&ignored) {
@@ -137,20 +141,25 @@ async fn enqueue(app: &Arc<App>, ticket: &Ticket, job: NewJob) -> Result<Reader,
         (added, reader)
     });
     let (added, reader) = adding.await.map_err(|_panicked| Problem::internal())?;
-    match added? {
-        Enqueued::Added => {}
-        Enqueued::QueueFull => return Err(admission::queue_full(max_queued).into()),
-        Enqueued::ProjectFull => return Err(admission::project_full().into()),
-        Enqueued::NoSuchSession => return Err(Problem::no_such_session()),
-        Enqueued::SessionBusy => return Err(admission::session_busy().into()),
-        Enqueued::SessionFull => return Err(admission::session_full().into()),
-        Enqueued::SessionTooLong => return Err(admission::session_too_long().into()),
-    }
+    admitted(added?, max_queued)?;
     ticket.concerns(id);
     Ok(reader)
 }
 
-fn new_job(id: JobId, owner: Owner, spec: JobSpec, keep: Option<Keep>, now: i64) -> NewJob {
+/// Why the job was not added, if it was not.
+fn admitted(added: Enqueued, max_queued: u64) -> Result<(), Problem> {
+    Err(match added {
+        Enqueued::Added => return Ok(()),
+        Enqueued::QueueFull => admission::queue_full(max_queued).into(),
+        Enqueued::ProjectFull => admission::project_full().into(),
+        Enqueued::NoSuchSession => Problem::no_such_session(),
+        Enqueued::SessionBusy => admission::session_busy().into(),
+        Enqueued::SessionFull => admission::session_full().into(),
+        Enqueued::SessionTooLong => admission::session_too_long().into(),
+    })
+}
+
+fn new_job(id: JobId, owner: Owner, spec: JobSpec, keep: Keep, now: i64) -> NewJob {
     NewJob {
         id,
         owner,
@@ -160,7 +169,7 @@ fn new_job(id: JobId, owner: Owner, spec: JobSpec, keep: Option<Keep>, now: i64)
         max_attempts: limits::ATTEMPTS,
         if_busy: IfBusy::Wait,
         told: Told::default(),
-        keep,
+        keep: Some(keep),
     }
 }
 

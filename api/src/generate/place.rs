@@ -122,7 +122,7 @@ impl Place {
 }
 
 /// Where the answer says that the job belongs.
-pub(super) fn headers(
+pub(crate) fn headers(
     session: Option<SessionId>,
     project: Option<ProjectId>,
 ) -> impl Iterator<Item = (HeaderName, HeaderValue)> {

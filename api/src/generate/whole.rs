@@ -22,8 +22,13 @@ pub(super) async fn answer(
     if !reader.saw_the_end() {
         return Err(vanished(answer));
     }
-    let mut response = Response::new(Body::from(dialect.whole(answer, &events)?));
-    response.headers_mut().extend(route::headers(&events));
+    told(dialect, answer, &events)
+}
+
+/// The answer of a job that has ended, or what its end stands for.
+pub(crate) fn told(dialect: &dyn Dialect, answer: &Answer, events: &[SeqEvent]) -> Result<Response, Problem> {
+    let mut response = Response::new(Body::from(dialect.whole(answer, events)?));
+    response.headers_mut().extend(route::headers(events));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }

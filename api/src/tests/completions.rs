@@ -24,7 +24,7 @@ async fn kept(api: &Api) -> (JobId, String) {
         session: None,
         project: None,
     };
-    let keep = answer.keep(&OpenAiChat, Metadata::from([("a".to_owned(), "1".to_owned())]));
+    let keep = answer.keep(&OpenAiChat, Some(Metadata::from([("a".to_owned(), "1".to_owned())])));
     api.store.lock().kept.insert(job, KeptAnswer { job, keep });
     (job, format!("chatcmpl-{}", job.uuid().simple()))
 }

@@ -1,6 +1,6 @@
 //! A dialect that shows what it is given.
 
-use drover_shared::dialect::{Answer, Beside, Dialect, Rejection, Request, StreamEncoder};
+use drover_shared::dialect::{Answer, Beside, Delivery, Dialect, Rejection, Request, StreamEncoder};
 use drover_shared::schema::offer::Setting;
 use drover_shared::schema::{Event, FileId, JobSpec, Part, Role, Sampling, SeqEvent, Turn};
 use serde_json::{Value, json};
@@ -31,7 +31,13 @@ impl Dialect for Plain {
                 },
                 ..JobSpec::default()
             },
-            stream: body["stream"] == true,
+            delivery: if body["background"].as_bool().unwrap_or(beside.prefers_async) {
+                Delivery::Background
+            } else if body["stream"] == true {
+                Delivery::Stream
+            } else {
+                Delivery::Whole
+            },
             drop_unsupported: body["drop"] == true,
             ignored: ignored.map(ToOwned::to_owned).collect(),
             ..Request::default()

@@ -1,7 +1,7 @@
 //! Answers that a store in a test's hands keeps.
 
 use async_trait::async_trait;
-use drover_shared::schema::{JobId, JobSpec, KeptAnswer, KeptQuery, Metadata, Owner};
+use drover_shared::schema::{JobId, JobSpec, Keep, KeptAnswer, KeptQuery, Metadata, Owner};
 use drover_shared::store::{KeptAnswers, Millis, StoreError};
 
 use super::store::FakeStore;
@@ -18,6 +18,11 @@ impl KeptAnswers for FakeStore {
         let mut state = self.lock();
         state.listed.push(query.clone());
         Ok(state.kept.values().take(query.limit as usize + 1).cloned().collect())
+    }
+
+    async fn form(&self, job: JobId) -> Result<Option<Keep>, StoreError> {
+        self.check()?;
+        Ok(self.lock().kept.get(&job).map(|kept| kept.keep.clone()))
     }
 
     async fn spec(&self, _: JobId) -> Result<Option<JobSpec>, StoreError> {

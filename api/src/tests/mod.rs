@@ -1,5 +1,6 @@
 //! The whole api over real sockets, with a store and a dialect that a test has in its hands.
 
+mod background;
 mod chat;
 mod client;
 mod completions;

@@ -67,6 +67,8 @@ pub struct Beside {
     pub default_model: Option<String>,
     /// The header [`SESSION_HEADER`], by which a client may name a session as well.
     pub session: Option<String>,
+    /// Whether the client would rather not wait for the answer (RFC 7240, `Prefer: respond-async`).
+    pub prefers_async: bool,
     /// The files that it shows, as far as they are there.
     pub uploads: Uploads,
 }
@@ -114,8 +116,8 @@ pub struct Request {
     /// The calls that the first messages answer, if they are none of this request's: the session's last turn should have
     /// made them.
     pub answered: Vec<Answered>,
-    /// Whether the answer is to be streamed.
-    pub stream: bool,
+    /// How the client takes the answer.
+    pub delivery: Delivery,
     /// What the answer is to tell of the usage.
     pub usage: UsageWish,
     /// What form it is to have.
@@ -126,6 +128,18 @@ pub struct Request {
     pub drop_unsupported: bool,
     /// Fields of the body that mean nothing here; named to the client in a response header.
     pub ignored: Vec<String>,
+}
+
+/// How a client takes an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// In one piece, for which it waits.
+    #[default]
+    Whole,
+    /// As a stream.
+    Stream,
+    /// Later, from its job; nobody waits for it.
+    Background,
 }
 
 /// What an answer is to tell of the usage.
@@ -215,11 +229,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// What is to be kept with the job for the answer to be told again, under these labels.
+    /// What is to be kept with the job for the answer to be told again; stored under these labels, if it has any.
     #[expect(clippy::missing_panics_doc, reason = "it holds no map with odd keys, so it can be written")]
-    pub fn keep(&self, dialect: &dyn Dialect, metadata: Metadata) -> Keep {
+    pub fn keep(&self, dialect: &dyn Dialect, labels: Option<Metadata>) -> Keep {
         let form = serde_json::to_string(self).expect("it holds no map with odd keys");
-        Keep { dialect: dialect.name().to_owned(), form, metadata }
+        let stored = labels.is_some();
+        Keep { dialect: dialect.name().to_owned(), form, stored, metadata: labels.unwrap_or_default() }
     }
 
     /// The same back; `None` for what no version of this one has kept.

@@ -29,7 +29,7 @@ pub struct NewJob {
     pub if_busy: IfBusy,
     /// What its client said that its session keeps if it has none of it yet.
     pub told: Told,
-    /// What is kept of it for its client, if its answer is to be.
+    /// How its answer is told, if anybody may ask for it again.
     pub keep: Option<Keep>,
 }
 

@@ -1,4 +1,4 @@
-//! Answers that are kept for their clients when their jobs' time is up.
+//! How answers are told, and which of them are stored for their clients when their jobs' time is up.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,20 @@ use super::id::{JobId, Owner};
 /// A client's labels, by name.
 pub type Metadata = BTreeMap<String, String>;
 
-/// What is kept with a job whose answer its client may ask for again.
+/// What is kept with a job for its answer to be told again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keep {
     /// The dialect that the answer is told in, by its name.
     pub dialect: String,
     /// What the dialect has to know to tell it again; nobody else reads it.
     pub form: String,
-    /// The client's labels.
+    /// Whether the client stores the answer, to have it when the job's time is up.
+    pub stored: bool,
+    /// The client's labels of what it stores.
     pub metadata: Metadata,
 }
 
-/// A kept answer of a job that is completed.
+/// A stored answer of a job that is completed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptAnswer {
     /// The job, whose spec and events are the conversation.
@@ -27,7 +29,7 @@ pub struct KeptAnswer {
     pub keep: Keep,
 }
 
-/// Which kept answers are asked for. In the order of their age, by the identifiers of their jobs.
+/// Which stored answers are asked for. In the order of their age, by the identifiers of their jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptQuery {
     /// Whose.

@@ -14,9 +14,14 @@ async fn every_example_of_the_readmes_works() {
     let answer = cluster.client().post("/v1/chat/completions", &drover_tests::chat::ask("Hello!")).await;
     let job = answer.header("x-drover-job-id").expect("a job").to_owned();
     let address = cluster.api_url().replace("http://", "");
-    for (file, count) in
-        [("README.md", 13), ("README.zh-CN.md", 13), ("api/files.md", 1), ("api/files.zh-CN.md", 1)]
-    {
+    for (file, count) in [
+        ("README.md", 13),
+        ("README.zh-CN.md", 13),
+        ("api/files.md", 1),
+        ("api/files.zh-CN.md", 1),
+        ("api/background.md", 1),
+        ("api/background.zh-CN.md", 1),
+    ] {
         let readme = std::fs::read_to_string(workspace().join(file)).expect("a README");
         let mut ran = Vec::new();
         for (language, block) in blocks(&readme) {

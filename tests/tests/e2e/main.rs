@@ -3,6 +3,7 @@
 
 mod access;
 mod answers;
+mod background;
 mod choices;
 mod conversations;
 mod failures;

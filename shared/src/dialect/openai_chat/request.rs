@@ -9,7 +9,7 @@ use super::reader::Node;
 use super::responses_body::{self, Converted};
 use super::tools::{self, Tools};
 use super::{agent, json, messages, output, session, settings, stored, uploads};
-use crate::dialect::{Beside, Form, Granularity, Rejection, Request, SessionWish, UsageWish};
+use crate::dialect::{Beside, Delivery, Form, Granularity, Rejection, Request, SessionWish, UsageWish};
 use crate::schema::{FileId, JobSpec, Sampling, ThinkingWish, ToolChoice, limits};
 
 /// Reads a request body; the first thing found wrong is what the rejection names.
@@ -63,6 +63,7 @@ fn read(body: &Node, beside: &Beside, mut ignored: Ignored) -> Result<Request, R
         (None, default) => default.clone().ok_or_else(|| body.missing("model"))?,
     };
     let Streaming { stream, include_usage, granularity } = streaming(body, &mut ignored)?;
+    let delivery = delivery(body, stream, beside.prefers_async)?;
     let include_cost = settings::cost(body, &mut ignored)?;
     let drop_unsupported = body.get("drop_params").map(|field| field.boolean()).transpose()?;
     let keep = stored::asked(body, &mut ignored)?;
@@ -102,7 +103,7 @@ fn read(body: &Node, beside: &Beside, mut ignored: Ignored) -> Result<Request, R
         agent_by_name,
         unfit_for_agent,
         answered: conversation.answered,
-        stream,
+        delivery,
         usage: UsageWish { streamed: include_usage, cost: include_cost },
         form: Form { older_calls: tools.older, output, tools: callable, granularity, activity },
         keep,
@@ -153,6 +154,24 @@ fn streaming(body: &Node, ignored: &mut Ignored) -> Result<Streaming, Rejection>
         include_usage: include_usage.unwrap_or(false),
         granularity: granularity.unwrap_or_default(),
     })
+}
+
+/// How the client takes the answer. Whether it waits says the body, or else what the header prefers.
+fn delivery(body: &Node, stream: bool, prefers_async: bool) -> Result<Delivery, Rejection> {
+    const WHY: &str = "An answer that nobody waits for is not streamed; without 'stream', its events are at \
+                       /v1/jobs/{id}/events.";
+    let field = body.get("background");
+    let background = field.as_ref().map_or(Ok(prefers_async), Node::boolean)?;
+    match (background, stream, field) {
+        (true, true, Some(field)) => Err(field.invalid_value(WHY)),
+        (true, true, None) => {
+            let message = format!("'Prefer: respond-async', which is 'background', excludes 'stream'. {WHY}");
+            Err(Rejection::invalid("invalid_value", "background", message))
+        }
+        (true, false, _) => Ok(Delivery::Background),
+        (false, true, _) => Ok(Delivery::Stream),
+        (false, false, _) => Ok(Delivery::Whole),
+    }
 }
 
 fn granularity(field: &Node) -> Result<Granularity, Rejection> {

@@ -25,6 +25,14 @@ pub const PARAMETERS: &[Parameter] = &[
     of(Body, "api_base", Any, Refused, KEEP_OFF),
     of(Body, "api_key", Any, Refused, KEEP_OFF),
     of(Body, "audio", Object, Refused, "Answers are text."),
+    of(
+        Body,
+        "background",
+        Boolean,
+        Honoured,
+        "Whether to answer at once with the job (202), and to leave the answer for `GET /v1/jobs/{id}/result`; also as the \
+         header `Prefer: respond-async`. Not with `stream: true`.",
+    ),
     of(Body, "base_url", Any, Refused, KEEP_OFF),
     of(Body, "chat_template_kwargs", Object, Refused, "Models have no chat template here."),
     of(

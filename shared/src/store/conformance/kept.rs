@@ -13,7 +13,12 @@ fn labels(pairs: &[(&str, &str)]) -> Metadata {
 }
 
 fn to_keep(metadata: &[(&str, &str)]) -> NewJob {
-    let keep = Keep { dialect: "d".to_owned(), form: "{\"f\":1}".to_owned(), metadata: labels(metadata) };
+    let keep = Keep {
+        dialect: "d".to_owned(),
+        form: "{\"f\":1}".to_owned(),
+        stored: true,
+        metadata: labels(metadata),
+    };
     NewJob { keep: Some(keep), ..new_job() }
 }
 
@@ -135,4 +140,27 @@ pub(in crate::store) async fn what_is_kept_outlives_its_jobs_time(bench: &dyn Be
     assert!(store.job(kept).await.expect("a store").is_some());
     assert_eq!(store.prune(NOW + DAY_MS, 10).await.expect("a store"), 1);
     assert!(store.job(kept).await.expect("a store").is_none());
+}
+
+pub(in crate::store) async fn how_an_answer_is_told_is_known_until_its_job_goes(bench: &dyn Bench) {
+    let (store, hand) = (bench.handle().await, Hand::hire(bench, "w").await);
+    let form = async |job| store.answers().form(job).await.expect("a store");
+    let keep = Keep { dialect: "d".to_owned(), form: "{}".to_owned(), ..Keep::default() };
+    let id = enqueue_this(&store, NewJob { keep: Some(keep.clone()), ..new_job() }).await;
+    assert_eq!(form(id).await.as_ref(), Some(&keep), "it is known from the beginning");
+    let claim = hand.take(NOW).await;
+    hand.append(say(&claim, 1, &[started(1), text("Hello"), completed()])).await;
+    let stored = done(&store, &hand, to_keep(&[]), completed()).await;
+    let untold = done(&store, &hand, new_job(), completed()).await;
+    assert_eq!((form(id).await, form(untold).await), (Some(keep), None));
+
+    let (anyone, answers) = (Owner::anonymous(), store.answers());
+    assert_eq!(listed(&store, all()).await, [stored]);
+    assert_eq!(answers.find(&anyone, "d", id).await.expect("a store"), None, "its client does not store it");
+    assert!(!answers.label(&anyone, "d", id, &Metadata::new()).await.expect("a store"));
+    assert!(!answers.forget(&anyone, "d", id).await.expect("a store"));
+    assert_eq!(answers.expire(NOW + 1, 10).await.expect("a store"), 1);
+    assert!(form(stored).await.is_some_and(|keep| !keep.stored), "it is told as long as its job is there");
+    assert_eq!(store.prune(NOW + DAY_MS, 10).await.expect("a store"), 3);
+    assert_eq!((form(id).await, form(stored).await), (None, None));
 }

@@ -103,6 +103,7 @@ macro_rules! conformance {
                 an_answer_is_kept_once_it_is_whole
                 answers_are_listed_page_by_page
                 what_is_kept_outlives_its_jobs_time
+                how_an_answer_is_told_is_known_until_its_job_goes
             }
             ledger {
                 calls_are_told_as_they_were_made

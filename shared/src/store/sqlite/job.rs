@@ -30,7 +30,7 @@ pub(super) async fn insert(conn: &mut SqliteConnection, job: &NewJob) -> Result<
     .bind(job.deadline_at_ms)
     .bind(job.spec.agent.as_ref().map(|agent| agent.project.to_string()))
     .bind(job.spec.session().map(|session| session.to_string()))
-    .bind(job.keep.is_some())
+    .bind(job.keep.as_ref().is_some_and(|keep| keep.stored))
     .execute(&mut *conn)
     .await?;
     sqlx::query("INSERT INTO spec (job, body) VALUES (?1, ?2)")

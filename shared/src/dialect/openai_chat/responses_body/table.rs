@@ -3,14 +3,13 @@
 use super::super::parameters::{Kind, Neutral, Parameter, Scope, Treatment};
 use super::super::table::{NO_AUDIO, NO_COUNTERPART, ZERO, of};
 
-use Kind::{Any, Array, Boolean, Integer, Object, String as Text, StringOrArray, StringOrObject};
+use Kind::{Any, Array, Integer, Object, String as Text, StringOrArray, StringOrObject};
 use Scope::{InputItem, InputPart, ResponsesBody as Body, Text as TextField};
 use Treatment::{Honoured, Ignored, IgnoredIf, Neutral as Only, Refused};
 
 /// The table, alphabetically within each scope. What stands in the body besides is what it is in a chat.
 pub const RESPONSES_PARAMETERS: &[Parameter] = &[
-    of(Body, "background", Boolean, Only(&[Neutral::Boolean(false)]), "A chat is answered at once."),
-    of(Body, "background_options", Object, Refused, "A chat is answered at once."),
+    of(Body, "background_options", Object, Refused, "Jobs in the background have no options."),
     of(Body, "context_management", Any, Refused, "The conversation is sent as it is."),
     of(Body, "conversation", StringOrObject, Refused, WHOLE),
     of(Body, "include", Array, Ignored, "Chunks of chats have no place for it."),

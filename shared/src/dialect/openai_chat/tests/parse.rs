@@ -1,5 +1,5 @@
 use super::{HELLO, OpenAiChat, accepted, parse, refused, with};
-use crate::dialect::{Beside, Dialect, Granularity, Request};
+use crate::dialect::{Beside, Delivery, Dialect, Granularity, Request};
 use crate::schema::{Effort, JobSpec, Part, Role, Sampling, ServiceTier, ThinkingWish, Turn, limits};
 
 fn turn(role: Role, texts: &[&str]) -> Turn {
@@ -128,7 +128,7 @@ fn streaming_is_read() {
     ];
     for (fields, expected) in cases {
         let request = accepted(&with(fields));
-        assert_eq!((request.stream, request.usage.streamed), expected, "{fields}");
+        assert_eq!((request.delivery == Delivery::Stream, request.usage.streamed), expected, "{fields}");
     }
 }
 
@@ -157,6 +157,30 @@ fn the_default_model_stands_in() {
     let request = OpenAiChat.parse(with("").as_bytes(), &house).expect("a plain request");
     assert_eq!(request.spec.model, "m");
     refused(&body, "missing_required_parameter", Some("model"));
+}
+
+#[test]
+fn the_body_says_whether_anybody_waits_and_else_the_header() {
+    for (fields, prefers_async, expected) in [
+        ("", false, Ok(Delivery::Whole)),
+        ("", true, Ok(Delivery::Background)),
+        (r#""background":true,"#, false, Ok(Delivery::Background)),
+        (r#""background":false,"#, true, Ok(Delivery::Whole)),
+        (r#""background":null,"#, true, Ok(Delivery::Background)),
+        (r#""background":true,"stream":false,"#, false, Ok(Delivery::Background)),
+        (r#""background":false,"stream":true,"#, true, Ok(Delivery::Stream)),
+        (r#""background":true,"stream":true,"#, false, Err("invalid_value")),
+        (r#""stream":true,"#, true, Err("invalid_value")),
+        (r#""background":"yes","#, false, Err("invalid_type")),
+    ] {
+        let beside = Beside { prefers_async, ..Beside::default() };
+        let parsed = OpenAiChat.parse(with(fields).as_bytes(), &beside);
+        if let Err(rejection) = &parsed {
+            assert_eq!(rejection.param.as_deref(), Some("background"), "{fields}");
+            assert!(rejection.message.contains("background"), "{}", rejection.message);
+        }
+        assert_eq!(parsed.map(|request| request.delivery).map_err(|it| it.code), expected, "{fields}");
+    }
 }
 
 #[test]

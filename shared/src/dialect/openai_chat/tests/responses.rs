@@ -94,8 +94,8 @@ fn options_are_read_as_those_of_a_chat() {
         same(&with(&responses, "input", json!("Hi")), &with(&chat, "messages", messages));
     };
     both(
-        json!({"max_output_tokens": 7, "temperature": 0.5, "top_p": 0.9, "user": "u", "background": false}),
-        json!({"max_completion_tokens": 7, "temperature": 0.5, "top_p": 0.9, "user": "u"}),
+        json!({"max_output_tokens": 7, "temperature": 0.5, "top_p": 0.9, "user": "u", "background": true}),
+        json!({"max_completion_tokens": 7, "temperature": 0.5, "top_p": 0.9, "user": "u", "background": true}),
     );
     both(
         json!({"stream": true, "stream_options": {"include_usage": true}, "reasoning": {"effort": "low", "summary": "auto"},
@@ -244,7 +244,7 @@ fn wrong_options() -> Vec<(Value, &'static str, &'static str)> {
             "unsupported_parameter",
             "previous_response_id",
         ),
-        (json!({"input": "Hi", "background": true}), "unsupported_parameter", "background"),
+        (json!({"input": "Hi", "background": true, "stream": true}), "invalid_value", "background"),
         (json!({"input": "Hi", "max_tool_calls": 3}), "unsupported_parameter", "max_tool_calls"),
         (json!({"input": "Hi", "temperature": 7}), "invalid_value", "temperature"),
         (json!({"input": "Hi", "api_key": "x"}), "unsupported_parameter", "api_key"),

@@ -77,7 +77,7 @@ fn said() -> Vec<SeqEvent> {
 fn a_completion_is_told_again_as_it_was_with_its_labels() {
     let form = Form { older_calls: true, granularity: Granularity::Word, ..Form::default() };
     let answer = Answer { form, usage: UsageWish { streamed: true, cost: true }, ..answer(false) };
-    let keep = answer.keep(&OpenAiChat, labels(&[("a", "\"b\"")]));
+    let keep = answer.keep(&OpenAiChat, Some(labels(&[("a", "\"b\"")])));
     assert_eq!((keep.dialect.as_str(), Answer::kept(&keep)), (stored::DIALECT, Some(answer.clone())));
     let kept = KeptAnswer { job: answer.job, keep };
     let item = stored::completion(&kept, &said()).expect("an answer");

@@ -34,10 +34,12 @@ pub(super) async fn answer(
     preferred: bool,
 ) -> Result<Response, Problem> {
     let max_queued = app.settings.max_queued;
-    admitted(app.store.enqueue(&job, max_queued).await?, max_queued)?;
-    ticket.concerns(job.id);
-    let id = job.id.to_string();
-    let job = app.store.job(job.id).await?.ok_or_else(|| Problem::no_such_job(&id))?;
+    let (id, store) = (job.id, Arc::clone(&app.store));
+    // It runs to its end even when the client leaves meanwhile: the commit is that of others, too.
+    let adding = tokio::spawn(async move { store.enqueue(&job, max_queued).await });
+    admitted(adding.await.map_err(|_panicked| Problem::internal())??, max_queued)?;
+    ticket.concerns(id);
+    let job = app.store.job(id).await?.ok_or_else(|| Problem::no_such_job(&id.to_string()))?;
     let body = jobs::tell(app, job).await?;
     let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
     if let Ok(place) = HeaderValue::try_from(format!("/v1/jobs/{id}")) {

@@ -25,7 +25,7 @@ pub(crate) struct App {
     pub(crate) fleet: FleetView,
     pub(crate) tail: Arc<Tail>,
     /// A place for each that looks through the files of projects.
-    pub(crate) file_work: Semaphore,
+    pub(crate) file_work: Arc<Semaphore>,
     /// A place for each archive that is packed.
     pub(crate) archives: Arc<Semaphore>,
     /// Cancelled when the api is to leave.
@@ -49,7 +49,7 @@ impl App {
             fleet: FleetView::new(Arc::clone(&store), clock.clone()),
             tail: Arc::new(Tail::new(Arc::clone(&store), clock.clone(), shutdown.clone())),
             archives: Arc::new(Semaphore::new(limits::ARCHIVES)),
-            file_work: Semaphore::new(limits::FILE_WORK),
+            file_work: Arc::new(Semaphore::new(limits::FILE_WORK)),
             started_at_ms: clock.now_ms(),
             settings,
             store,

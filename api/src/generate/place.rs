@@ -154,6 +154,7 @@ async fn new_session(
     now: i64,
 ) -> Result<SessionId, Problem> {
     let id = SessionId::from_uuid(Uuid::now_v7());
-    store.create_session(&Session::new(id, owner.clone(), project, now)).await?;
-    Ok(id)
+    // The project may have been deleted meanwhile.
+    let made = store.create_session(&Session::new(id, owner.clone(), project, now)).await?;
+    made.then_some(id).ok_or_else(Problem::no_such_project)
 }

@@ -106,10 +106,8 @@ fn section(out: &mut String, head: &str, text: &str) {
 
 /// The text between fences that are longer than any in it.
 fn fenced(text: &str) -> String {
-    let mut fence = "```".to_owned();
-    while text.contains(&fence) {
-        fence.push('`');
-    }
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
+    let fence = "`".repeat(3.max(longest + 1));
     format!("{fence}\n{text}\n{fence}")
 }
 

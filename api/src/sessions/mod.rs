@@ -44,7 +44,10 @@ pub(crate) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
         system: change.system.flatten(),
         ..Session::new(SessionId::from_uuid(Uuid::now_v7()), owner, project, app.clock.now_ms())
     };
-    app.store.create_session(&session).await?;
+    // Its project may have been deleted meanwhile.
+    if !app.store.create_session(&session).await? {
+        return Err(Problem::no_such_project());
+    }
     Ok(Json(tell(&session)))
 }
 

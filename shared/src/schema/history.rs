@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::event::{Block, Event};
 use super::spec::{Part, Role, Turn};
+use super::tool::Tool;
 
 /// What of `given` the history does not hold yet. A client sends all that was said, or only what is new: if the
 /// history is the beginning of what it sent, the rest is new, else everything.
@@ -86,6 +87,13 @@ pub fn answer<'a>(events: impl IntoIterator<Item = &'a Event>) -> Option<Turn> {
     let calls = said.calls.into_iter().filter_map(Call::into_part);
     let parts: Vec<Part> = text.into_iter().chain(calls).collect();
     (!parts.is_empty()).then_some(Turn { role: Role::Assistant, parts })
+}
+
+/// Whether the answer calls a tool that its client does not have. Such an answer is an error to the client, who could
+/// not go on from it.
+pub fn calls_a_stranger(answer: &Turn, tools: &[Tool]) -> bool {
+    let is_known = |called: &str| tools.iter().any(|tool| tool.name == called);
+    answer.parts.iter().any(|part| matches!(part, Part::ToolUse { name, .. } if !is_known(name)))
 }
 
 #[derive(Default)]

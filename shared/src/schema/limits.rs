@@ -2,13 +2,14 @@
 
 mod egress;
 mod files;
+mod projects;
 mod stored;
 
 use std::time::Duration;
 
 use super::spec::Effort;
 
-pub use self::{egress::*, files::*, stored::*};
+pub use self::{egress::*, files::*, projects::*, stored::*};
 
 // --- What clients may send ---------------------------------------------------------------------------
 
@@ -467,34 +468,3 @@ pub const METRICS_CONNECTIONS: usize = 16;
 pub const METRICS_ANSWER: Duration = Duration::from_secs(30);
 /// Pause between two times that observations are counted, whether or not somebody asks for them.
 pub const METRICS_UPKEEP: Duration = Duration::from_secs(5);
-
-// --- Files of projects ---------------------------------------------------------------------------------
-
-/// What a project's files may fill by default, in megabytes: half of what its slot may ([`SLOT_DISK_MB`]), so that an
-/// agent has room to build what it was given.
-pub const PROJECT_MB: u64 = 5_120;
-/// Largest upload by default, in megabytes: OpenAI's own limit for a file.
-pub const UPLOAD_MB: u64 = 512;
-/// How long an upload may take: the largest one then needs 1.2 Mbit/s.
-pub const UPLOAD: Duration = Duration::from_hours(1);
-/// How long an upload may pause, and a reader of an archive.
-pub const UPLOAD_STALL: Duration = Duration::from_mins(1);
-/// Files of one form.
-pub const UPLOADED_FILES: usize = 1_000;
-/// Files that one answer lists at most, and unless another number is asked for.
-pub const FILES_LISTED: u32 = 10_000;
-/// See [`FILES_LISTED`].
-pub const FILES_LISTED_USUAL: u32 = 1_000;
-/// Archives that one api packs at a time; each occupies a thread and a core.
-pub const ARCHIVES: usize = 4;
-/// Pieces of an archive that wait for its reader, about 32 KB each.
-pub const ARCHIVE_BACKLOG: usize = 16;
-/// Requests of one api that look through files at a time; each occupies a thread and the disk.
-pub const FILE_WORK: usize = 16;
-/// Longest path of a file in a project, in bytes: with the slot's own it stays within the kernel's 4,096.
-pub const PROJECT_PATH_BYTES: usize = 2_048;
-/// Longest name of a file, in bytes (`NAME_MAX`).
-pub const PROJECT_NAME_BYTES: usize = 255;
-/// How deep directories may nest in a project, as far as its files can be named from outside: a slot may be as deep as
-/// [`SLOT_DEPTH`], and a project lies a few levels down in it.
-pub const PROJECT_DEPTH: usize = 120;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read as _, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
@@ -16,7 +17,7 @@ use futures_util::stream;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::download::{attachment, set};
 use super::{known, with_files};
@@ -39,22 +40,37 @@ pub(crate) async fn archive(
     });
     let opened = opened.await?;
     let (pieces, reader) = mpsc::channel(limits::ARCHIVE_BACKLOG);
-    let handle = Handle::current();
+    let whole = Arc::new(AtomicBool::new(false));
+    let pipe = Pipe { pieces, handle: Handle::current(), until: Instant::now() + limits::ARCHIVE };
+    let packed = Arc::clone(&whole);
     spawn_blocking(move || {
         let _place = place;
-        let pipe = Pipe { pieces: pieces.clone(), handle };
-        if let Err(error) = pack(opened, pipe) {
-            tracing::debug!(%error, "an archive could not be finished");
-            // Without it the archive would look whole.
-            let _ = pieces.blocking_send(Err(error));
+        match pack(opened, pipe) {
+            Ok(last) => {
+                packed.store(true, Ordering::Release);
+                drop(last);
+            }
+            Err(error) => tracing::debug!(%error, "an archive could not be finished"),
         }
     });
-    let body =
-        stream::unfold(reader, |mut reader| async { reader.recv().await.map(|piece| (piece, reader)) });
+    let body = stream::unfold(Some(reader), move |reader| next(reader, Arc::clone(&whole)));
     let mut response = Response::new(Body::from_stream(body));
     set(&mut response, CONTENT_TYPE, "application/gzip");
     set(&mut response, CONTENT_DISPOSITION, &attachment(format!("{project}.tar.gz").as_bytes()));
     Ok(response)
+}
+
+/// The next piece. An archive that was given up ends with an error: without it, it would look whole.
+async fn next(
+    reader: Option<mpsc::Receiver<Bytes>>,
+    whole: Arc<AtomicBool>,
+) -> Option<(io::Result<Bytes>, Option<mpsc::Receiver<Bytes>>)> {
+    let mut reader = reader?;
+    match reader.recv().await {
+        Some(piece) => Some((Ok(piece), Some(reader))),
+        None if whole.load(Ordering::Acquire) => None,
+        None => Some((Err(io::ErrorKind::UnexpectedEof.into()), None)),
+    }
 }
 
 fn too_many() -> Problem {
@@ -62,8 +78,10 @@ fn too_many() -> Problem {
     Problem(Rejection::new(429, "too_many_archives", message).retry_after_ms(try_again_ms()))
 }
 
-fn pack(opened: Option<(Tree, Walk)>, pipe: Pipe) -> io::Result<()> {
-    let packed = io::BufWriter::with_capacity(32 << 10, pipe);
+/// Packs it, and gives the pipe back once everything has gone through.
+fn pack(opened: Option<(Tree, Walk)>, pipe: Pipe) -> io::Result<Pipe> {
+    let packed = io::BufWriter::with_capacity(limits::ARCHIVE_PIECE_BYTES, pipe);
+    let mut room = limits::ARCHIVE_BYTES;
     let mut archive = tar::Builder::new(GzEncoder::new(packed, Compression::fast()));
     if let Some((tree, mut walk)) = opened {
         while let Some(mut entry) = walk.next() {
@@ -72,6 +90,8 @@ fn pack(opened: Option<(Tree, Walk)>, pipe: Pipe) -> io::Result<()> {
                 Kind::File => {
                     let Ok((file, meta)) = walk.read(&tree, &entry) else { continue };
                     entry.meta = meta;
+                    // Files with holes may be larger than any disk.
+                    room = room.checked_sub(meta.bytes).ok_or(io::ErrorKind::FileTooLarge)?;
                     // One that is cut off meanwhile is filled up, one that grows is cut off.
                     let content = file.take(meta.bytes).chain(io::repeat(0)).take(meta.bytes);
                     archive.append_data(&mut header(&entry), name(&entry), content)?;
@@ -80,7 +100,7 @@ fn pack(opened: Option<(Tree, Walk)>, pipe: Pipe) -> io::Result<()> {
             }
         }
     }
-    archive.into_inner()?.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.flush()
+    archive.into_inner()?.finish()?.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
 fn header(entry: &Entry) -> tar::Header {
@@ -97,19 +117,25 @@ fn name(entry: &Entry) -> &std::path::Path {
     std::path::Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&entry.path))
 }
 
-/// What is written goes to the client, who may not pause for long.
+/// What is written goes to the client, who may not pause for long, nor take all of it too slowly. After that nothing
+/// is written any more, however often it is tried.
 struct Pipe {
-    pieces: mpsc::Sender<io::Result<Bytes>>,
+    pieces: mpsc::Sender<Bytes>,
     handle: Handle,
+    until: Instant,
 }
 
 impl Write for Pipe {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        let send = self.pieces.send(Ok(Bytes::copy_from_slice(piece)));
-        match self.handle.block_on(async { timeout(limits::UPLOAD_STALL, send).await }) {
+        let until = self.until.min(Instant::now() + limits::UPLOAD_STALL);
+        let send = self.pieces.send(Bytes::copy_from_slice(piece));
+        match self.handle.block_on(async { timeout_at(until, send).await }) {
             Ok(Ok(())) => Ok(piece.len()),
             Ok(Err(_)) => Err(io::ErrorKind::BrokenPipe.into()),
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+            Err(_) => {
+                self.until = Instant::now();
+                Err(io::ErrorKind::TimedOut.into())
+            }
         }
     }
 

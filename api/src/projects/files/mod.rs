@@ -10,6 +10,8 @@ mod remove;
 mod trouble;
 mod upload;
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
@@ -66,10 +68,14 @@ async fn with_files<T: Send + 'static>(
     app: &App,
     work: impl FnOnce(&Homes) -> Result<T, Trouble> + Send + 'static,
 ) -> Result<T, Problem> {
-    // Never closed.
-    let _place = app.file_work.acquire().await;
+    // Never closed. The work goes on when its client leaves, and so it keeps its place.
+    let place = Arc::clone(&app.file_work).acquire_owned().await;
     let root = app.settings.project_root.clone().ok_or_else(trouble::out_of_reach)?;
-    let done = spawn_blocking(move || work(&Homes::open(&root)?)).await;
+    let working = spawn_blocking(move || {
+        let _place = place;
+        work(&Homes::open(&root)?)
+    });
+    let done = working.await;
     done.map_err(|_panic| Problem::internal())?.map_err(Problem::from)
 }
 

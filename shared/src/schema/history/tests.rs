@@ -165,3 +165,17 @@ fn an_answer_is_its_text_and_its_calls() {
     }
     assert_eq!(answer(&[Event::AttemptStarted { attempt: 1 }, Event::Expired]), None);
 }
+
+#[test]
+fn an_answer_with_a_call_of_nobodys_tool_is_known() {
+    let tool = |name: &str| Tool {
+        name: name.to_owned(),
+        description: None,
+        input_schema: Map::new(),
+        strict: false,
+    };
+    let answer = assistant(vec![text("so"), call("a")]);
+    assert!(calls_a_stranger(&answer, &[]) && calls_a_stranger(&answer, &[tool("hear")]));
+    assert!(!calls_a_stranger(&answer, &[tool("hear"), tool("look")]));
+    assert!(!calls_a_stranger(&assistant(vec![text("so")]), &[]));
+}

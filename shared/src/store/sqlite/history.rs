@@ -16,7 +16,7 @@ pub(super) struct Addition {
 
 /// What the job adds that the batch completes with `last`; read before the transaction that writes it, which nothing
 /// can come between: only the running job of a session adds to its history, and it is this one. `None`: it continues
-/// no session, or what it was asked cannot be read any more.
+/// no session, what it was asked cannot be read any more, or its client has no use for the answer.
 pub(super) async fn addition(
     store: &SqliteStore,
     batch: &[Append],
@@ -35,8 +35,12 @@ pub(super) async fn addition(
         tracing::error!(%job, "what a job was asked cannot be read; its session's history goes on without it");
         return Ok(None);
     };
+    let answer = answer(store, batch, last).await?;
+    if answer.as_ref().is_some_and(|answer| history::calls_a_stranger(answer, &spec.tools)) {
+        return Ok(None);
+    }
     let mut turns = new_turns(&store.readers, session, spec.turns).await?;
-    turns.extend(answer(store, batch, last).await?);
+    turns.extend(answer);
     Ok(Some(Addition { session, job, turns }))
 }
 

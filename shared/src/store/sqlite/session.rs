@@ -94,7 +94,7 @@ pub(super) async fn create(conn: &mut SqliteConnection, session: &Session) -> Re
     let done = sqlx::query(
         "INSERT INTO session (id, owner, project, title, model, system, created_at_ms, updated_at_ms)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
-         WHERE NOT EXISTS (SELECT 1 FROM project WHERE id = ?3 AND deleted_at_ms IS NOT NULL)
+         WHERE ?3 IS NULL OR EXISTS (SELECT 1 FROM project WHERE id = ?3 AND deleted_at_ms IS NULL)
          ON CONFLICT (id) DO NOTHING",
     )
     .bind(session.id.to_string())

@@ -88,12 +88,13 @@ impl Homes {
     }
 
     /// Removes the files of a project in which nobody will ever work again. `false`: they are still in a slot, and
-    /// come back. To be called again if it fails; blocks.
+    /// come back, or somebody else is removing them. To be called again if it fails; blocks.
     pub fn discard(&self, project: ProjectId) -> io::Result<bool> {
         let doomed = self.doomed(project);
         // What an attempt has left that broke off.
         self.wipe_if_there(&doomed)?;
         {
+            let _gate = self.incoming(project)?.gate()?;
             let _lock = self.lock()?;
             for record in self.records()?.into_iter().filter(|record| record.project == project) {
                 if self.is_back(&record)? || !self.slot(&record).exists() {
@@ -102,7 +103,9 @@ impl Homes {
                     return Ok(false);
                 }
             }
-            self.doom(project)?;
+            if !self.doom(project)? {
+                return Ok(false);
+            }
         }
         self.wipe_if_there(&doomed)?;
         self.wipe_if_there(&self.arrivals(project))?;

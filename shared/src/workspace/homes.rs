@@ -84,14 +84,18 @@ impl Homes {
         self.projects.join(GONE).join(project.to_string())
     }
 
-    /// Moves a workspace from its home to where it is wiped, unless another one lies there still.
-    pub(super) fn doom(&self, project: ProjectId) -> io::Result<()> {
+    /// Moves a workspace from its home to where it is wiped. `false`: another one lies there still.
+    pub(super) fn doom(&self, project: ProjectId) -> io::Result<bool> {
         let doomed = self.doomed(project);
-        if !self.has(project) || doomed.symlink_metadata().is_ok() {
-            return Ok(());
+        if !self.has(project) {
+            return Ok(true);
+        }
+        if doomed.symlink_metadata().is_ok() {
+            return Ok(false);
         }
         open_up(&open(&self.projects, DIRECTORY, Mode::empty())?, project.to_string().as_ref())?;
-        fs::rename(self.projects.join(project.to_string()), doomed)
+        fs::rename(self.projects.join(project.to_string()), doomed)?;
+        Ok(true)
     }
 
     /// Held while a workspace moves or it is decided where it is.

@@ -93,5 +93,12 @@ fn read(query: Option<&str>) -> Result<Asked, Problem> {
             _ => return Err(unknown(&name).into()),
         }
     }
+    if let (Some(below), Some(after)) = (&asked.below, &asked.after)
+        && !after.bytes().strip_prefix(below.bytes()).is_some_and(|rest| rest.starts_with(b"/"))
+    {
+        return Err(
+            invalid("after", "It must be the 'next' of an earlier part of the list of this path.").into()
+        );
+    }
     Ok(asked)
 }

@@ -1,12 +1,15 @@
 //! Receiving what is uploaded: piece by piece, into a file that nobody sees yet, within every limit.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use drover_shared::dialect::Rejection;
 use drover_shared::schema::{ProjectId, limits};
-use drover_shared::workspace::{FilePath, Gate, Homes, Incoming, Placed, Staged, Tree};
+use drover_shared::workspace::{FilePath, Homes, Placed, Staged};
 use futures_util::{Stream, StreamExt as _};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::trouble::{Trouble, project_full, upload_too_large};
@@ -126,34 +129,28 @@ impl From<multer::Error> for Broken {
     }
 }
 
-/// The workspace, to put something into: everybody else waits, and there is room for what has come.
-pub(super) fn open_for_change(
-    settings: &Settings,
-    homes: &Homes,
-    project: ProjectId,
-) -> Result<(Tree, Incoming, Gate), Trouble> {
-    let incoming = homes.incoming(project)?;
-    let gate = incoming.gate()?;
-    let tree = homes.find_or_make(project)?;
-    let most = settings.project_bytes;
-    let (there, coming) = (tree.used(most)?, incoming.used(most)?);
-    let files = there.files.saturating_add(coming.files);
-    if there.bytes.saturating_add(coming.bytes) > most || files > limits::SLOT_FILES {
-        return Err(project_full(most).into());
-    }
-    Ok((tree, incoming, gate))
-}
-
-/// Puts a file that has been received in its place.
+/// Puts a file that has been received in its place. Everybody else waits, and there is room for what has come.
 pub(super) async fn place(
     app: &App,
     project: ProjectId,
     staged: Staged,
     path: FilePath,
 ) -> Result<Placed, Problem> {
-    let settings = app.settings.clone();
+    let most = app.settings.project_bytes;
+    let (store, handle) = (Arc::clone(&app.store), Handle::current());
     with_files(app, move |homes| {
-        let (tree, _incoming, gate) = open_for_change(&settings, homes, project)?;
+        let incoming = homes.incoming(project)?;
+        let gate = incoming.gate()?;
+        // It may have been deleted while the file came; where its files are removed the gate is shut.
+        if handle.block_on(store.project(project)).map_err(Problem::from)?.is_none() {
+            return Err(Problem::no_such_project().into());
+        }
+        let tree = homes.find_or_make(project)?;
+        let (there, coming) = (tree.used(most)?, incoming.used(most)?);
+        let files = there.files.saturating_add(coming.files);
+        if there.bytes.saturating_add(coming.bytes) > most || files > limits::SLOT_FILES {
+            return Err(project_full(most).into());
+        }
         Ok(tree.place(staged, &path, &gate)?)
     })
     .await

@@ -80,6 +80,8 @@ async fn lists_go_as_deep_and_as_far_as_is_asked() {
         ("?path=f", (409, "not_a_directory")),
         ("?path=link", (403, "link_refused")),
         ("?path=../..", (400, "invalid_path")),
+        // `YQ` is `a`, which does not lie below `b`.
+        ("?path=b&after=YQ", (400, "invalid_value")),
         ("?after=%2e", (400, "invalid_value")),
         ("?limit=0", (400, "invalid_value")),
         ("?recursive=perhaps", (400, "invalid_value")),

@@ -20,7 +20,8 @@ pub const PARAMETERS: &[Parameter] = &[
         "agent",
         BooleanOrObject,
         Honoured,
-        "Whether Claude Code is to work on it, with its own tools, in a project; an object says what it may do.",
+        "Whether Claude Code is to work on it, with its own tools, in a project; an object says what it may do for this \
+         request.",
     ),
     of(Body, "api_base", Any, Refused, KEEP_OFF),
     of(Body, "api_key", Any, Refused, KEEP_OFF),

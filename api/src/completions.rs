@@ -23,15 +23,24 @@ pub(crate) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let owner = app.keys.owner(&headers)?;
-    let query = stored::query(owner, &parameters(query.as_deref())?)?;
-    let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
-    let mut kept = app.store.answers().list(&query).await?;
-    let has_more = kept.len() > limit;
-    kept.truncate(limit);
-    let mut items = Vec::with_capacity(kept.len());
-    for answer in &kept {
-        items.extend(told(&app, answer).await?);
-    }
+    let mut query = stored::query(owner, &parameters(query.as_deref())?)?;
+    let wanted = query.limit;
+    let mut items = Vec::new();
+    // What was answered and then refused is nobody's completion, so a page may need more than one look.
+    let has_more = loop {
+        query.limit = wanted - u32::try_from(items.len()).unwrap_or(wanted);
+        let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
+        let mut kept = app.store.answers().list(&query).await?;
+        let has_more = kept.len() > limit;
+        kept.truncate(limit);
+        for answer in &kept {
+            items.extend(told(&app, answer).await?);
+        }
+        query.after = kept.last().map(|answer| answer.job).or(query.after);
+        if !has_more || items.len() >= wanted as usize {
+            break has_more;
+        }
+    };
     Ok(json(listing::body(&items, has_more)))
 }
 

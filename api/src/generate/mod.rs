@@ -16,7 +16,7 @@ use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use drover_shared::dialect::{self, Answer, Beside, Delivery, Dialect, Rejection};
 use drover_shared::provider::fit::fit;
-use drover_shared::schema::{IfBusy, JobId, JobSpec, Keep, NewJob, Owner, Told, limits};
+use drover_shared::schema::{IfBusy, JobId, JobSpec, Keep, NewJob, Owner, Told, Tool, limits};
 use drover_shared::store::{Enqueued, millis};
 use uuid::Uuid;
 
@@ -66,7 +66,7 @@ pub(crate) async fn answer(
         .map_err(|unfit| admission::unfit(dialect, &spec.model, unfit))?;
     // What was left out is not asked of the answer either.
     form.output.clone_from(&spec.output);
-    form.tools = spec.tools.as_slice().into();
+    form.tools = spec.tools.iter().map(Tool::promised).collect();
     ignored.extend(dropped.into_iter().map(|setting| dialect.parameter(setting).to_owned()));
 
     let now = app.clock.now_ms();

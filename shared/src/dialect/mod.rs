@@ -157,7 +157,7 @@ pub struct UsageWish {
 pub struct Form {
     /// What shape it has to have.
     pub output: Option<OutputFormat>,
-    /// The tools that the client can run.
+    /// The tools that the client can run, as far as [their calls are held against them](Tool::promised).
     pub tools: Arc<[Tool]>,
     /// Whether the call of a tool is told in the dialect's older way, which knows one call per answer.
     pub older_calls: bool,

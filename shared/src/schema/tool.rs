@@ -18,6 +18,15 @@ pub struct Tool {
     pub strict: bool,
 }
 
+impl Tool {
+    /// What its calls are held against: its name, and its schema where arguments must match.
+    #[must_use]
+    pub fn promised(&self) -> Self {
+        let input_schema = if self.strict { self.input_schema.clone() } else { Map::new() };
+        Self { name: self.name.clone(), description: None, input_schema, strict: self.strict }
+    }
+}
+
 /// Which tools the model may or must call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

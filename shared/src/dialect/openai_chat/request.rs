@@ -10,7 +10,7 @@ use super::responses_body::{self, Converted};
 use super::tools::{self, Tools};
 use super::{agent, json, messages, output, session, settings, stored, uploads};
 use crate::dialect::{Beside, Delivery, Form, Granularity, Rejection, Request, SessionWish, UsageWish};
-use crate::schema::{FileId, JobSpec, Sampling, ThinkingWish, ToolChoice, limits};
+use crate::schema::{FileId, JobSpec, Sampling, ThinkingWish, Tool, ToolChoice, limits};
 
 /// Reads a request body; the first thing found wrong is what the rejection names.
 pub(super) fn parse(body: &[u8], beside: &Beside) -> Result<Request, Rejection> {
@@ -73,7 +73,7 @@ fn read(body: &Node, beside: &Beside, mut ignored: Ignored) -> Result<Request, R
     let output = output::read(body, &mut ignored)?;
     let messages = body.required("messages")?;
     let conversation = messages::read(&messages, goes_on, &mut ignored)?;
-    let callable = tools.list.as_slice().into();
+    let callable = tools.list.iter().map(Tool::promised).collect();
     let spec = JobSpec {
         model,
         system: session::system(body, conversation.system)?,

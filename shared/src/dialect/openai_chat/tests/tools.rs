@@ -73,7 +73,9 @@ fn a_choice_is_read() {
     ] {
         let request = accepted(&with(&format!("{older}{fields}")));
         assert_eq!((request.spec.tool_choice, request.spec.parallel_tool_calls), (choice, Some(false)));
-        assert!(request.form.older_calls && request.form.tools[..] == request.spec.tools);
+        let called = |tools: &[Tool]| tools.iter().map(|tool| tool.name.clone()).collect::<Vec<_>>();
+        assert_eq!(called(&request.form.tools), called(&request.spec.tools));
+        assert!(request.form.older_calls);
     }
 }
 

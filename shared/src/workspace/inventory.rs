@@ -35,19 +35,16 @@ impl Inventory {
     pub fn take(tree: &Tree) -> Self {
         let walk = tree.directory(None).and_then(|top| Walk::new(top, None, true));
         let Ok(walk) = walk else { return Self { files: BTreeMap::new(), complete: false } };
-        let mut met = 0;
+        let mut walk = walk.without(GIT);
         let mut files = BTreeMap::new();
-        for entry in walk {
-            met += 1;
-            if met > limits::INVENTORY_ENTRIES {
-                return Self { files, complete: false };
-            }
-            let is_gits = entry.path.split(|byte| *byte == b'/').any(|name| name == GIT);
+        for entry in walk.by_ref().take(limits::INVENTORY_ENTRIES) {
+            let is_gits = entry.path.rsplit(|byte| *byte == b'/').next() == Some(GIT);
             if matches!(entry.meta.kind, Kind::File | Kind::Link) && !is_gits {
                 files.insert(entry.path, entry.stamp);
             }
         }
-        Self { files, complete: true }
+        let complete = walk.next().is_none() && !walk.has_passed_over();
+        Self { files, complete }
     }
 
     /// What has become of the files by `later`.

@@ -55,6 +55,9 @@ pub struct Walk {
     levels: Vec<Level>,
     device: u64,
     recursive: bool,
+    /// The name of directories that are met and not entered.
+    without: &'static [u8],
+    passed_over: bool,
 }
 
 struct Level {
@@ -73,7 +76,18 @@ impl Walk {
         if path.is_some() {
             prefix.push(b'/');
         }
-        Ok(Self { levels: vec![Level::read(directory, prefix)?], device, recursive })
+        let levels = vec![Level::read(directory, prefix)?];
+        Ok(Self { levels, device, recursive, without: b"", passed_over: false })
+    }
+
+    /// The same, which enters no directory of that name.
+    pub(super) fn without(self, name: &'static [u8]) -> Self {
+        Self { without: name, ..self }
+    }
+
+    /// Whether there was a directory that it could not enter.
+    pub(super) fn has_passed_over(&self) -> bool {
+        self.passed_over
     }
 
     /// Passes over what comes before or at `after`, which need not exist any more, and lies below where the walk
@@ -136,8 +150,8 @@ impl Iterator for Walk {
             };
             let path = [&level.prefix, name.to_bytes()].concat();
             let meta = Meta::of(&stat);
-            if meta.kind == Kind::Directory && self.recursive {
-                self.enter(&name);
+            if meta.kind == Kind::Directory && self.recursive && name.to_bytes() != self.without {
+                self.passed_over |= !self.enter(&name);
             }
             return Some(Entry { path, meta, stamp: Stamp::of(&stat), name });
         }

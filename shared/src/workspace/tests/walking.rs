@@ -77,3 +77,21 @@ fn what_is_met_can_be_read() {
     }
     assert_eq!(read, ["a/b", "c"]);
 }
+
+#[test]
+fn what_is_too_deep_to_be_looked_at_is_not_told_of_as_unchanged() {
+    let stage = Stage::new();
+    let tree = stage.tree();
+    stage.put(&tree, "a/b", "x").expect("put");
+    stage.put(&tree, "sub/.git/objects", "x").expect("put");
+    let before = Inventory::take(&tree);
+    stage.put(&tree, "sub/.git/objects", "other").expect("put");
+    let changes = before.changes(&Inventory::take(&tree));
+    assert!(changes.complete && changes.files.is_empty(), "what git keeps is nobody's change: {changes:?}");
+    let mut here = open(&stage.home(), DIRECTORY, Mode::empty()).expect("opened");
+    for _ in 0..=limits::PROJECT_DEPTH {
+        mkdirat(&here, "d", Mode::S_IRWXU).expect("created");
+        here = openat(&here, "d", DIRECTORY, Mode::empty()).expect("opened");
+    }
+    assert!(!before.changes(&Inventory::take(&tree)).complete);
+}

@@ -69,7 +69,6 @@ clean: ## Remove what was built
 .PHONY: test
 test: format-check lint deny install-dev build ## Run everything: checks, unit, end-to-end and SDK tests
 	cargo test --workspace
-	tests/fuzz/run.sh 30
 
 .PHONY: fuzz
 fuzz: need-cargo ## Fuzz the request parser and the CLI's decoder (FUZZ_SECONDS=n each; KEEP=1 keeps new inputs)

@@ -160,12 +160,18 @@ impl Said {
                     call.function.arguments.push_str(partial_json);
                 }
             }
+            // As a stream tells it, in which nothing can be taken back that comes behind a block's end.
+            Event::BlockStopped { index } => {
+                let call = self.calls.last_mut().filter(|call| call.block == *index);
+                if let Some(call) = call.filter(|call| call.function.arguments.is_empty()) {
+                    call.function.arguments.push_str("{}");
+                }
+            }
             Event::AttemptStarted { .. }
             | Event::Routed { .. }
             | Event::MessageStarted { .. }
             | Event::BlockStarted { .. }
             | Event::SignatureDelta { .. }
-            | Event::BlockStopped { .. }
             | Event::MessageStopped { .. }
             | Event::ToolStarted { .. }
             | Event::ToolFinished { .. }

@@ -30,10 +30,7 @@ pub(super) async fn claim(
     let claim = next(&mut tx, &Claimant { worker, token, now }, &mut ended).await?;
     tx.commit().await?;
     store.ring_events(ended);
-    match claim {
-        Some(claim) => recall(store, claim, now).await,
-        None => Ok(None),
-    }
+    Ok(claim)
 }
 
 /// Who claims, under which lease, when.
@@ -63,7 +60,17 @@ async fn next(
                 queue::finish(conn, &task.id, TaskEnd::of(state), by.now).await?;
                 ended.push(id);
             }
-            Verdict::Run(id, row, spec) => return start(conn, by, &task, id, *row, *spec).await.map(Some),
+            Verdict::Run(id, row, spec) => match recall(conn, *spec).await {
+                Ok(spec) => return start(conn, by, &task, id, *row, spec).await.map(Some),
+                Err(StoreError::Corrupt(row)) => {
+                    tracing::error!(job = %id, row, "a session's history cannot be read");
+                    let event = failed(FailureKind::BadPayload, "The session's history could not be read.");
+                    job::end(conn, id, &event, by.now).await?;
+                    queue::finish(conn, &task.id, TaskEnd::Failed, by.now).await?;
+                    ended.push(id);
+                }
+                Err(error) => return Err(error),
+            },
         }
     }
     Ok(None)
@@ -143,29 +150,13 @@ fn failed(kind: FailureKind, message: &str) -> Event {
     Event::Failed { failure: Failure::new(kind, message), usage: Usage::default() }
 }
 
-/// Puts what was said in the session of a chat before what its client has sent. After the commit: reading it takes its
-/// time, and nothing is added to it while this job runs.
-async fn recall(store: &SqliteStore, mut claim: Claim, now: Millis) -> Result<Option<Claim>, StoreError> {
-    let Some(session) = claim.spec.chat else { return Ok(Some(claim)) };
-    match history::all(&mut *store.readers.acquire().await?, session).await {
-        Ok(said) => {
-            let spec = Arc::make_mut(&mut claim.spec);
-            spec.turns = join(said, &spec.turns);
-            Ok(Some(claim))
-        }
-        Err(StoreError::Corrupt(row)) => {
-            let job = claim.lease.job;
-            tracing::error!(%job, row, "a session's history cannot be read");
-            let mut tx = store.begin().await?;
-            let event = failed(FailureKind::BadPayload, "The session's history could not be read.");
-            job::end(&mut tx, job, &event, now).await?;
-            tx.commit().await?;
-            store.ring_events([job]);
-            store.ring_task();
-            Ok(None)
-        }
-        Err(error) => Err(error),
+/// Puts what was said in the session of a chat before what its client has sent.
+async fn recall(conn: &mut SqliteConnection, mut spec: JobSpec) -> Result<JobSpec, StoreError> {
+    if let Some(session) = spec.chat {
+        let said = history::all(conn, session).await?;
+        spec.turns = join(said, &spec.turns);
     }
+    Ok(spec)
 }
 
 /// Moves the job to running, under the claimant's lease.

@@ -65,8 +65,10 @@ pub(crate) async fn answer(
     let dropped = fit(&mut spec, &resolved, &view.offer, drop_unsupported)
         .map_err(|unfit| admission::unfit(dialect, &spec.model, unfit))?;
     // What was left out is not asked of the answer either.
-    form.output.clone_from(&spec.output);
-    form.tools = spec.tools.iter().map(Tool::promised).collect();
+    if !dropped.is_empty() {
+        form.output.clone_from(&spec.output);
+        form.tools = spec.tools.iter().map(Tool::promised).collect();
+    }
     ignored.extend(dropped.into_iter().map(|setting| dialect.parameter(setting).to_owned()));
 
     let now = app.clock.now_ms();

@@ -11,6 +11,7 @@ use axum::Json;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::HeaderMap;
 use drover_shared::dialect::Rejection;
+use drover_shared::schema::dollars::as_dollars;
 use drover_shared::schema::{Owner, ProjectId, Session, SessionChange, SessionId, limits};
 use drover_shared::store::Removed;
 use serde_json::{Value, json};
@@ -78,7 +79,7 @@ pub(crate) async fn stats(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
         "chat_sessions": sums.sessions - sums.agent_sessions,
         "total_messages": sums.messages,
         "total_tokens": sums.total_tokens,
-        "total_cost": dollars(sums.cost_microusd),
+        "total_cost": as_dollars(sums.cost_microusd),
     })))
 }
 
@@ -172,13 +173,7 @@ fn tell(session: &Session) -> Value {
         "updated_at": rfc3339(session.updated_at_ms),
         "is_active": true,
         "total_tokens": session.total_tokens,
-        "total_cost": dollars(session.cost_microusd),
+        "total_cost": as_dollars(session.cost_microusd),
         "message_count": session.message_count,
     })
-}
-
-/// Millionths of a US dollar as a number of dollars, as the earlier gateways tell them.
-#[expect(clippy::cast_precision_loss, reason = "exact below nine billion dollars")]
-fn dollars(microusd: u64) -> f64 {
-    microusd as f64 / 1e6
 }

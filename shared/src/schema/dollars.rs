@@ -20,6 +20,12 @@ pub fn read_dollars(text: &str) -> Result<u64, NoAmount> {
     whole.checked_mul(1_000_000).and_then(|whole| whole.checked_add(part)).ok_or(NoAmount)
 }
 
+/// Millionths of a US dollar as a number of dollars.
+#[expect(clippy::cast_precision_loss, reason = "exact below nine billion dollars")]
+pub fn as_dollars(microusd: u64) -> f64 {
+    microusd as f64 / 1e6
+}
+
 /// Millionths of a US dollar in words, such as `$0.25`: two decimals, and as many more as it needs.
 pub fn write_dollars(microusd: u64) -> String {
     let part = format!("{:06}", microusd % 1_000_000);

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::dialect::Answer;
+use crate::schema::dollars::as_dollars;
 use crate::schema::{self, JobId, ProjectId, SessionId};
 
 /// The identifier of the completion.
@@ -88,10 +89,9 @@ enum Cost {
 }
 
 impl Cost {
-    #[expect(clippy::cast_precision_loss, reason = "exact below nine billion dollars")]
     fn of(usage: &schema::Usage) -> Self {
         match usage.unpriced_calls {
-            0 => Self::Dollars(usage.cost_microusd as f64 / 1e6),
+            0 => Self::Dollars(as_dollars(usage.cost_microusd)),
             _ => Self::Unknown,
         }
     }

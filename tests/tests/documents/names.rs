@@ -3,7 +3,7 @@
 use drover_shared::provider::registry::{KeyPlace, Registry};
 use drover_tests::harness::{settings_in_help, workspace};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const READMES: [&str; 2] = ["README.md", "README.zh-CN.md"];
 /// Settings that the README leaves to `--help`.
@@ -74,13 +74,25 @@ fn commands_in_the_readme_are_targets_of_the_makefile() {
 
 #[test]
 fn files_that_the_documents_link_to_exist() {
-    for file in READMES.into_iter().chain(["ARCHITECTURE.md"]) {
-        for link in read(file).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+    let documents = ["", "api", "shared", "worker"].into_iter().flat_map(documents);
+    let mut links = 0;
+    for (file, text) in documents.map(|file| (file.clone(), read(&file))) {
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let path = link.split('#').next().unwrap_or_default();
-            let is_there = link.starts_with("http") || workspace().join(path).exists();
-            assert!(is_there, "{file} links to {link}");
+            let beside = file.parent().map(|folder| workspace().join(folder).join(path));
+            let is_there = link.starts_with("http") || beside.is_some_and(|path| path.exists());
+            assert!(is_there, "{} links to {link}", file.display());
+            links += 1;
         }
     }
+    assert!(links > 30, "{links} links");
+}
+
+/// The documents in a folder of the workspace.
+fn documents(folder: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(workspace().join(folder)).expect("a folder");
+    let names = entries.map(|entry| Path::new(folder).join(entry.expect("an entry").file_name()));
+    names.filter(|name| name.extension().is_some_and(|extension| extension == "md")).collect()
 }
 
 /// The names in the first column of a table that are written in capitals.

@@ -1,17 +1,61 @@
-//! Who is asking: API keys, compared in constant time by their digests.
+//! Who is asking, and what they may do: API keys, compared in constant time by their digests.
 
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
 use drover_shared::dialect::Rejection;
-use drover_shared::schema::Owner;
+use drover_shared::schema::{Owner, Scope, Scopes};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
+
+use crate::app::App;
+use crate::error::Problem;
+use crate::router;
 
 /// Hexadecimal digits of a key's digest in its owner's name: enough to keep owners apart, too few to
 /// tell the key.
 const OWNER_DIGITS: usize = 16;
 
-/// The configured keys; only their digests are kept.
+/// Who is asking. As an extractor it lets nobody in who lacks the scope that the route asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// Whose jobs, sessions and files these are.
+    pub(crate) owner: Owner,
+    pub(crate) scopes: Scopes,
+}
+
+impl Caller {
+    /// Nobody in particular, where no key is configured.
+    fn anonymous() -> Self {
+        Self { owner: Owner::anonymous(), scopes: Scopes::all() }
+    }
+
+    /// Refuses who has none of the scopes.
+    pub(crate) fn require(&self, any_of: &[Scope]) -> Result<(), Rejection> {
+        if any_of.iter().any(|scope| self.scopes.contains(*scope)) {
+            return Ok(());
+        }
+        let names: Vec<&str> = any_of.iter().map(|scope| scope.as_str()).collect();
+        let message = format!("This API key lacks the scope that is needed here: {}.", names.join(" or "));
+        Err(Rejection::new(403, "insufficient_scope", message))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let caller = app.keys.caller(&parts.headers).await?;
+        let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        caller.require(router::scopes(route))?;
+        Ok(caller)
+    }
+}
+
+/// The keys that are known here; only their digests are kept.
 pub(crate) struct Keys(Vec<[u8; 32]>);
 
 impl Keys {
@@ -24,32 +68,38 @@ impl Keys {
         !self.0.is_empty()
     }
 
-    /// The owner of what a request with these headers asks for. Without configured keys everybody is
-    /// welcome, whatever key they bring.
-    pub(crate) fn owner(&self, headers: &HeaderMap) -> Result<Owner, Rejection> {
-        if !self.any() {
-            return Ok(Owner::anonymous());
-        }
+    /// Who has sent a request with these headers. Without configured keys everybody is welcome, whatever key they
+    /// bring.
+    pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         let presented = [bearer(headers), api_key(headers)];
-        if presented.iter().all(Option::is_none) {
-            return Err(refusal(
-                "No API key was given. Send it as `Authorization: Bearer KEY` or as `x-api-key: KEY`.",
-            ));
-        }
-        presented
-            .into_iter()
-            .flatten()
-            .find_map(|key| self.known(key))
-            .ok_or_else(|| refusal("The API key is not valid here."))
+        self.holder(presented.into_iter().flatten()).await
     }
 
-    fn known(&self, key: &[u8]) -> Option<Owner> {
+    /// The same, of one key or several of which one must be known.
+    #[expect(clippy::unused_async, reason = "keys that the store knows are waited for")]
+    pub(crate) async fn holder(&self, presented: impl Iterator<Item = &[u8]>) -> Result<Caller, Problem> {
+        if !self.any() {
+            return Ok(Caller::anonymous());
+        }
+        let mut presented = presented.peekable();
+        if presented.peek().is_none() {
+            return Err(refusal(
+                "No API key was given. Send it as `Authorization: Bearer KEY` or as `x-api-key: KEY`.",
+            )
+            .into());
+        }
+        presented
+            .find_map(|key| self.known(key))
+            .ok_or_else(|| refusal("The API key is not valid here.").into())
+    }
+
+    fn known(&self, key: &[u8]) -> Option<Caller> {
         let digest: [u8; 32] = Sha256::digest(key).into();
         let mut found = Choice::from(0);
         for configured in &self.0 {
             found |= configured.ct_eq(&digest);
         }
-        bool::from(found).then(|| owner_of(&digest))
+        bool::from(found).then(|| Caller { owner: owner_of(&digest), scopes: Scopes::all() })
     }
 }
 
@@ -81,15 +131,16 @@ fn refusal(message: &str) -> Rejection {
 mod tests {
     use super::*;
 
-    fn owner(keys: &[&str], headers: &[(&'static str, &str)]) -> Result<Owner, u16> {
+    async fn owner(keys: &[&str], headers: &[(&'static str, &str)]) -> Result<Owner, u16> {
         let keys = Keys::new(&keys.iter().map(ToString::to_string).collect::<Vec<_>>());
         let headers =
             headers.iter().map(|(name, value)| (name.parse().expect("name"), value.parse().expect("value")));
-        keys.owner(&headers.collect()).map_err(|rejection| rejection.status)
+        let caller = keys.caller(&headers.collect()).await;
+        caller.map(|caller| caller.owner).map_err(|problem| problem.0.status)
     }
 
-    #[test]
-    fn a_key_is_known_in_either_header() {
+    #[tokio::test]
+    async fn a_key_is_known_in_either_header() {
         // SHA-256("sesame"), first 16 digits.
         let expected = Ok(Owner("key_d0c04f4b1951e4ae".to_owned()));
         for headers in [
@@ -99,12 +150,12 @@ mod tests {
             &[("authorization", "Bearer unset"), ("x-api-key", "sesame")],
             &[("authorization", "Basic abc"), ("x-api-key", "sesame")],
         ] {
-            assert_eq!(owner(&["other", "sesame"], headers), expected, "{headers:?}");
+            assert_eq!(owner(&["other", "sesame"], headers).await, expected, "{headers:?}");
         }
     }
 
-    #[test]
-    fn anything_else_is_refused() {
+    #[tokio::test]
+    async fn anything_else_is_refused() {
         for headers in [
             &[][..],
             &[("authorization", "Bearer ")],
@@ -112,13 +163,13 @@ mod tests {
             &[("authorization", "sesame")],
             &[("x-api-key", "")],
         ] {
-            assert_eq!(owner(&["sesame"], headers), Err(401), "{headers:?}");
+            assert_eq!(owner(&["sesame"], headers).await, Err(401), "{headers:?}");
         }
     }
 
-    #[test]
-    fn without_keys_everybody_is_anonymous() {
-        assert_eq!(owner(&[], &[]), Ok(Owner::anonymous()));
-        assert_eq!(owner(&[""], &[("x-api-key", "anything")]), Ok(Owner::anonymous()));
+    #[tokio::test]
+    async fn without_keys_everybody_is_anonymous() {
+        assert_eq!(owner(&[], &[]).await, Ok(Owner::anonymous()));
+        assert_eq!(owner(&[""], &[("x-api-key", "anything")]).await, Ok(Owner::anonymous()));
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::{Extension, Path, RawQuery, Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::Response;
 use drover_shared::dialect::openai_chat::listing::{self, Item};
@@ -11,6 +10,7 @@ use drover_shared::dialect::openai_chat::stored;
 use drover_shared::schema::{JobId, KeptAnswer, Owner, limits};
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::envelope::Ticket;
 use crate::error::Problem;
 use crate::resource::body;
@@ -20,9 +20,8 @@ use crate::resource::parameters::parameters;
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Response, Problem> {
-    let owner = app.keys.owner(&headers)?;
     let mut query = stored::query(owner, &parameters(query.as_deref())?)?;
     let wanted = query.limit;
     let mut items = Vec::new();
@@ -49,9 +48,9 @@ pub(crate) async fn show(
     State(app): State<Arc<App>>,
     Extension(ticket): Extension<Arc<Ticket>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Response, Problem> {
-    let (_, kept) = find(&app, &ticket, &id, &headers).await?;
+    let kept = find(&app, &ticket, &owner, &id).await?;
     tell(&app, &id, &kept).await
 }
 
@@ -60,9 +59,10 @@ pub(crate) async fn label(
     State(app): State<Arc<App>>,
     Extension(ticket): Extension<Arc<Ticket>>,
     Path(id): Path<String>,
+    Caller { owner, .. }: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (owner, mut kept) = find(&app, &ticket, &id, request.headers()).await?;
+    let mut kept = find(&app, &ticket, &owner, &id).await?;
     let body = body::read(&app.settings, limits::RESOURCE_BODY_BYTES, request).await?;
     kept.keep.metadata = stored::update(&body)?;
     let answers = app.store.answers();
@@ -77,9 +77,9 @@ pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     Extension(ticket): Extension<Arc<Ticket>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Response, Problem> {
-    let (owner, job) = asked(&app, &ticket, &id, &headers)?;
+    let job = asked(&ticket, &id)?;
     if !app.store.answers().forget(&owner, stored::DIALECT, job).await? {
         return Err(stored::not_found(&id).into());
     }
@@ -92,31 +92,24 @@ pub(crate) async fn messages(
     Extension(ticket): Extension<Arc<Ticket>>,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Response, Problem> {
-    let (_, kept) = find(&app, &ticket, &id, &headers).await?;
+    let kept = find(&app, &ticket, &owner, &id).await?;
     let query = stored::Messages::query(&parameters(query.as_deref())?)?;
     let spec = app.store.answers().spec(kept.job).await?.ok_or_else(|| stored::not_found(&id))?;
     Ok(json(stored::messages(kept.job, &spec, &query)?))
 }
 
-/// Who asks, and for which job's answer.
-fn asked(app: &App, ticket: &Ticket, id: &str, headers: &HeaderMap) -> Result<(Owner, JobId), Problem> {
-    let owner = app.keys.owner(headers)?;
+/// Which job's answer is asked for.
+fn asked(ticket: &Ticket, id: &str) -> Result<JobId, Problem> {
     let job = stored::job(id)?;
     ticket.concerns(job);
-    Ok((owner, job))
+    Ok(job)
 }
 
-async fn find(
-    app: &App,
-    ticket: &Ticket,
-    id: &str,
-    headers: &HeaderMap,
-) -> Result<(Owner, KeptAnswer), Problem> {
-    let (owner, job) = asked(app, ticket, id, headers)?;
-    let kept = app.store.answers().find(&owner, stored::DIALECT, job).await?;
-    Ok((owner, kept.ok_or_else(|| stored::not_found(id))?))
+async fn find(app: &App, ticket: &Ticket, owner: &Owner, id: &str) -> Result<KeptAnswer, Problem> {
+    let kept = app.store.answers().find(owner, stored::DIALECT, asked(ticket, id)?).await?;
+    Ok(kept.ok_or_else(|| stored::not_found(id))?)
 }
 
 async fn tell(app: &App, id: &str, kept: &KeptAnswer) -> Result<Response, Problem> {

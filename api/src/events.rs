@@ -10,6 +10,7 @@ use drover_shared::dialect::Rejection;
 use drover_shared::schema::{Event, Seq, SeqEvent};
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::envelope::Ticket;
 use crate::error::Problem;
 use crate::jobs;
@@ -20,9 +21,10 @@ pub(crate) async fn stream(
     Extension(ticket): Extension<Arc<Ticket>>,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
+    Caller { owner, .. }: Caller,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let job = jobs::find(&app, &ticket, &id, &headers).await?;
+    let job = jobs::find(&app, &ticket, &owner, &id).await?;
     let after = start(&headers, query.as_deref())?;
     let reader = app.tail.open(job.id, after, job.state.is_terminal());
     let heartbeat = app.settings.stream_heartbeat;

@@ -73,7 +73,7 @@ struct Queue {
 
 /// `GET /health`: 503 when the store cannot be read, else 200.
 pub(crate) async fn health(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let known = app.keys.owner(&headers).is_ok();
+    let known = app.keys.caller(&headers).await.is_ok();
     match app.fleet.get().await {
         Ok(view) => Json(Health::new(&view, known, app.shutdown.is_cancelled())).into_response(),
         Err(error) => {

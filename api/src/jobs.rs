@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, Path, State};
-use axum::http::HeaderMap;
 use drover_shared::schema::{
-    Call, CancelReason, Changes, Dimension, Failure, Job, JobId, JobState, Usage, UsageQuery,
+    Call, CancelReason, Changes, Dimension, Failure, Job, JobId, JobState, Owner, Usage, UsageQuery,
 };
 use serde::Serialize;
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::envelope::Ticket;
 use crate::error::Problem;
 use crate::usage::{Figures, dollars};
@@ -99,9 +99,9 @@ pub(crate) async fn show(
     State(app): State<Arc<App>>,
     Extension(ticket): Extension<Arc<Ticket>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Json<JobBody>, Problem> {
-    let job = find(&app, &ticket, &id, &headers).await?;
+    let job = find(&app, &ticket, &owner, &id).await?;
     Ok(Json(tell(&app, job).await?))
 }
 
@@ -111,9 +111,9 @@ pub(crate) async fn cancel(
     State(app): State<Arc<App>>,
     Extension(ticket): Extension<Arc<Ticket>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Json<JobBody>, Problem> {
-    let job = find(&app, &ticket, &id, &headers).await?;
+    let job = find(&app, &ticket, &owner, &id).await?;
     app.store.cancel(job.id, CancelReason::Requested, app.clock.now_ms()).await?;
     let job = app.store.job(job.id).await?.ok_or_else(|| Problem::no_such_job(&id))?;
     Ok(Json(tell(&app, job).await?))
@@ -134,11 +134,10 @@ pub(crate) async fn tell(app: &App, job: Job) -> Result<JobBody, Problem> {
 }
 
 /// The job of that id, if it belongs to who is asking. Whether others have one of that id is not told.
-pub(crate) async fn find(app: &App, ticket: &Ticket, id: &str, headers: &HeaderMap) -> Result<Job, Problem> {
-    let owner = app.keys.owner(headers)?;
+pub(crate) async fn find(app: &App, ticket: &Ticket, owner: &Owner, id: &str) -> Result<Job, Problem> {
     let unknown = || Problem::no_such_job(id);
     let job_id: JobId = id.parse().map_err(|_| unknown())?;
-    let job = app.store.job(job_id).await?.filter(|job| job.owner == owner).ok_or_else(unknown)?;
+    let job = app.store.job(job_id).await?.filter(|job| job.owner == *owner).ok_or_else(unknown)?;
     ticket.concerns(job.id);
     Ok(job)
 }

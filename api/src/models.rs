@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
 use drover_shared::provider::resolve;
 use drover_shared::provider::resolve::Resolved;
 use drover_shared::schema::agent::AGENT_SUFFIX;
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::admission;
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::Problem;
 use crate::fleet::View;
 
@@ -39,8 +39,7 @@ impl Model {
     }
 }
 
-pub(crate) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<List>, Problem> {
-    app.keys.owner(&headers)?;
+pub(crate) async fn list(State(app): State<Arc<App>>, _caller: Caller) -> Result<Json<List>, Problem> {
     let view = app.fleet.get().await?;
     let data = names(&view).iter().map(|id| Model::new(&app, &view, id)).collect();
     Ok(Json(List { object: "list", data }))
@@ -64,9 +63,8 @@ fn names(view: &View) -> Vec<String> {
 pub(crate) async fn one(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    _caller: Caller,
 ) -> Result<Json<Model>, Problem> {
-    app.keys.owner(&headers)?;
     let view = app.fleet.get().await?;
     if resolve(&view.offer, &id).is_none() && !names(&view).contains(&id) {
         return Err(admission::unknown_model(&view, &id).into());
@@ -77,9 +75,8 @@ pub(crate) async fn one(
 /// `GET /v1/models/capabilities`: what each model that is offered can do, who serves it, and what that costs.
 pub(crate) async fn capabilities(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    _caller: Caller,
 ) -> Result<Json<Value>, Problem> {
-    app.keys.owner(&headers)?;
     let view = app.fleet.get().await?;
     let offered =
         view.models.iter().filter_map(|name| resolve(&view.offer, name).filter(|it| it.id == *name));

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use drover_shared::schema::offer::{KeyHealth, Provider, ProviderHealth, ProviderState};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::Problem;
 use crate::fleet::View;
 
@@ -34,8 +34,7 @@ struct Body<'a> {
 }
 
 /// `GET /v1/providers`
-pub(crate) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
-    app.keys.owner(&headers)?;
+pub(crate) async fn list(State(app): State<Arc<App>>, _caller: Caller) -> Result<Json<Value>, Problem> {
     let view = app.fleet.get().await?;
     let data: Vec<Body> = view.offer.providers.iter().map(|provider| body(&view, provider)).collect();
     Ok(Json(json!({ "object": "list", "data": data })))

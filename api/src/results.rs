@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use axum::extract::{Extension, Path, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use drover_shared::dialect::{self, Answer, Dialect, Rejection};
 use drover_shared::schema::Keep;
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::envelope::Ticket;
 use crate::error::{Problem, try_again_ms};
 use crate::generate::{place, whole};
@@ -19,9 +19,9 @@ pub(crate) async fn show(
     State(app): State<Arc<App>>,
     Extension(ticket): Extension<Arc<Ticket>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Response, Problem> {
-    let job = jobs::find(&app, &ticket, &id, &headers).await?;
+    let job = jobs::find(&app, &ticket, &owner, &id).await?;
     if !job.state.is_terminal() {
         return Err(not_finished().into());
     }

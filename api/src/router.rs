@@ -8,8 +8,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Router, middleware};
 use drover_shared::dialect::{Dialect, Rejection};
+use drover_shared::schema::Scope;
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::envelope::{self, Ticket};
 use crate::error::Problem;
 use crate::projects::files;
@@ -17,6 +19,30 @@ use crate::{
     completions, events, generate, health, jobs, models, projects, providers, results, sessions, uploads,
     usage,
 };
+
+/// Who may use which routes: the first line with whose beginning a route begins counts, and a key needs one of its
+/// scopes. What stands in no line is for `admin` alone. Routes that nobody needs a key for do not ask for a caller.
+const SCOPES: &[(&str, &[Scope])] = &[
+    ("/v1/chat/", &[Scope::Chat]),
+    ("/v1/files", &[Scope::Chat]),
+    ("/v1/projects", &[Scope::Chat]),
+    ("/v1/sessions", &[Scope::Chat]),
+    // Whoever may ask for an answer may fetch it and call it off.
+    ("/v1/jobs/{id}/result", &[Scope::Chat, Scope::Jobs]),
+    ("/v1/jobs/{id}/cancel", &[Scope::Chat, Scope::Jobs]),
+    ("/v1/jobs", &[Scope::Jobs]),
+    ("/v1/ws", &[Scope::Jobs]),
+    ("/v1/models", &Scope::ALL),
+    ("/v1/usage", &Scope::ALL),
+    ("/v1/keys", &[Scope::Admin]),
+    ("/v1/providers", &[Scope::Admin]),
+];
+
+/// The scopes one of which a route asks for.
+pub(crate) fn scopes(route: &str) -> &'static [Scope] {
+    let line = SCOPES.iter().find(|(beginning, _)| route.starts_with(beginning));
+    line.map_or(&[Scope::Admin], |(_, scopes)| scopes)
+}
 
 pub(crate) fn router(app: &Arc<App>) -> Router {
     Router::new()
@@ -72,8 +98,11 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
 /// The generating route in one dialect.
 fn generate_in(dialect: &'static dyn Dialect) -> MethodRouter<Arc<App>> {
     post(
-        move |State(app): State<Arc<App>>, Extension(ticket): Extension<Arc<Ticket>>, request: Request| async move {
-            generate::answer(dialect, &app, &ticket, request).await
+        move |State(app): State<Arc<App>>,
+              Extension(ticket): Extension<Arc<Ticket>>,
+              caller: Caller,
+              request: Request| async move {
+            generate::answer(dialect, &app, &ticket, caller, request).await
         },
     )
 }
@@ -91,4 +120,24 @@ async fn wrong_method(method: Method, uri: Uri) -> Response {
     let path: String = uri.path().chars().take(200).collect();
     let message = format!("{method} is not allowed on {path}.");
     Problem(Rejection::new(405, "method_not_allowed", message)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_listed_nowhere_is_for_admins() {
+        for (route, expected) in [
+            ("/v1/chat/completions", &[Scope::Chat][..]),
+            ("/v1/jobs/{id}/result", &[Scope::Chat, Scope::Jobs]),
+            ("/v1/jobs/{id}/events", &[Scope::Jobs]),
+            ("/v1/models/{*id}", &Scope::ALL),
+            ("/v1/providers", &[Scope::Admin]),
+            ("/v1/something/new", &[Scope::Admin]),
+            ("", &[Scope::Admin]),
+        ] {
+            assert_eq!(scopes(route), expected, "{route}");
+        }
+    }
 }

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use crate::admission;
 use crate::app::App;
+use crate::auth::Caller;
 use crate::envelope::Ticket;
 use crate::error::Problem;
 use crate::resource::body;
@@ -34,9 +35,9 @@ pub(crate) async fn answer(
     dialect: &'static dyn Dialect,
     app: &Arc<App>,
     ticket: &Ticket,
+    Caller { owner, .. }: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
-    let owner = app.keys.owner(request.headers())?;
     if app.shutdown.is_cancelled() {
         return Err(Problem::leaving());
     }

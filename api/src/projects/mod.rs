@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, RawQuery, Request, State};
-use axum::http::HeaderMap;
 use drover_shared::dialect::Rejection;
 use drover_shared::schema::{Owner, Project, ProjectChange, ProjectId, limits};
 use drover_shared::store::Removed;
@@ -14,14 +13,18 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::clock::rfc3339;
 use crate::error::{Problem, try_again_ms};
 use crate::resource::parameters::invalid;
 use crate::resource::{Fields, page};
 
 /// `POST /v1/projects`
-pub(crate) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Json<Value>, Problem> {
-    let owner = app.keys.owner(request.headers())?;
+pub(crate) async fn create(
+    State(app): State<Arc<App>>,
+    Caller { owner, .. }: Caller,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
     let change = read(Fields::of(&app, request).await?)?;
     let Some(name) = change.name else {
         let message = "Missing required parameter: 'name'.";
@@ -41,9 +44,8 @@ pub(crate) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Json<Value>, Problem> {
-    let owner = app.keys.owner(&headers)?;
     let asked = page::read(query.as_deref(), true, &[])?;
     let listed = app.store.projects(&owner, &asked.page).await?;
     Ok(Json(page::answer(&asked, &listed, tell)))
@@ -53,9 +55,8 @@ pub(crate) async fn list(
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Json<Value>, Problem> {
-    let owner = app.keys.owner(&headers)?;
     Ok(Json(tell(&find(&app, &owner, &id).await?)))
 }
 
@@ -63,9 +64,9 @@ pub(crate) async fn show(
 pub(crate) async fn change(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    Caller { owner, .. }: Caller,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let owner = app.keys.owner(request.headers())?;
     let project = find(&app, &owner, &id).await?;
     let change = read(Fields::of(&app, request).await?)?;
     let changed = app.store.change_project(project.id, &change, app.clock.now_ms()).await?;
@@ -76,9 +77,8 @@ pub(crate) async fn change(
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Json<Value>, Problem> {
-    let owner = app.keys.owner(&headers)?;
     let project = find(&app, &owner, &id).await?;
     match app.store.delete_project(project.id, app.clock.now_ms()).await? {
         Removed::Gone => Ok(Json(json!({

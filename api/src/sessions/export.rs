@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use drover_shared::dialect::{Rejection, openai_chat};
@@ -15,6 +14,7 @@ use serde_json::json;
 
 use super::{find, tell};
 use crate::app::App;
+use crate::auth::Caller;
 use crate::clock::rfc3339;
 use crate::error::Problem;
 use crate::resource::parameters::{invalid, parameters, unknown};
@@ -23,9 +23,8 @@ pub(crate) async fn export(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Response, Problem> {
-    let owner = app.keys.owner(&headers)?;
     let session = find(&app, &owner, &id).await?;
     let as_markdown = wants_markdown(query.as_deref())?;
     // As much as a session may hold.

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{find, tell};
 use crate::admission;
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::Problem;
 use crate::resource::Fields;
 use crate::resource::parameters::invalid;
@@ -20,9 +21,9 @@ use crate::resource::parameters::invalid;
 pub(crate) async fn fork(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    Caller { owner, .. }: Caller,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let owner = app.keys.owner(request.headers())?;
     let from = find(&app, &owner, &id).await?;
     let mut fields = Fields::of(&app, request).await?;
     let title = fields.line("title")?;

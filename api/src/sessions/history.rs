@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::HeaderMap;
 use drover_shared::dialect::openai_chat;
 use drover_shared::schema::{Page, PastTurn};
 use serde_json::{Value, json};
 
 use super::find;
 use crate::app::App;
+use crate::auth::Caller;
 use crate::clock::rfc3339;
 use crate::error::Problem;
 use crate::resource::page;
@@ -46,9 +46,8 @@ pub(crate) async fn history(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Json<Value>, Problem> {
-    let owner = app.keys.owner(&headers)?;
     let session = find(&app, &owner, &id).await?;
     let asked = page::read::<Place>(query.as_deref(), false, &[])?;
     if asked.page.skip > 0 {

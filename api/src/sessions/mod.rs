@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, RawQuery, Request, State};
-use axum::http::HeaderMap;
 use drover_shared::dialect::Rejection;
 use drover_shared::schema::dollars::as_dollars;
 use drover_shared::schema::{Owner, ProjectId, Session, SessionChange, SessionId, limits};
@@ -19,6 +18,7 @@ use uuid::Uuid;
 
 use crate::admission;
 use crate::app::App;
+use crate::auth::Caller;
 use crate::clock::rfc3339;
 use crate::error::Problem;
 use crate::projects;
@@ -30,8 +30,11 @@ pub(crate) use self::fork::fork;
 pub(crate) use self::history::history;
 
 /// `POST /v1/sessions`: an agent's with `project_id`, else a chat's.
-pub(crate) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Json<Value>, Problem> {
-    let owner = app.keys.owner(request.headers())?;
+pub(crate) async fn create(
+    State(app): State<Arc<App>>,
+    Caller { owner, .. }: Caller,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
     let mut fields = Fields::of(&app, request).await?;
     let project = fields.id::<ProjectId>("project_id", "project")?;
     let change = read(fields)?;
@@ -56,9 +59,8 @@ pub(crate) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Json<Value>, Problem> {
-    let owner = app.keys.owner(&headers)?;
     let asked = page::read(query.as_deref(), true, &["project_id"])?;
     let project = match asked.besides.first() {
         Some((_, id)) => Some(projects::find(&app, &owner, id).await?.id),
@@ -69,8 +71,10 @@ pub(crate) async fn list(
 }
 
 /// `GET /v1/sessions/stats`: the key's sessions, added up.
-pub(crate) async fn stats(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
-    let owner = app.keys.owner(&headers)?;
+pub(crate) async fn stats(
+    State(app): State<Arc<App>>,
+    Caller { owner, .. }: Caller,
+) -> Result<Json<Value>, Problem> {
     let sums = app.store.session_sums(&owner).await?;
     Ok(Json(json!({
         "object": "session.stats",
@@ -87,9 +91,8 @@ pub(crate) async fn stats(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Json<Value>, Problem> {
-    let owner = app.keys.owner(&headers)?;
     Ok(Json(tell(&find(&app, &owner, &id).await?)))
 }
 
@@ -97,9 +100,9 @@ pub(crate) async fn show(
 pub(crate) async fn change(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    Caller { owner, .. }: Caller,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let owner = app.keys.owner(request.headers())?;
     let session = find(&app, &owner, &id).await?;
     let change = read(Fields::of(&app, request).await?)?;
     check_model(&app, &change).await?;
@@ -111,9 +114,8 @@ pub(crate) async fn change(
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Json<Value>, Problem> {
-    let owner = app.keys.owner(&headers)?;
     let session = find(&app, &owner, &id).await?;
     match app.store.delete_session(session.id).await? {
         Removed::Gone => Ok(Json(json!({

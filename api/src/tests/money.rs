@@ -126,15 +126,15 @@ async fn a_key_sees_what_it_used_itself() {
             let mut owners: Vec<_> = asked.into_iter().map(|query| query.owner.expect("an owner")).collect();
             owners.dedup();
             let other = if key == "mine" { "yours" } else { "mine" };
-            assert_eq!(owners, [owner(&api, key)], "{path}");
-            assert_ne!(owners, [owner(&api, other)], "{path}");
+            assert_eq!(owners, [owner(&api, key).await], "{path}");
+            assert_ne!(owners, [owner(&api, other).await], "{path}");
         }
     }
 }
 
-fn owner(api: &Api, key: &str) -> Owner {
+async fn owner(api: &Api, key: &str) -> Owner {
     let headers = [("x-api-key".parse().expect("a name"), key.parse().expect("a value"))];
-    api.app.keys.owner(&headers.into_iter().collect()).expect("a key")
+    api.app.keys.caller(&headers.into_iter().collect()).await.expect("a key").owner
 }
 
 /// Model `m` at a dear and a cheap provider, and `less` at the cheap one, where it costs least.

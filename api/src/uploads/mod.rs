@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, State};
-use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use axum::response::Response;
 use drover_shared::dialect::openai_chat::{files, listing};
-use drover_shared::schema::StoredFile;
+use drover_shared::schema::{Owner, StoredFile};
 use drover_shared::store::StoreError;
 use futures_util::stream;
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::Problem;
 use crate::resource::parameters::parameters;
 
@@ -24,9 +24,8 @@ pub(crate) use upload::upload;
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Response, Problem> {
-    let owner = app.keys.owner(&headers)?;
     let query = files::query(owner, &parameters(query.as_deref())?)?;
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
     let mut found = app.store.files().list(&query, app.clock.now_ms()).await?;
@@ -40,18 +39,18 @@ pub(crate) async fn list(
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Response, Problem> {
-    Ok(tell(&find(&app, &id, &headers).await?))
+    Ok(tell(&find(&app, &owner, &id).await?))
 }
 
 /// `GET /v1/files/{id}/content`
 pub(crate) async fn content(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Response, Problem> {
-    let file = find(&app, &id, &headers).await?;
+    let file = find(&app, &owner, &id).await?;
     let (id, size) = (file.id, file.bytes);
     // One piece at a time. If the file is deleted meanwhile, the answer is shorter than it was said to be, which breaks
     // the connection.
@@ -72,9 +71,9 @@ pub(crate) async fn content(
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Response, Problem> {
-    let file = find(&app, &id, &headers).await?;
+    let file = find(&app, &owner, &id).await?;
     if !app.store.files().delete(&file.owner, file.id).await? {
         return Err(files::not_found(&id).into());
     }
@@ -82,9 +81,8 @@ pub(crate) async fn delete(
 }
 
 /// The file of that id, if it belongs to who is asking.
-async fn find(app: &App, id: &str, headers: &HeaderMap) -> Result<StoredFile, Problem> {
-    let owner = app.keys.owner(headers)?;
-    let found = app.store.files().find(&owner, files::id(id)?, app.clock.now_ms()).await?;
+async fn find(app: &App, owner: &Owner, id: &str) -> Result<StoredFile, Problem> {
+    let found = app.store.files().find(owner, files::id(id)?, app.clock.now_ms()).await?;
     Ok(found.ok_or_else(|| files::not_found(id))?)
 }
 

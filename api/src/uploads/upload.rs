@@ -15,10 +15,14 @@ use uuid::Uuid;
 
 use super::tell;
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::Problem;
 
-pub(crate) async fn upload(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let owner = app.keys.owner(request.headers())?;
+pub(crate) async fn upload(
+    State(app): State<Arc<App>>,
+    Caller { owner, .. }: Caller,
+    request: Request,
+) -> Result<Response, Problem> {
     if app.shutdown.is_cancelled() {
         return Err(Problem::leaving());
     }

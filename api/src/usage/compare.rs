@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
 use drover_shared::provider::comparison::{Alternative, Comparison};
 use drover_shared::schema::{Dimension, Owner, UsageQuery, limits};
 use serde_json::{Value, json};
 
 use super::dollars;
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::Problem;
 use crate::resource::parameters::{count, parameters, unknown};
 
@@ -23,9 +23,8 @@ const ALTERNATIVES: usize = 10;
 pub(crate) async fn compare(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Json<Value>, Problem> {
-    let owner = app.keys.owner(&headers)?;
     let (days, query) = read(query.as_deref(), owner, app.clock.now_ms())?;
     let view = app.fleet.get().await?;
     let rows = app.store.usage(&query).await?;

@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::Problem;
 
 pub(crate) use self::compare::compare;
@@ -27,9 +28,9 @@ const TRUNCATED: HeaderName = HeaderName::from_static("x-drover-truncated");
 pub(crate) async fn usage(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
+    Caller { owner, .. }: Caller,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let owner = app.keys.owner(&headers)?;
     let asked = query::read(query.as_deref(), owner, app.clock.now_ms())?;
     let mut rows = app.store.usage(&asked.query).await?;
     let limit = asked.query.limit as usize;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::Response;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use drover_shared::dialect::Rejection;
 use drover_shared::schema::limits;
 use drover_shared::workspace::{Entry, Kind, Tree, Walk};
@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout_at};
 use super::download::{attachment, set};
 use super::{known, with_files};
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::{Problem, try_again_ms};
 
 /// Files and directories. Links, pipes and the like are left out, and so is what may not be read. An archive that
@@ -29,9 +30,9 @@ use crate::error::{Problem, try_again_ms};
 pub(crate) async fn archive(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Response<Body>, Problem> {
-    let project = known(&app, &headers, &id).await?;
+    let project = known(&app, &owner, &id).await?;
     let place = Arc::clone(&app.archives).try_acquire_owned().map_err(|_| too_many())?;
     let opened = with_files(&app, move |homes| {
         let Some(tree) = homes.find(project)? else { return Ok(None) };

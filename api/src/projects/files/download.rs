@@ -19,6 +19,7 @@ use tokio_util::io::ReaderStream;
 
 use super::{Target, escaped, kinds, known, with_files};
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::Problem;
 
 /// Bytes that are read at a time.
@@ -29,9 +30,10 @@ const PIECE: usize = 64 << 10;
 pub(crate) async fn download(
     State(app): State<Arc<App>>,
     target: Target,
+    Caller { owner, .. }: Caller,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Problem> {
-    let project = known(&app, &headers, &target.project).await?;
+    let project = known(&app, &owner, &target.project).await?;
     let path = target.file()?;
     let name = path.names().last().map(|name| name.to_bytes().to_owned()).unwrap_or_default();
     let opened = with_files(&app, move |homes| {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use drover_shared::schema::limits;
@@ -14,6 +13,7 @@ use serde::Serialize;
 use super::trouble::invalid_path;
 use super::{EntryBody, known, with_files};
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::Problem;
 use crate::resource::parameters::{boolean, count, invalid, parameters, unknown};
 
@@ -42,9 +42,9 @@ pub(crate) async fn list(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Json<List>, Problem> {
-    let project = known(&app, &headers, &id).await?;
+    let project = known(&app, &owner, &id).await?;
     let asked = read(query.as_deref())?;
     let list = with_files(&app, move |homes| {
         let Some(tree) = homes.find(project)? else {

@@ -13,9 +13,8 @@ mod upload;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use drover_shared::schema::ProjectId;
+use drover_shared::schema::{Owner, ProjectId};
 use drover_shared::workspace::{FilePath, Homes, Kind, Meta};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 use serde::Serialize;
@@ -58,9 +57,8 @@ impl Target {
 }
 
 /// The project of that id, if it belongs to who is asking.
-async fn known(app: &App, headers: &HeaderMap, id: &str) -> Result<ProjectId, Problem> {
-    let owner = app.keys.owner(headers)?;
-    Ok(find(app, &owner, id).await?.id)
+async fn known(app: &App, owner: &Owner, id: &str) -> Result<ProjectId, Problem> {
+    Ok(find(app, owner, id).await?.id)
 }
 
 /// Does something with the files of projects, off the threads that serve streams.

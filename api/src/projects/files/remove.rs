@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
 use drover_shared::workspace::FileError;
 use serde_json::{Value, json};
 
 use super::{EntryBody, Target, known, with_files};
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::Problem;
 use crate::resource::parameters::{boolean, parameters, unknown};
 
@@ -18,9 +18,9 @@ pub(crate) async fn remove(
     State(app): State<Arc<App>>,
     target: Target,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    Caller { owner, .. }: Caller,
 ) -> Result<Json<Value>, Problem> {
-    let project = known(&app, &headers, &target.project).await?;
+    let project = known(&app, &owner, &target.project).await?;
     let path = target.file()?;
     let mut recursive = false;
     for (name, value) in parameters(query.as_deref())? {

@@ -15,6 +15,7 @@ use super::receive::{Broken, Room, begin, in_time, place, stage, write};
 use super::trouble::invalid_path;
 use super::{EntryBody, Target, known};
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::Problem;
 use crate::resource::parameters::{parameters, unknown};
 
@@ -22,9 +23,10 @@ use crate::resource::parameters::{parameters, unknown};
 pub(crate) async fn upload(
     State(app): State<Arc<App>>,
     target: Target,
+    Caller { owner, .. }: Caller,
     request: Request,
 ) -> Result<(StatusCode, Json<EntryBody>), Problem> {
-    let project = known(&app, request.headers(), &target.project).await?;
+    let project = known(&app, &owner, &target.project).await?;
     let path = target.file()?;
     let mut room = begin(&app, project).await?;
     if let Some(bytes) = declared(request.headers()) {
@@ -48,9 +50,10 @@ pub(crate) async fn upload_several(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
+    Caller { owner, .. }: Caller,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let project = known(&app, request.headers(), &id).await?;
+    let project = known(&app, &owner, &id).await?;
     let below = below(query.as_deref())?;
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let boundary = multer::parse_boundary(kind).map_err(|_| no_form())?;

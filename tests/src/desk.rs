@@ -5,7 +5,7 @@ use crate::harness::{Cluster, MODEL, wait_for};
 use drover_shared::clock::now_ms;
 use drover_shared::schema::{
     AgentOptions, AgentSpec, Event, IfBusy, JobId, JobSpec, NewJob, Owner, Part, Project, ProjectId, Role,
-    Session, SessionId, Told, Turn,
+    Session, SessionId, Terms, Told, Turn,
 };
 use drover_shared::store::{self, Enqueued, Store};
 use sqlx::{Connection as _, SqliteConnection};
@@ -63,6 +63,8 @@ impl Desk {
             if_busy: IfBusy::Wait,
             told: Told::default(),
             keep: None,
+            terms: Terms::default(),
+            key: None,
         };
         let added = self.store.enqueue(&job, 1_000).await.expect("the store is there");
         assert_eq!(added, Enqueued::Added);

@@ -16,7 +16,7 @@ use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use drover_shared::dialect::{self, Answer, Beside, Delivery, Dialect, Rejection};
 use drover_shared::provider::fit::fit;
-use drover_shared::schema::{IfBusy, JobId, JobSpec, Keep, NewJob, Owner, Told, Tool, limits};
+use drover_shared::schema::{IfBusy, JobId, JobSpec, Keep, NewJob, Owner, Terms, Told, Tool, limits};
 use drover_shared::store::{Enqueued, millis};
 use uuid::Uuid;
 
@@ -159,6 +159,8 @@ fn admitted(added: Enqueued, max_queued: u64) -> Result<(), Problem> {
         Enqueued::SessionBusy => admission::session_busy().into(),
         Enqueued::SessionFull => admission::session_full().into(),
         Enqueued::SessionTooLong => admission::session_too_long().into(),
+        // Only who brings a key is told so.
+        Enqueued::Known(_) | Enqueued::KeyReused => Problem::internal(),
     })
 }
 
@@ -173,6 +175,8 @@ fn new_job(id: JobId, owner: Owner, spec: JobSpec, keep: Keep, now: i64) -> NewJ
         if_busy: IfBusy::Wait,
         told: Told::default(),
         keep: Some(keep),
+        terms: Terms::default(),
+        key: None,
     }
 }
 

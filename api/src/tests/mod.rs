@@ -14,6 +14,7 @@ mod kept;
 mod leaving;
 mod logs;
 mod money;
+mod own;
 mod shutdown;
 mod sockets;
 mod store;

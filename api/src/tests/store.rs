@@ -6,13 +6,14 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use drover_shared::schema::{
-    Call, CancelReason, Event, Fleet, Job, JobId, JobState, KeptAnswer, KeptQuery, LeaseToken, Listed,
-    NewJob, Offer, Owner, Page, PastTurn, Project, ProjectChange, ProjectId, Seq, SeqEvent, Session,
-    SessionChange, SessionId, SessionSums, StopReason, Usage, UsageQuery, UsageRow, WorkerId, WorkerReport,
+    Call, CancelReason, Event, Fleet, Job, JobId, JobQuery, JobState, KeptAnswer, KeptQuery, LeaseToken,
+    Listed, NewJob, Offer, Owner, Page, PastTurn, Project, ProjectChange, ProjectId, RequestKey, Seq,
+    SeqEvent, Session, SessionChange, SessionId, SessionSums, StopReason, Usage, UsageQuery, UsageRow,
+    WorkerId, WorkerReport,
 };
 use drover_shared::store::{
-    Append, Appended, Claim, Enqueued, Files, Forked, Held, KeptAnswers, Lease, Millis, Removed, Ring,
-    RingRole, Store, StoreError,
+    Append, Appended, Claim, Enqueued, Files, Forked, Held, KeptAnswers, Lease, Millis, OwnJobs, Recalled,
+    Removed, Ring, RingRole, Store, StoreError,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -42,8 +43,12 @@ pub(super) struct State {
     pub(super) session_prunes: Vec<Millis>,
     pub(super) calls: Vec<Call>,
     pub(super) kept: BTreeMap<JobId, KeptAnswer>,
+    /// The jobs under their clients' keys, and how many apis wait for each.
+    pub(super) keys: BTreeMap<String, (RequestKey, JobId)>,
+    pub(super) attended: BTreeMap<JobId, u32>,
     /// What lists were asked for.
     pub(super) listed: Vec<KeptQuery>,
+    pub(super) jobs_asked: Vec<(JobQuery, Page<JobId>)>,
     pub(super) expiries: Vec<Millis>,
     pub(super) projects: BTreeMap<ProjectId, Project>,
     /// Those of which a job runs.
@@ -59,6 +64,18 @@ pub(super) struct State {
     /// What becomes of every job that is to be added, if not the usual.
     pub(super) refusal: Option<Enqueued>,
     rings: Vec<mpsc::Sender<Ring>>,
+}
+
+impl State {
+    /// The job under the key, which one api more waits for.
+    pub(super) fn recall(&mut self, key: &RequestKey) -> Option<Recalled> {
+        let (known, id) = self.keys.get(&key.key)?;
+        if known.digest != key.digest {
+            return Some(Recalled::Other);
+        }
+        *self.attended.entry(*id).or_default() += 1;
+        Some(Recalled::Same(*id))
+    }
 }
 
 impl Default for FakeStore {
@@ -164,6 +181,14 @@ impl Store for FakeStore {
         if let Some(refusal) = state.refusal {
             return Ok(refusal);
         }
+        if let Some(key) = &job.key
+            && let Some(known) = state.recall(key)
+        {
+            return Ok(match known {
+                Recalled::Same(id) => Enqueued::Known(id),
+                Recalled::Other => Enqueued::KeyReused,
+            });
+        }
         let queued = state.jobs.values().filter(|(job, _)| job.state == JobState::Queued).count();
         if queued as u64 >= max_queued {
             return Ok(Enqueued::QueueFull);
@@ -182,8 +207,16 @@ impl Store for FakeStore {
             failure: None,
             changes: None,
             usage: None,
+            deadline_at_ms: job.deadline_at_ms,
+            session: job.spec.session(),
+            project: job.spec.agent.as_ref().map(|agent| agent.project),
+            terms: job.terms.clone(),
         };
         state.jobs.insert(job.id, (row, Vec::new()));
+        if let Some(key) = &job.key {
+            state.keys.insert(key.key.clone(), (key.clone(), job.id));
+            state.attended.insert(job.id, 1);
+        }
         if let Some(keep) = &job.keep {
             state.kept.insert(job.id, KeptAnswer { job: job.id, keep: keep.clone() });
         }
@@ -265,6 +298,10 @@ impl Store for FakeStore {
         self.lock().prunes.push(before);
         self.changed();
         Ok(0)
+    }
+
+    fn jobs(&self) -> &dyn OwnJobs {
+        self
     }
 
     fn files(&self) -> &dyn Files {

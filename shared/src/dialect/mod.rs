@@ -20,6 +20,7 @@ use crate::schema::{
     SessionId, Tool,
 };
 
+pub use crate::schema::Delivery;
 pub use granularity::Granularity;
 pub use rejection::Rejection;
 
@@ -128,18 +129,6 @@ pub struct Request {
     pub drop_unsupported: bool,
     /// Fields of the body that mean nothing here; named to the client in a response header.
     pub ignored: Vec<String>,
-}
-
-/// How a client takes an answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Delivery {
-    /// In one piece, for which it waits.
-    #[default]
-    Whole,
-    /// As a stream.
-    Stream,
-    /// Later, from its job; nobody waits for it.
-    Background,
 }
 
 /// What an answer is to tell of the usage.

@@ -84,11 +84,14 @@ impl std::iter::Sum for PoolReport {
 /// The fleet, as the store knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fleet {
-    /// Jobs that wait for a worker.
+    /// Jobs that wait for a worker, those whose time has not come left out.
     pub queued: u64,
+    /// Jobs whose time has not come.
+    #[serde(default)]
+    pub scheduled: u64,
     /// Jobs that run.
     pub running: u64,
-    /// How long the oldest waiting job has waited, in milliseconds.
+    /// How long the oldest waiting job has waited, since its time had come, in milliseconds.
     pub oldest_queued_ms: Option<u64>,
     /// The workers whose heartbeat is recent.
     pub alive: Vec<WorkerReport>,

@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::changes::Changes;
 use super::failure::Failure;
-use super::id::{JobId, Owner, WorkerId};
+use super::id::{JobId, Owner, ProjectId, SessionId, WorkerId};
 use super::kept::Keep;
 use super::spec::JobSpec;
 use super::state::JobState;
+use super::terms::{RequestKey, Terms};
 use super::usage::Usage;
 
 /// What the api enqueues. Times are milliseconds since the Unix epoch.
@@ -31,6 +32,10 @@ pub struct NewJob {
     pub told: Told,
     /// How its answer is told, if anybody may ask for it again.
     pub keep: Option<Keep>,
+    /// What its client says of it besides.
+    pub terms: Terms,
+    /// By what its client asks for it again, if by anything.
+    pub key: Option<RequestKey>,
 }
 
 /// What a job does whose session is busy.
@@ -71,6 +76,8 @@ pub struct Job {
     pub worker: Option<WorkerId>,
     /// When it was asked for, in milliseconds since the Unix epoch.
     pub created_at_ms: i64,
+    /// When it expires if no worker has taken it by then.
+    pub deadline_at_ms: i64,
     /// When the last attempt began.
     pub started_at_ms: Option<i64>,
     /// When it ended.
@@ -81,6 +88,12 @@ pub struct Job {
     pub usage: Option<Usage>,
     /// What it has done to the files of its project, if it was an agent's and has ended.
     pub changes: Option<Changes>,
+    /// The session that it continues, as long as there is one.
+    pub session: Option<SessionId>,
+    /// The project that it works in, likewise.
+    pub project: Option<ProjectId>,
+    /// What its client said of it besides what it is to do.
+    pub terms: Terms,
 }
 
 /// Who or what called a job off.

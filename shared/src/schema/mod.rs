@@ -23,6 +23,7 @@ pub mod output;
 pub mod session;
 pub mod spec;
 pub mod state;
+pub mod terms;
 pub mod tool;
 pub mod usage;
 
@@ -43,5 +44,6 @@ pub use output::OutputFormat;
 pub use session::{Listed, Page, PastTurn, Project, ProjectChange, Session, SessionChange, SessionSums};
 pub use spec::{AgentSpec, Class, Effort, JobSpec, Part, Role, Sampling, ServiceTier, ThinkingWish, Turn};
 pub use state::{JobState, Transition};
+pub use terms::{Delivery, JobQuery, Priority, RequestKey, Terms};
 pub use tool::{Tool, ToolChoice};
 pub use usage::Usage;

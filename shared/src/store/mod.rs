@@ -8,6 +8,7 @@ mod conformance;
 mod doorbell;
 mod fate;
 mod files;
+mod jobs;
 mod kept;
 mod queue;
 mod sqlite;
@@ -28,6 +29,7 @@ use crate::schema::{
 };
 
 pub use self::files::{Files, PieceAdded};
+pub use self::jobs::{OwnJobs, Recalled};
 pub use self::kept::KeptAnswers;
 pub use self::sqlite::SqliteStore;
 pub use self::url::database_path;
@@ -70,9 +72,9 @@ pub fn millis(duration: Duration) -> Millis {
 /// then changed nothing.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Adds a job and its task in one transaction and rings the workers. Nothing is added when `max_queued`
-    /// jobs wait already, nor a job whose session is not its owner's or not where the job works (an agent's in its
-    /// project, a chat's in none). The session keeps what the job's client said of it, where it has nothing yet.
+    /// Adds a job and its task in one transaction and rings the workers. Nothing is added when there is a job under its
+    /// key, or when `max_queued` jobs wait already, those whose time has not come counted for themselves; nor a job
+    /// whose session is not its owner's or not where the job works (an agent's in its project, a chat's in none). The session keeps what the job's client said of it, where it has nothing yet.
     async fn enqueue(&self, job: &NewJob, max_queued: u64) -> Result<Enqueued, StoreError>;
 
     /// A job's row.
@@ -241,6 +243,9 @@ pub trait Store: Send + Sync {
     /// the project up for others to claim them.
     async fn wanted(&self, worker: &WorkerId, now: Millis) -> Result<Vec<ProjectId>, StoreError>;
 
+    /// The jobs of one key, as it sees and asks for them.
+    fn jobs(&self) -> &dyn OwnJobs;
+
     /// The answers that are kept for their clients.
     fn answers(&self) -> &dyn KeptAnswers;
 
@@ -365,6 +370,11 @@ pub enum Enqueued {
     SessionFull,
     /// The history of its session holds as much as it may.
     SessionTooLong,
+    /// There is a job under its key that was asked for with the same request; the client's waiting for it is noted, as
+    /// by [`OwnJobs::recall`].
+    Known(JobId),
+    /// There is a job under its key that was asked for with another request.
+    KeyReused,
 }
 
 /// What became of a session or a project that was to be deleted.

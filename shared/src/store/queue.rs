@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 use ulid::Ulid;
 
 use super::{Millis, StoreError};
-use crate::schema::{JobId, JobState, WorkerId};
+use crate::schema::{JobId, JobState, Priority, WorkerId};
 
 /// The queue's name in `Jobs.job_type`. Spelled out in the statements below, which the planner needs to
 /// choose the partial index.
@@ -38,6 +38,7 @@ pub(super) async fn push(
     conn: &mut SqliteConnection,
     job: JobId,
     max_attempts: u32,
+    priority: Priority,
     run_at: Millis,
 ) -> Result<(), StoreError> {
     let payload = serde_json::to_vec(&job).map_err(|error| StoreError::Corrupt(format!("{job}: {error}")))?;
@@ -45,6 +46,7 @@ pub(super) async fn push(
         .task_id(TaskId::from_ulid(ulid(job)))
         .idempotency_key(job.to_string())
         .max_attempts(usize::try_from(max_attempts).unwrap_or(usize::MAX))
+        .priority(rank(priority))
         .run_at_timestamp(u64::try_from(seconds(run_at)).unwrap_or(0))
         .build();
     match apalis_sqlite::queries::push_tasks(conn, QUEUE, &[task]).await {
@@ -52,6 +54,11 @@ pub(super) async fn push(
         Err(apalis_sqlite::Error::Database(error)) => Err(error.into()),
         Err(error) => Err(StoreError::Corrupt(format!("task of {job}: {error}"))),
     }
+}
+
+/// The task's priority. The queue library counts from 0 on, which here is the lowest.
+fn rank(priority: Priority) -> usize {
+    priority as usize
 }
 
 /// SQL: whether an agent's job is better left to others, as far as the given worker goes: it cannot run agents, and
@@ -70,14 +77,17 @@ macro_rules! left_to_others {
 pub(super) use left_to_others;
 
 /// SQL: whether the job `j` has to wait: for its session, in which jobs run one by one in the order in which they
-/// came, for its project, or for another worker than the given one. A job of no session is told by one column of a row
+/// came, those left out whose time has not come, for its project, or for another worker than the given one. A job of no session is told by one column of a row
 /// that is read anyway.
 macro_rules! held_back {
-    ($worker:literal) => {
+    ($worker:literal, $now:literal) => {
         concat!(
             "(j.session IS NOT NULL AND (
                 EXISTS (SELECT 1 FROM job AS r WHERE r.session = j.session AND r.state = 'running')
-                OR EXISTS (SELECT 1 FROM job AS q WHERE q.session = j.session AND q.state = 'queued' AND q.id < j.id)
+                OR EXISTS (SELECT 1 FROM job AS q WHERE q.session = j.session AND q.state = 'queued' AND q.id < j.id
+                    AND coalesce(q.run_at_ms, 0) <= ",
+            $now,
+            ")
                 OR (j.project IS NOT NULL AND (",
             $crate::store::queue::left_to_others!($worker),
             " OR EXISTS (SELECT 1 FROM job AS r WHERE r.project = j.project AND r.state = 'running')
@@ -96,7 +106,7 @@ pub(super) const DUE: &str = concat!(
     "SELECT t.id, t.job FROM Jobs AS t LEFT JOIN job AS j ON j.id = t.idempotency_key
      WHERE t.job_type = 'chat' AND t.status = 'Pending' AND t.lock_by IS NULL AND t.run_at <= ?1
        AND coalesce(j.not_before_ms, 0) <= ?2 AND NOT ",
-    held_back!("?3"),
+    held_back!("?3", "?2"),
     " ORDER BY t.priority DESC, t.run_at, t.id LIMIT 1"
 );
 

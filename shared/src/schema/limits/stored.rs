@@ -1,4 +1,6 @@
-//! What clients store.
+//! What clients store, and what they say of their jobs.
+
+use std::time::Duration;
 
 /// Most labels of a stored completion (OpenAI API, `metadata`).
 pub const LABELS: usize = 16;
@@ -12,3 +14,21 @@ pub const LISTED: u32 = 100;
 pub const LISTED_USUALLY: u32 = 20;
 /// How long stored completions are kept by default, in days; OpenAI's own time.
 pub const STORED_DAYS: u32 = 30;
+
+// --- Jobs of a key ------------------------------------------------------------------------------------
+
+/// How far the jobs of a list are counted for its total: counting walks them all, and nobody turns so many pages.
+pub const JOBS_COUNTED: u32 = 10_000;
+/// Most labels of a job.
+pub const TAGS: usize = 16;
+/// Longest label of a job, in characters: it is a name, not a text.
+pub const TAG_CHARS: usize = 64;
+/// How far ahead a job may be meant to run: files and prices change, and a mistaken unit of time is noticed.
+pub const RUN_AHEAD: Duration = Duration::from_hours(24 * 30);
+/// How long a job may be left to wait once its time has come, where its client says so.
+pub const WAIT_LONGEST: Duration = RUN_AHEAD;
+/// Longest key of a request, in bytes; Stripe's and the IETF draft's examples have 36, and Stripe takes 255.
+pub const REQUEST_KEY_BYTES: usize = 255;
+/// How long a job is kept for a client that has lost it and may ask for it again by its key: longer than SDKs pause between
+/// their retries (8 s).
+pub const KEY_GRACE: Duration = Duration::from_secs(15);

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::schema::{
     Block, Event, IfBusy, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Offer, Owner, Part, PoolReport,
-    Role, Sampling, SeqEvent, StopReason, Told, Turn, Usage, WorkerId, WorkerReport,
+    Role, Sampling, SeqEvent, StopReason, Terms, Told, Turn, Usage, WorkerId, WorkerReport,
 };
 use crate::store::{Append, Appended, Claim, Enqueued, GiveBack, Millis, Store};
 
@@ -52,6 +52,8 @@ pub(super) fn new_job() -> NewJob {
         if_busy: IfBusy::Wait,
         told: Told::default(),
         keep: None,
+        terms: Terms::default(),
+        key: None,
     }
 }
 

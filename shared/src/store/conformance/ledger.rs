@@ -17,7 +17,7 @@ fn call(claim: &Claim, number: u32) -> Call {
     Call { owner: claim.owner.clone(), attempt: claim.lease.attempt, ..any(claim.lease.job, number) }
 }
 
-fn any(job: JobId, number: u32) -> Call {
+pub(super) fn any(job: JobId, number: u32) -> Call {
     Call {
         job,
         attempt: 1,

@@ -12,12 +12,15 @@ mod desk;
 pub(super) mod files;
 pub(super) mod fleet;
 pub(super) mod hold;
+pub(super) mod jobs;
 pub(super) mod kept;
 pub(super) mod ledger;
 pub(super) mod life;
+pub(super) mod request;
 pub(super) mod rescue;
 pub(super) mod sessions;
 pub(super) mod stray;
+pub(super) mod terms;
 pub(super) mod transcript;
 
 pub(super) use self::bench::{Bench, Hand, NOW, Tamper, enqueue_this};
@@ -99,6 +102,12 @@ macro_rules! conformance {
                 a_deleted_project_is_gone_at_once_and_forgotten_when_nobody_holds_it
                 a_project_with_jobs_is_not_deleted
             }
+            jobs {
+                a_row_tells_on_what_terms_a_job_is_taken
+                an_owners_jobs_are_listed_page_by_page
+                jobs_are_found_by_what_they_are
+                a_job_that_has_ended_is_deleted_with_all_but_its_cost
+            }
             kept {
                 an_answer_is_kept_once_it_is_whole
                 answers_are_listed_page_by_page
@@ -118,6 +127,12 @@ macro_rules! conformance {
                 a_full_queue_takes_no_more
                 events_are_read_from_any_number
                 only_old_jobs_are_pruned
+            }
+            request {
+                a_key_stands_for_one_job
+                of_many_who_ask_at_once_one_adds_the_job
+                the_last_who_leaves_calls_the_job_off
+                nobody_waits_for_a_job_in_the_background
             }
             rescue {
                 a_silent_job_goes_back
@@ -143,6 +158,12 @@ macro_rules! conformance {
                 tasks_without_a_job_are_put_away
                 doubled_tasks_run_once
                 lost_tasks_are_made_again
+            }
+            terms {
+                jobs_are_taken_by_priority_and_then_by_age
+                a_job_is_not_taken_before_its_time
+                what_is_for_later_does_not_count_as_waiting
+                a_session_goes_on_before_what_is_for_later
             }
             transcript {
                 a_transcript_is_told_in_order_across_workers

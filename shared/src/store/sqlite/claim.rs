@@ -49,7 +49,7 @@ async fn next(
     for _ in 0..limits::CLAIM_PASSES {
         let Some(task) = queue::due(conn, by.worker, by.now).await? else { return Ok(None) };
         let row = match task.job {
-            Some(id) => Row::read(conn, id, by.worker).await?,
+            Some(id) => Row::read(conn, id, by).await?,
             None => None,
         };
         match verdict(task.job, row, by.now)? {
@@ -95,18 +95,19 @@ impl Row {
     async fn read(
         conn: &mut SqliteConnection,
         id: JobId,
-        worker: &WorkerId,
+        by: &Claimant<'_>,
     ) -> Result<Option<Self>, StoreError> {
         let row = sqlx::query_as(concat!(
             "SELECT owner, state, attempts, max_attempts, created_at_ms, deadline_at_ms, project,
                     (SELECT coalesce(max(seq), 0) FROM chunk WHERE chunk.job = j.id) AS last_seq,
                     (SELECT body FROM spec WHERE spec.job = j.id) AS spec,
                     (SELECT holder FROM project WHERE project.id = j.project) AS holder, ",
-            queue::held_back!("?2"),
+            queue::held_back!("?2", "?3"),
             " AS held_back FROM job AS j WHERE j.id = ?1"
         ))
         .bind(id.to_string())
-        .bind(&worker.0)
+        .bind(&by.worker.0)
+        .bind(by.now)
         .fetch_optional(conn)
         .await?;
         Ok(row)

@@ -7,9 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
-use super::{SqliteStore, job, session};
+use super::{SqliteStore, job, request, session};
 use crate::schema::{NewJob, limits};
-use crate::store::{Enqueued, StoreError, queue};
+use crate::store::{Enqueued, Recalled, StoreError, queue};
 
 /// The jobs that wait to be added.
 #[derive(Default)]
@@ -73,18 +73,19 @@ async fn serve(store: &SqliteStore, orders: Vec<Order>) {
 
 async fn commit(store: &SqliteStore, orders: &[Order]) -> Result<Vec<Enqueued>, StoreError> {
     let mut tx = store.begin().await?;
-    let mut queued = queued(&mut tx, orders).await?;
+    let mut waiting = Waiting::count(&mut tx, orders).await?;
     let mut taken = Vec::with_capacity(orders.len());
-    for order in orders {
-        let outcome = if queued < order.max_queued {
-            session::admit(&mut tx, &order.job).await?
-        } else {
-            Enqueued::QueueFull
+    for Order { job, max_queued, .. } in orders {
+        let outcome = match known(&mut tx, job).await? {
+            Some(known) => known,
+            None if *waiting.beside(job) >= *max_queued => Enqueued::QueueFull,
+            None => session::admit(&mut tx, job).await?,
         };
         if outcome == Enqueued::Added {
-            job::insert(&mut tx, &order.job).await?;
-            queue::push(&mut tx, order.job.id, order.job.max_attempts, order.job.created_at_ms).await?;
-            queued += 1;
+            let run_at = job.terms.run_at_ms.unwrap_or(0).max(job.created_at_ms);
+            job::insert(&mut tx, job).await?;
+            queue::push(&mut tx, job.id, job.max_attempts, job.terms.priority, run_at).await?;
+            *waiting.beside(job) += 1;
         }
         taken.push(outcome);
     }
@@ -92,13 +93,56 @@ async fn commit(store: &SqliteStore, orders: &[Order]) -> Result<Vec<Enqueued>, 
     Ok(taken)
 }
 
-/// How many jobs wait, counted no further than any of the orders cares.
-async fn queued(conn: &mut SqliteConnection, orders: &[Order]) -> Result<u64, StoreError> {
-    let most = orders.iter().map(|order| order.max_queued).max().unwrap_or(0);
-    let queued: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM job WHERE state = 'queued' LIMIT ?1)")
-            .bind(i64::try_from(most).unwrap_or(i64::MAX))
-            .fetch_one(conn)
-            .await?;
-    Ok(u64::try_from(queued).unwrap_or(0))
+/// What there is under the job's key.
+async fn known(conn: &mut SqliteConnection, job: &NewJob) -> Result<Option<Enqueued>, StoreError> {
+    let Some(key) = &job.key else { return Ok(None) };
+    let known = request::attend(conn, &job.owner, key).await?;
+    Ok(known.map(|known| match known {
+        Recalled::Same(id) => Enqueued::Known(id),
+        Recalled::Other => Enqueued::KeyReused,
+    }))
+}
+
+/// How many jobs wait. Those whose time has not come are counted for themselves, so that nobody is held up by what is to
+/// run tomorrow.
+#[derive(Default)]
+struct Waiting {
+    now: u64,
+    later: u64,
+}
+
+impl Waiting {
+    /// Counts no further than any of the orders cares.
+    async fn count(conn: &mut SqliteConnection, orders: &[Order]) -> Result<Self, StoreError> {
+        let most = orders.iter().map(|order| order.max_queued).max().unwrap_or(0);
+        let at = orders.iter().map(|order| order.job.created_at_ms).max().unwrap_or(0);
+        let mut waiting = Self::default();
+        let now = "SELECT count(*) FROM
+                     (SELECT 1 FROM job WHERE state = 'queued' AND coalesce(run_at_ms, 0) <= ?1 LIMIT ?2)";
+        let later =
+            "SELECT count(*) FROM (SELECT 1 FROM job WHERE state = 'queued' AND run_at_ms > ?1 LIMIT ?2)";
+        for (sql, count, is_asked) in [
+            (now, &mut waiting.now, orders.iter().any(|order| !is_for_later(&order.job))),
+            (later, &mut waiting.later, orders.iter().any(|order| is_for_later(&order.job))),
+        ] {
+            if is_asked {
+                let counted: i64 = sqlx::query_scalar(sql)
+                    .bind(at)
+                    .bind(i64::try_from(most).unwrap_or(i64::MAX))
+                    .fetch_one(&mut *conn)
+                    .await?;
+                *count = counted.unsigned_abs();
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// How many wait among which the job would.
+    fn beside(&mut self, job: &NewJob) -> &mut u64 {
+        if is_for_later(job) { &mut self.later } else { &mut self.now }
+    }
+}
+
+fn is_for_later(job: &NewJob) -> bool {
+    job.terms.run_at_ms.is_some_and(|run_at| run_at > job.created_at_ms)
 }

@@ -9,7 +9,7 @@ use sqlx::{SqliteConnection, SqlitePool};
 use super::error::{corrupt, not_json};
 use super::{SqliteStore, chunk, kept, session};
 use crate::schema::{
-    CancelReason, Changes, Event, Failure, Job, JobId, JobState, LeaseToken, NewJob, Owner, Usage, WorkerId,
+    CancelReason, Changes, Event, Failure, JobId, JobState, LeaseToken, NewJob, Priority, Usage, WorkerId,
 };
 use crate::store::queue::{self, TaskEnd};
 use crate::store::{Held, Millis, Ring, RingRole, StoreError};
@@ -18,8 +18,10 @@ use crate::store::{Held, Millis, Ring, RingRole, StoreError};
 pub(super) async fn insert(conn: &mut SqliteConnection, job: &NewJob) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO job (id, owner, state, model, max_attempts, task, created_at_ms, deadline_at_ms, project, session,
-                          kept)
-         VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                          kept, delivery, priority, run_at_ms, not_before_ms, tags, retry_of, request_key, request_digest,
+                          attended)
+         VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, coalesce(?13, 0), ?14, ?15, ?16, ?17,
+                 ?16 IS NOT NULL AND ?11 <> 'background')",
     )
     .bind(job.id.to_string())
     .bind(&job.owner.0)
@@ -31,6 +33,13 @@ pub(super) async fn insert(conn: &mut SqliteConnection, job: &NewJob) -> Result<
     .bind(job.spec.agent.as_ref().map(|agent| agent.project.to_string()))
     .bind(job.spec.session().map(|session| session.to_string()))
     .bind(job.keep.as_ref().is_some_and(|keep| keep.stored))
+    .bind(job.terms.delivery.as_str())
+    .bind(job.terms.priority.level())
+    .bind(job.terms.run_at_ms)
+    .bind(to_json(job.id, &job.terms.tags)?)
+    .bind(job.terms.retry_of.map(|job| job.to_string()))
+    .bind(job.key.as_ref().map(|key| &key.key))
+    .bind(job.key.as_ref().map(|key| &key.digest))
     .execute(&mut *conn)
     .await?;
     sqlx::query("INSERT INTO spec (job, body) VALUES (?1, ?2)")
@@ -133,34 +142,64 @@ pub(super) async fn cancel(
     now: Millis,
 ) -> Result<Option<JobState>, StoreError> {
     let mut tx = store.begin().await?;
+    let called = call_off(&mut tx, id, reason, now).await?;
+    tx.commit().await?;
+    if let Some(called) = &called {
+        called.ring(store, id);
+    }
+    Ok(called.map(|called| called.before))
+}
+
+/// What has become of a job that was called off.
+pub(super) struct CalledOff {
+    /// Where it stood before.
+    before: JobState,
+    frees_session: bool,
+}
+
+impl CalledOff {
+    /// Tells whom it concerns, once it is committed.
+    pub(super) fn ring(&self, store: &SqliteStore, id: JobId) {
+        match self.before {
+            JobState::Queued => store.ring_events([id]),
+            JobState::Running => store.bell.ring(RingRole::Worker, [Ring::CalledOff(id)]),
+            JobState::Completed | JobState::Failed | JobState::Cancelled | JobState::Expired => {}
+        }
+        if self.frees_session {
+            store.ring_task();
+        }
+    }
+}
+
+/// The same within a transaction. `None`: no such job.
+pub(super) async fn call_off(
+    conn: &mut SqliteConnection,
+    id: JobId,
+    reason: CancelReason,
+    now: Millis,
+) -> Result<Option<CalledOff>, StoreError> {
     let state: Option<String> = sqlx::query_scalar("SELECT state FROM job WHERE id = ?1")
         .bind(id.to_string())
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut *conn)
         .await?;
-    let Some(state) = state.map(|name| parse_state(id, &name)).transpose()? else { return Ok(None) };
-    match state {
+    let Some(before) = state.map(|name| parse_state(id, &name)).transpose()? else { return Ok(None) };
+    let mut frees_session = false;
+    match before {
         JobState::Queued => {
             let event = Event::Cancelled { reason, usage: Usage::default() };
-            let settled = end(&mut tx, id, &event, now).await?;
-            tx.commit().await?;
-            store.ring_events([id]);
-            if settled.frees_session {
-                store.ring_task();
-            }
+            frees_session = end(conn, id, &event, now).await?.frees_session;
         }
         JobState::Running => {
             // The first reason stays: the worker may be acting on it.
             sqlx::query("UPDATE job SET cancel_reason = coalesce(cancel_reason, ?2) WHERE id = ?1")
                 .bind(id.to_string())
                 .bind(reason.as_str())
-                .execute(&mut *tx)
+                .execute(conn)
                 .await?;
-            tx.commit().await?;
-            store.bell.ring(RingRole::Worker, [Ring::CalledOff(id)]);
         }
         JobState::Completed | JobState::Failed | JobState::Cancelled | JobState::Expired => {}
     }
-    Ok(Some(state))
+    Ok(Some(CalledOff { before, frees_session }))
 }
 
 /// The jobs whose leases the worker holds.
@@ -180,55 +219,6 @@ pub(super) async fn held(readers: &SqlitePool, worker: &WorkerId) -> Result<Vec<
     held.collect()
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    owner: String,
-    state: String,
-    model: String,
-    attempts: u32,
-    max_attempts: u32,
-    worker: Option<String>,
-    created_at_ms: Millis,
-    started_at_ms: Option<Millis>,
-    finished_at_ms: Option<Millis>,
-    failure: Option<String>,
-    usage: Option<String>,
-    changes: Option<String>,
-}
-
-/// A job as its row tells it.
-pub(super) async fn read(readers: &SqlitePool, id: JobId) -> Result<Option<Job>, StoreError> {
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT owner, state, model, attempts, max_attempts, worker, created_at_ms, started_at_ms,
-                finished_at_ms, failure, usage, changes
-         FROM job WHERE id = ?1",
-    )
-    .bind(id.to_string())
-    .fetch_optional(readers)
-    .await?;
-    row.map(|row| row.into_job(id)).transpose()
-}
-
-impl Row {
-    fn into_job(self, id: JobId) -> Result<Job, StoreError> {
-        Ok(Job {
-            id,
-            owner: Owner(self.owner),
-            state: parse_state(id, &self.state)?,
-            model: self.model,
-            attempts: self.attempts,
-            max_attempts: self.max_attempts,
-            worker: self.worker.map(WorkerId),
-            created_at_ms: self.created_at_ms,
-            started_at_ms: self.started_at_ms,
-            finished_at_ms: self.finished_at_ms,
-            failure: self.failure.map(|json| from_json(id, &json)).transpose()?,
-            usage: self.usage.map(|json| from_json(id, &json)).transpose()?,
-            changes: self.changes.map(|json| from_json(id, &json)).transpose()?,
-        })
-    }
-}
-
 /// The id in a row's key.
 pub(super) fn parse_id(text: &str) -> Result<JobId, StoreError> {
     JobId::from_str(text).map_err(|error| corrupt(format!("job {text}"), error))
@@ -244,11 +234,16 @@ pub(super) fn parse_reason(id: &str, name: &str) -> Result<CancelReason, StoreEr
     CancelReason::parse(name).ok_or_else(|| corrupt(id, format!("unknown reason {name}")))
 }
 
+/// The priority in the row of job `id`.
+pub(super) fn parse_priority(id: JobId, level: i64) -> Result<Priority, StoreError> {
+    Priority::of_level(level).ok_or_else(|| corrupt(id, format!("unknown priority {level}")))
+}
+
 fn to_json(id: JobId, value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| corrupt(id, error))
 }
 
-fn from_json<T: DeserializeOwned>(id: JobId, json: &str) -> Result<T, StoreError> {
+pub(super) fn from_json<T: DeserializeOwned>(id: JobId, json: &str) -> Result<T, StoreError> {
     serde_json::from_str(json).map_err(|error| not_json(id, &error))
 }
 

@@ -15,6 +15,7 @@ mod history;
 mod hold;
 mod intake;
 mod job;
+mod jobs;
 mod kept;
 mod ledger;
 mod migrate;
@@ -22,6 +23,7 @@ mod open;
 mod own;
 mod project;
 mod prune;
+mod request;
 mod rescue;
 mod session;
 #[cfg(test)]
@@ -39,8 +41,8 @@ use self::intake::Intake;
 use self::own::Own;
 use super::doorbell::Doorbell;
 use super::{
-    Append, Appended, Claim, Enqueued, Files, Forked, Held, KeptAnswers, Lease, Millis, Removed, Ring,
-    RingRole, Store, StoreError,
+    Append, Appended, Claim, Enqueued, Files, Forked, Held, KeptAnswers, Lease, Millis, OwnJobs, Removed,
+    Ring, RingRole, Store, StoreError,
 };
 use crate::schema::{
     Call, CancelReason, Fleet, Job, JobId, JobState, LeaseToken, Listed, NewJob, Offer, Owner, Page,
@@ -83,7 +85,7 @@ impl Store for SqliteStore {
     }
 
     async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
-        job::read(&self.readers, id).await
+        jobs::read(&self.readers, id).await
     }
 
     async fn events(&self, id: JobId, after: Seq, limit: u32) -> Result<Vec<SeqEvent>, StoreError> {
@@ -271,6 +273,10 @@ impl Store for SqliteStore {
     }
 
     fn answers(&self) -> &dyn KeptAnswers {
+        self
+    }
+
+    fn jobs(&self) -> &dyn OwnJobs {
         self
     }
 

@@ -144,12 +144,13 @@ async fn wake(store: &SqliteStore, id: JobId, now: Millis) -> Result<bool, Store
     if !is_queued(&mut tx, id).await? {
         return Ok(false);
     }
-    let (lost, attempts): (String, u32) = sqlx::query_as("SELECT task, max_attempts FROM job WHERE id = ?1")
-        .bind(id.to_string())
-        .fetch_one(&mut *tx)
-        .await?;
+    let (lost, attempts, level, not_before): (String, u32, i64, Millis) =
+        sqlx::query_as("SELECT task, max_attempts, priority, not_before_ms FROM job WHERE id = ?1")
+            .bind(id.to_string())
+            .fetch_one(&mut *tx)
+            .await?;
     queue::forget(&mut tx, id, &lost).await?;
-    queue::push(&mut tx, id, attempts, now).await?;
+    queue::push(&mut tx, id, attempts, job::parse_priority(id, level)?, not_before.max(now)).await?;
     sqlx::query("UPDATE job SET task = ?2 WHERE id = ?1")
         .bind(id.to_string())
         .bind(queue::task_id(id))

@@ -27,7 +27,7 @@ pub(super) async fn admit(conn: &mut SqliteConnection, job: &NewJob) -> Result<E
     let Some(session) = job.spec.session() else { return Ok(Enqueued::Added) };
     let room: Option<Room> = query_as(
         "SELECT s.project, s.history_bytes,
-                EXISTS (SELECT 1 FROM job WHERE session = s.id AND state = 'queued')
+                EXISTS (SELECT 1 FROM job WHERE session = s.id AND state = 'queued' AND coalesce(run_at_ms, 0) <= ?3)
                     OR EXISTS (SELECT 1 FROM job WHERE session = s.id AND state = 'running') AS busy,
                 (SELECT count(*) FROM job WHERE session = s.id AND state = 'queued') AS waiting,
                 (SELECT count(*) FROM job WHERE project = s.project AND state = 'queued') AS waiting_there
@@ -36,6 +36,7 @@ pub(super) async fn admit(conn: &mut SqliteConnection, job: &NewJob) -> Result<E
     )
     .bind(session.to_string())
     .bind(&job.owner.0)
+    .bind(job.created_at_ms)
     .fetch_optional(&mut *conn)
     .await?;
     let project = job.spec.agent.as_ref().map(|agent| agent.project.to_string());

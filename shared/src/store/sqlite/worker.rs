@@ -85,10 +85,13 @@ pub(super) async fn fleet(
     alive_since: Millis,
     now: Millis,
 ) -> Result<Fleet, StoreError> {
-    let (queued, oldest, running): (i64, Option<Millis>, i64) = sqlx::query_as(
-        "SELECT count(*), min(created_at_ms), (SELECT count(*) FROM job WHERE state = 'running')
+    let (queued, scheduled, oldest, running): (i64, i64, Option<Millis>, i64) = sqlx::query_as(
+        "SELECT count(*) FILTER (WHERE coalesce(run_at_ms, 0) <= ?1), count(*) FILTER (WHERE run_at_ms > ?1),
+                min(max(created_at_ms, coalesce(run_at_ms, 0))) FILTER (WHERE coalesce(run_at_ms, 0) <= ?1),
+                (SELECT count(*) FROM job WHERE state = 'running')
          FROM job WHERE state = 'queued'",
     )
+    .bind(now)
     .fetch_one(readers)
     .await?;
     let rows: Vec<Row> = sqlx::query_as("SELECT id, beat_ms, gone, report, offer FROM worker ORDER BY id")
@@ -98,6 +101,7 @@ pub(super) async fn fleet(
     let offering = if alive.is_empty() { last_of(&rows) } else { alive.clone() };
     Ok(Fleet {
         queued: queued.unsigned_abs(),
+        scheduled: scheduled.unsigned_abs(),
         running: running.unsigned_abs(),
         oldest_queued_ms: oldest.map(|created| u64::try_from(now - created).unwrap_or(0)),
         alive: alive.into_iter().map(Row::report).collect::<Result<_, _>>()?,

@@ -7,7 +7,7 @@ use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 use uuid::Uuid;
 
 use super::{File, report};
-use crate::schema::{JobId, JobState, LeaseToken, Owner, Session, Usage, WorkerId};
+use crate::schema::{JobId, JobState, LeaseToken, Owner, Priority, Session, Usage, WorkerId};
 use crate::store::sqlite::migrate::{OURS, run_theirs};
 use crate::store::{OpenError, Removed, Store, open, queue};
 
@@ -95,7 +95,7 @@ async fn of_version_3(file: &File) -> SqlitePool {
         ] {
             sqlx::query(sql).bind(id.to_string()).bind(json).execute(&mut *conn).await.expect("a row");
         }
-        queue::push(&mut conn, id, 3, 1).await.expect("a task");
+        queue::push(&mut conn, id, 3, Priority::Normal, 1).await.expect("a task");
     }
     pool
 }

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{File, any_id, report};
 use crate::schema::{
-    FailureKind, IfBusy, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Told, WorkerId,
+    FailureKind, IfBusy, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Terms, Told, WorkerId,
 };
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Enqueued, Store, StoreError};
@@ -20,6 +20,8 @@ async fn enqueue(store: &SqliteStore) -> JobId {
         if_busy: IfBusy::Wait,
         told: Told::default(),
         keep: None,
+        terms: Terms::default(),
+        key: None,
     };
     assert_eq!(store.enqueue(&job, 10).await.expect("a store"), Enqueued::Added);
     job.id

@@ -1,17 +1,13 @@
 //! A job that nobody waits for. It is answered with as it stands once it is added; only a word of its client's calls it
 //! off, since no reader of this process is there for it.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use axum::response::{IntoResponse, Response};
-use drover_shared::schema::NewJob;
+use drover_shared::schema::JobId;
 
-use super::admitted;
 use crate::app::App;
-use crate::envelope::Ticket;
 use crate::error::Problem;
 use crate::jobs;
 
@@ -27,28 +23,18 @@ pub(super) fn is_preferred(headers: &HeaderMap) -> bool {
 }
 
 /// 202 with the job, as `GET /v1/jobs/{id}` tells it.
-pub(super) async fn answer(
-    app: &Arc<App>,
-    ticket: &Ticket,
-    job: NewJob,
-    preferred: bool,
-) -> Result<Response, Problem> {
-    let max_queued = app.settings.max_queued;
-    let (id, store) = (job.id, Arc::clone(&app.store));
-    // It runs to its end even when the client leaves meanwhile: the commit is that of others, too.
-    let adding = tokio::spawn(async move { store.enqueue(&job, max_queued).await });
-    admitted(adding.await.map_err(|_panicked| Problem::internal())??, max_queued)?;
-    ticket.concerns(id);
+pub(super) async fn answer(app: &App, id: JobId) -> Result<Response, Problem> {
     let job = app.store.job(id).await?.ok_or_else(|| Problem::no_such_job(&id.to_string()))?;
-    let body = jobs::tell(app, job).await?;
-    let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
+    let mut response = (StatusCode::ACCEPTED, Json(jobs::tell(app, job).await?)).into_response();
     if let Ok(place) = HeaderValue::try_from(format!("/v1/jobs/{id}")) {
         response.headers_mut().insert(LOCATION, place);
     }
-    if preferred {
-        response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static(RESPOND_ASYNC));
-    }
     Ok(response)
+}
+
+/// Says that the preference was followed.
+pub(super) fn applied(response: &mut Response) {
+    response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static(RESPOND_ASYNC));
 }
 
 #[cfg(test)]

@@ -1,0 +1,109 @@
+//! A request's body into a job that can be added: all that is checked, found and made before that, whichever way the
+//! answer goes.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use drover_shared::dialect::{self, Answer, Beside, Delivery, Dialect};
+use drover_shared::provider::fit::fit;
+use drover_shared::schema::{IfBusy, JobId, JobSpec, Keep, NewJob, Owner, Terms, Told, Tool, limits};
+use drover_shared::store::millis;
+use uuid::Uuid;
+
+use super::{aside, place, uploads};
+use crate::admission;
+use crate::app::App;
+use crate::auth::Caller;
+use crate::error::Problem;
+
+/// Who asks, and what came beside the body.
+pub(crate) struct Asked {
+    pub(crate) caller: Caller,
+    /// The session that is named outside of the body.
+    pub(crate) session: Option<String>,
+    /// Whether the client would rather not wait for the answer.
+    pub(crate) prefers_async: bool,
+}
+
+/// A job that is ready to be added, and how its client takes the answer.
+pub(crate) struct Prepared {
+    pub(crate) job: NewJob,
+    pub(crate) answer: Answer,
+    pub(crate) delivery: Delivery,
+    /// Fields of the body that mean nothing here.
+    pub(crate) ignored: Vec<String>,
+}
+
+/// Makes a job of a body. A session or a project that it begins is there afterwards, the job is not.
+pub(crate) async fn prepare(
+    app: &Arc<App>,
+    dialect: &'static dyn Dialect,
+    body: Bytes,
+    asked: Asked,
+) -> Result<Prepared, Problem> {
+    let Asked { caller: Caller { owner, .. }, session, prefers_async } = asked;
+    let view = app.fleet.get().await?;
+    let uploads = uploads::load(app, &owner, dialect, &body).await?;
+    let beside = Beside { default_model: view.default_model(), session, prefers_async, uploads };
+    let mut request = parse(dialect, body, beside).await?;
+    // As the client named it, which is how the answer names it too.
+    let mut model = request.spec.model.clone();
+    let by_name = request.agent_by_name.take();
+    if let Some(named) = by_name.filter(|named| admission::names_an_agent(&view, &model, &named.model)) {
+        request.spec.model = named.model;
+        request.agent = Some(named.wish?);
+    }
+    let mut place = place::find(&*app.store, &owner, &mut request, view.default_model()).await?;
+    let if_busy = request.session.map(|wish| wish.if_busy).unwrap_or_default();
+    let dialect::Request { mut spec, delivery, usage, mut form, keep, drop_unsupported, mut ignored, .. } =
+        request;
+    if model.is_empty() {
+        model.clone_from(&spec.model);
+    }
+    let resolved = admission::model(&view, &spec.model)?;
+    let dropped = fit(&mut spec, &resolved, &view.offer, drop_unsupported)
+        .map_err(|unfit| admission::unfit(dialect, &spec.model, unfit))?;
+    // What was left out is not asked of the answer either.
+    if !dropped.is_empty() {
+        form.output.clone_from(&spec.output);
+        form.tools = spec.tools.iter().map(Tool::promised).collect();
+    }
+    ignored.extend(dropped.into_iter().map(|setting| dialect.parameter(setting).to_owned()));
+
+    let now = app.clock.now_ms();
+    if let Some(wish) = place.agent() {
+        admission::agent(dialect, &view, wish)?;
+    }
+    let told = place.make(&*app.store, &owner, &mut spec, now).await?;
+    let (session, project) = (spec.session(), spec.agent.as_ref().map(|agent| agent.project));
+    let job = JobId::from_uuid(Uuid::now_v7());
+    let answer = Answer { job, model, created_s: now.div_euclid(1_000), usage, form, session, project };
+    let keep = answer.keep(dialect, keep);
+    let job = NewJob { if_busy, told, ..new_job(job, owner, spec, keep, now) };
+    Ok(Prepared { job, answer, delivery, ignored })
+}
+
+async fn parse(
+    dialect: &'static dyn Dialect,
+    body: Bytes,
+    beside: Beside,
+) -> Result<dialect::Request, Problem> {
+    let shown: usize = beside.uploads.values().map(|file| file.content.len()).sum();
+    Ok(aside(body.len() + shown, move || dialect.parse(&body, &beside)).await??)
+}
+
+fn new_job(id: JobId, owner: Owner, spec: JobSpec, keep: Keep, now: i64) -> NewJob {
+    NewJob {
+        id,
+        owner,
+        spec,
+        created_at_ms: now,
+        deadline_at_ms: now.saturating_add(millis(limits::QUEUE_DEADLINE)),
+        max_attempts: limits::ATTEMPTS,
+        if_busy: IfBusy::Wait,
+        told: Told::default(),
+        keep: Some(keep),
+        terms: Terms::default(),
+        key: None,
+    }
+}

@@ -9,6 +9,7 @@ use drover_shared::config::Common;
 use drover_shared::schema::limits;
 use drover_shared::secret::Secret;
 
+use crate::cors::{Origin, Origins};
 use crate::settings::Settings;
 
 /// Serves OpenAI's API for a fleet of Drover workers.
@@ -51,6 +52,9 @@ pub struct Serving {
     /// Listen beyond loopback although no key is configured
     #[arg(long, env = "DROVER_ALLOW_OPEN", value_parser = BoolishValueParser::new())]
     allow_open: bool,
+    /// Origins of web pages that may use the api from a browser, separated by commas; * for all
+    #[arg(long, value_name = "ORIGINS", env = "DROVER_ALLOWED_ORIGINS", value_delimiter = ',')]
+    allowed_origins: Vec<Origin>,
     /// Jobs that may wait before requests are answered 429
     #[arg(long, value_name = "N", env = "DROVER_MAX_QUEUED", default_value_t = limits::QUEUED_JOBS)]
     max_queued: u64,
@@ -109,6 +113,7 @@ impl Serving {
             bind: self.bind(),
             api_keys: keys,
             require_auth: self.require_auth,
+            allowed_origins: Origins::of(&self.allowed_origins),
             max_queued: self.max_queued,
             retention: Duration::from_hours(self.retention_hours),
             sessions: Duration::from_hours(24 * u64::from(self.session_days)),
@@ -151,6 +156,15 @@ mod tests {
         assert!(settings(&["--host", "0.0.0.0", "--allow-open"]).is_ok());
         assert!(settings(&["--host", "localhost"]).is_ok());
         assert!(settings(&["--host", "::1"]).is_ok());
+    }
+
+    #[test]
+    fn an_origin_that_no_browser_would_send_is_refused() {
+        let given = settings(&["--allowed-origins", "https://a.example,http://localhost:3000"]);
+        let origins = given.map(|settings| settings.allowed_origins).ok();
+        assert!(matches!(origins, Some(Origins::These(these)) if these.len() == 2));
+        let refused = Arguments::try_parse_from(["drover-api", "--allowed-origins", "https://a.example/app"]);
+        assert!(refused.is_err_and(|error| error.to_string().contains("without a path")));
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod arguments;
 mod auth;
 mod clock;
 mod completions;
+pub mod cors;
 mod envelope;
 mod error;
 mod events;

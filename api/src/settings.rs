@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use drover_shared::schema::limits;
 
+use crate::cors::Origins;
+
 /// Settings of one api. Not `Debug`, since it holds keys.
 #[derive(Clone)]
 pub struct Settings {
@@ -15,6 +17,8 @@ pub struct Settings {
     pub api_keys: Vec<String>,
     /// Refuses to start without a key.
     pub require_auth: bool,
+    /// Web pages that may use the api from a browser.
+    pub allowed_origins: Origins,
     /// Jobs that may wait before requests are answered 429.
     pub max_queued: u64,
     /// Largest request body, in bytes.
@@ -53,6 +57,7 @@ impl Default for Settings {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
             api_keys: Vec::new(),
             require_auth: false,
+            allowed_origins: Origins::None,
             max_queued: limits::QUEUED_JOBS,
             body_limit_bytes: limits::REQUEST_BODY_BYTES,
             body_timeout: limits::REQUEST_BODY,

@@ -17,7 +17,7 @@ use crate::secret::Address;
 const DEFAULT_FILE: &str = ".env";
 
 /// Every name that the file may hold: those of both binaries, since they share it.
-pub const NAMES: [&str; 54] = [
+pub const NAMES: [&str; 55] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -28,6 +28,7 @@ pub const NAMES: [&str; 54] = [
     "DEBUG",
     "DROVER_AGENT_SPARES",
     "DROVER_AGENT_TOOLS",
+    "DROVER_ALLOWED_ORIGINS",
     "DROVER_ALLOW_OPEN",
     "DROVER_ALLOW_WEAK_WALLS",
     "DROVER_CLAUDE_LOGIN",

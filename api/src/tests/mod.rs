@@ -4,6 +4,7 @@ mod background;
 mod chat;
 mod client;
 mod completions;
+mod cors;
 mod dialect;
 mod errors;
 mod events;

@@ -4,7 +4,7 @@ use drover_shared::dialect::{AgentWish, Dialect, Rejection};
 use drover_shared::provider::fit::Unfit;
 use drover_shared::provider::resolve;
 use drover_shared::provider::resolve::Resolved;
-use drover_shared::schema::limits;
+use drover_shared::schema::{ApiKey, Denied, limits};
 
 use crate::error::try_again_ms;
 use crate::fleet::View;
@@ -105,6 +105,44 @@ fn no_workers() -> Rejection {
 pub(crate) fn queue_full(max_queued: u64) -> Rejection {
     let message = format!("{max_queued} jobs wait already, which is the limit. Try again a little later.");
     Rejection::new(429, "queue_full", message).retry_after_ms(try_again_ms())
+}
+
+/// 401 or 429: the key may ask for nothing more now.
+pub(crate) fn denied(denied: Denied) -> Rejection {
+    let spent = |time: &str| {
+        let message = format!("What this API key may spend in a {time} is spent.");
+        Rejection::new(429, "insufficient_quota", message).final_()
+    };
+    let limited = |what: &'static str, limit: u32, after_ms: u64| {
+        let seconds = after_ms.div_ceil(1_000);
+        let message = format!(
+            "Rate limit reached: this API key may use {limit} {what} in a minute. Try again in {seconds} s."
+        );
+        let rejection = Rejection::new(429, "rate_limit_exceeded", message).retry_after_ms(after_ms);
+        Rejection { class: Some(what), ..rejection }
+    };
+    match denied {
+        Denied::Key => Rejection::new(401, "invalid_api_key", "The API key is not valid any more."),
+        Denied::DailyBudget => spent("day"),
+        Denied::MonthlyBudget => spent("month"),
+        Denied::Queued(most) => {
+            let message =
+                format!("{most} jobs of this API key wait already, which is its limit. Try again later.");
+            Rejection::new(429, "key_queue_full", message).retry_after_ms(try_again_ms())
+        }
+        Denied::Requests { limit, after_ms } => limited("requests", limit, after_ms),
+        Denied::Tokens { limit, after_ms } => limited("tokens", limit, after_ms),
+    }
+}
+
+/// Refuses a model for a key with a budget where nobody knows what it costs: it would spend without end.
+pub(crate) fn price(key: Option<&ApiKey>, model: &Resolved) -> Result<(), Rejection> {
+    let has_budget = key.is_some_and(|key| key.limits.has_budget());
+    if has_budget && model.routes.iter().any(|route| route.tariff.is_none()) {
+        let message = "This API key has a budget, and what this model costs is not known.";
+        return Err(Rejection::invalid("model_without_price", "model", message));
+    }
+    Ok(())
 }
 
 /// 429: enough jobs wait for their project already, in which one runs at a time.

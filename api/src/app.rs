@@ -34,18 +34,15 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Fails when a key is required and none is configured.
     pub(crate) fn new(
         settings: Settings,
         store: Arc<dyn Store>,
         clock: Clock,
         dialect: &'static dyn Dialect,
         shutdown: CancellationToken,
-    ) -> anyhow::Result<Arc<Self>> {
-        let keys = Keys::new(&settings.api_keys);
-        anyhow::ensure!(!settings.require_auth || keys.any(), "a key is required, but none is configured");
-        Ok(Arc::new(Self {
-            keys,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            keys: Keys::new(&settings.api_keys, Arc::clone(&store), clock.clone()),
             fleet: FleetView::new(Arc::clone(&store), clock.clone()),
             tail: Arc::new(Tail::new(Arc::clone(&store), clock.clone(), shutdown.clone())),
             archives: Arc::new(Semaphore::new(limits::ARCHIVES)),
@@ -56,6 +53,6 @@ impl App {
             clock,
             dialect,
             shutdown,
-        }))
+        })
     }
 }

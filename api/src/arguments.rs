@@ -9,6 +9,7 @@ use drover_shared::config::Common;
 use drover_shared::schema::limits;
 use drover_shared::secret::Secret;
 
+use crate::commands::Keys;
 use crate::cors::{Origin, Origins};
 use crate::settings::Settings;
 
@@ -29,6 +30,9 @@ pub struct Arguments {
 pub enum Command {
     /// Succeed if the api at HOST and PORT is ready (for health checks)
     Ping,
+    /// Make, list and revoke API keys in the database
+    #[command(subcommand)]
+    Keys(Keys),
 }
 
 /// Everything an operator may set.
@@ -87,8 +91,8 @@ pub struct Serving {
 /// Anyone who reaches the port could spend the operator's credit.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "refusing to listen at {0} without API_KEYS: anyone who reaches it may use it. Set API_KEYS, or pass \
-     --allow-open (DROVER_ALLOW_OPEN=true) if something else guards the port"
+    "refusing to listen at {0} without API_KEYS: anyone who reaches it may use it. Set API_KEYS, make a key with \
+     `drover-api keys create`, or pass --allow-open (DROVER_ALLOW_OPEN=true) if something else guards the port"
 )]
 pub struct OpenToAll(IpAddr);
 
@@ -98,15 +102,16 @@ impl Serving {
         SocketAddr::new(self.host, self.port)
     }
 
-    /// What the server is told. Refuses an address beyond loopback that no key guards.
-    pub fn settings(&self) -> Result<Settings, OpenToAll> {
+    /// What the server is told. Refuses an address beyond loopback that no key guards, be it here or, as the caller says,
+    /// in the store.
+    pub fn settings(&self, store_has_keys: bool) -> Result<Settings, OpenToAll> {
         let keys: Vec<String> = self
             .api_keys
             .iter()
             .map(|key| key.expose().trim().to_owned())
             .filter(|key| !key.is_empty())
             .collect();
-        if keys.is_empty() && !self.host.is_loopback() && !self.allow_open {
+        if keys.is_empty() && !store_has_keys && !self.host.is_loopback() && !self.allow_open {
             return Err(OpenToAll(self.host));
         }
         Ok(Settings {
@@ -140,7 +145,7 @@ mod tests {
 
     fn settings(arguments: &[&str]) -> Result<Settings, OpenToAll> {
         let arguments = std::iter::once("drover-api").chain(arguments.iter().copied());
-        Arguments::try_parse_from(arguments).expect("arguments").serving.settings()
+        Arguments::try_parse_from(arguments).expect("arguments").serving.settings(false)
     }
 
     #[test]
@@ -153,6 +158,8 @@ mod tests {
         assert!(settings(&["--host", "0.0.0.0"]).is_err());
         assert!(settings(&["--host", "0.0.0.0", "--api-keys", " ,"]).is_err());
         assert!(settings(&["--host", "0.0.0.0", "--api-keys", "k1,k2"]).is_ok());
+        let stored = Arguments::try_parse_from(["drover-api", "--host", "0.0.0.0"]).expect("arguments");
+        assert!(stored.serving.settings(true).is_ok(), "the store has keys");
         assert!(settings(&["--host", "0.0.0.0", "--allow-open"]).is_ok());
         assert!(settings(&["--host", "localhost"]).is_ok());
         assert!(settings(&["--host", "::1"]).is_ok());

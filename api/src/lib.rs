@@ -8,6 +8,7 @@ mod app;
 pub mod arguments;
 mod auth;
 mod clock;
+pub mod commands;
 mod completions;
 pub mod cors;
 mod envelope;
@@ -17,6 +18,7 @@ mod fleet;
 mod generate;
 mod health;
 mod jobs;
+mod keys;
 mod maintenance;
 mod models;
 mod projects;
@@ -70,7 +72,10 @@ pub async fn serve_on(
     store: Arc<dyn Store>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let app = App::new(settings, store, Clock::system(), &OpenAiChat, shutdown)?;
+    let requires_auth = settings.require_auth;
+    let app = App::new(settings, store, Clock::system(), &OpenAiChat, shutdown);
+    let is_guarded = !requires_auth || app.keys.any().await?;
+    anyhow::ensure!(is_guarded, "a key is required, but none is configured");
     run(listener, app).await
 }
 

@@ -1,11 +1,14 @@
 //! `drover-api`: see `--help`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use drover_api::arguments::{Arguments, Command, Serving};
+use drover_api::commands;
 use drover_shared::lifecycle::{Shutdown, announce};
-use drover_shared::{config, store, telemetry};
+use drover_shared::store::Store;
+use drover_shared::{clock, config, store, telemetry};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -16,14 +19,21 @@ async fn main() -> anyhow::Result<()> {
     match arguments.command {
         None => serve(arguments.serving).await,
         Some(Command::Ping) => ping(&arguments.serving).await,
+        Some(Command::Keys(command)) => {
+            let store = open(&arguments.serving).await?;
+            commands::keys(command, &*store, &mut std::io::stdout()).await
+        }
     }
 }
 
 async fn serve(serving: Serving) -> anyhow::Result<()> {
     tracing::info!(?serving, "starting");
-    let settings = serving.settings()?;
+    let settings = match serving.settings(false) {
+        Err(_) if has_keys(&serving).await? => serving.settings(true)?,
+        settings => settings?,
+    };
     let shutdown = Shutdown::on_signals()?;
-    let store = store::open(&serving.common.database_url()).await.context("cannot open the store")?;
+    let store = open(&serving).await?;
     let bind = serving.bind();
     let listener = TcpListener::bind(bind).await.with_context(|| format!("cannot listen at {bind}"))?;
     let address = listener.local_addr().context("cannot tell the address")?;
@@ -36,6 +46,19 @@ async fn serve(serving: Serving) -> anyhow::Result<()> {
         // A second signal does not wait for open answers.
         () = shutdown.hard.cancelled() => Ok(()),
     }
+}
+
+async fn open(serving: &Serving) -> anyhow::Result<Arc<dyn Store>> {
+    store::open(&serving.common.database_url()).await.context("cannot open the store")
+}
+
+/// Whether a key of the store opens this api. A database that is not there holds none, and is not made for nothing.
+async fn has_keys(serving: &Serving) -> anyhow::Result<bool> {
+    if !store::database_path(&serving.common.database_url())?.exists() {
+        return Ok(false);
+    }
+    let now = clock::now_ms();
+    Ok(open(serving).await?.keys().all().await?.iter().any(|known| known.key.is_valid(now)))
 }
 
 /// How long a health check waits for its answer.

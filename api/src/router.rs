@@ -16,7 +16,7 @@ use crate::envelope::{self, Ticket};
 use crate::error::Problem;
 use crate::projects::files;
 use crate::{
-    completions, cors, events, generate, health, jobs, models, projects, providers, results, sessions,
+    completions, cors, events, generate, health, jobs, keys, models, projects, providers, results, sessions,
     uploads, usage,
 };
 
@@ -62,6 +62,8 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/v1/models", get(models::list))
         .route("/v1/models/capabilities", get(models::capabilities))
         .route("/v1/models/{*id}", get(models::one))
+        .route("/v1/keys", get(keys::list).post(keys::create))
+        .route("/v1/keys/{id}", get(keys::show).patch(keys::change).post(keys::change).delete(keys::revoke))
         .route("/v1/providers", get(providers::list))
         .route("/v1/usage", get(usage::usage))
         .route("/v1/usage/comparison", get(usage::compare))

@@ -180,7 +180,7 @@ const PROVIDER: Label = Label { name: "provider", values: &[] };
 const CLASS: Label = Label { name: "class", values: &["chat", "agent"] };
 
 /// How an attempt may end; what follows the first five are the codes of failures.
-const ENDS: [&str; 30] = [
+const ENDS: [&str; 31] = [
     "completed",
     "cancelled",
     "requeued",
@@ -201,6 +201,7 @@ const ENDS: [&str; 30] = [
     "job_stalled",
     "turns_exceeded",
     "budget_exceeded",
+    "insufficient_quota",
     "resource_limit",
     "sandbox_unavailable",
     "cli_failed",

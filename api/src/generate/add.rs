@@ -44,6 +44,7 @@ pub(super) async fn add_for_reader(app: &Arc<App>, ticket: &Ticket, job: NewJob)
 fn admitted(added: Enqueued, max_queued: u64) -> Result<(), Problem> {
     Err(match added {
         Enqueued::Added => return Ok(()),
+        Enqueued::Denied(denied) => admission::denied(denied).into(),
         Enqueued::QueueFull => admission::queue_full(max_queued).into(),
         Enqueued::ProjectFull => admission::project_full().into(),
         Enqueued::NoSuchSession => Problem::no_such_session(),

@@ -1,6 +1,7 @@
 //! The handler that makes a job of a request and answers with what becomes of it, in any dialect.
 
 mod add;
+mod allowance;
 mod background;
 mod past;
 pub(crate) mod place;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use drover_shared::dialect::{self, Answer, Delivery, Dialect, Rejection};
 use drover_shared::schema::{NewJob, limits};
 
@@ -32,6 +33,19 @@ const IGNORED: HeaderName = HeaderName::from_static("x-drover-ignored-parameters
 
 /// `POST` with a request in `dialect`.
 pub(crate) async fn answer(
+    dialect: &'static dyn Dialect,
+    app: &Arc<App>,
+    ticket: &Ticket,
+    caller: Caller,
+    request: Request,
+) -> Response {
+    let answered = generate(dialect, app, ticket, caller.clone(), request).await;
+    let mut response = answered.unwrap_or_else(Problem::into_response);
+    allowance::tell(app, &caller, &mut response).await;
+    response
+}
+
+async fn generate(
     dialect: &'static dyn Dialect,
     app: &Arc<App>,
     ticket: &Ticket,

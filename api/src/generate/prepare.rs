@@ -41,7 +41,7 @@ pub(crate) async fn prepare(
     body: Bytes,
     asked: Asked,
 ) -> Result<Prepared, Problem> {
-    let Asked { caller: Caller { owner, .. }, session, prefers_async } = asked;
+    let Asked { caller: Caller { owner, key, .. }, session, prefers_async } = asked;
     let view = app.fleet.get().await?;
     let uploads = uploads::load(app, &owner, dialect, &body).await?;
     let beside = Beside { default_model: view.default_model(), session, prefers_async, uploads };
@@ -61,6 +61,7 @@ pub(crate) async fn prepare(
         model.clone_from(&spec.model);
     }
     let resolved = admission::model(&view, &spec.model)?;
+    admission::price(key.as_deref(), &resolved)?;
     let dropped = fit(&mut spec, &resolved, &view.offer, drop_unsupported)
         .map_err(|unfit| admission::unfit(dialect, &spec.model, unfit))?;
     // What was left out is not asked of the answer either.

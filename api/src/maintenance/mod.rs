@@ -1,6 +1,7 @@
 //! Duties that every api does from time to time. Several apis may do them at once: each duty is safe to
 //! repeat. A failure is told and forgotten; the next round tries again.
 
+mod keys;
 mod patience;
 mod projects;
 mod prune;
@@ -16,7 +17,8 @@ use crate::app::App;
 
 /// Does all duties until the api leaves.
 pub(crate) async fn run(app: Arc<App>) {
-    let duties = async { tokio::join!(rescue::keep(&app), prune::keep(&app), projects::keep(&app)) };
+    let duties =
+        async { tokio::join!(rescue::keep(&app), prune::keep(&app), projects::keep(&app), keys::keep(&app)) };
     app.shutdown.run_until_cancelled(duties).await;
 }
 

@@ -2,6 +2,7 @@
 
 use axum::extract::Request;
 use drover_shared::dialect::Rejection;
+use drover_shared::schema::dollars::{read_dollars, write_dollars};
 use drover_shared::schema::{HostRule, limits};
 use serde_json::{Map, Value};
 
@@ -66,6 +67,60 @@ impl Fields {
     ) -> Result<Option<T>, Rejection> {
         let Some(text) = self.text(name, limits::NAME_CHARS)?.flatten() else { return Ok(None) };
         text.parse().map(Some).map_err(|_| invalid(name, &format!("It is no {what}'s identifier.")))
+    }
+
+    /// An integer within bounds. `None`: it is not there; an inner `None`: it is `null`.
+    #[expect(clippy::option_option, reason = "what is absent stays as it is, what is null is cleared")]
+    pub(crate) fn whole(
+        &mut self,
+        name: &str,
+        least: i64,
+        most: i64,
+    ) -> Result<Option<Option<i64>>, Rejection> {
+        match self.0.remove(name) {
+            None => Ok(None),
+            Some(Value::Null) => Ok(Some(None)),
+            Some(Value::Number(number)) => {
+                match number.as_i64().filter(|number| (least..=most).contains(number)) {
+                    Some(number) => Ok(Some(Some(number))),
+                    None => Err(invalid(name, &format!("It must be an integer from {least} to {most}."))),
+                }
+            }
+            Some(_) => Err(wrong_type(name, "an integer")),
+        }
+    }
+
+    /// An amount of US dollars in millionths, at most `most` of them; likewise.
+    #[expect(clippy::option_option, reason = "what is absent stays as it is, what is null is cleared")]
+    pub(crate) fn dollars(&mut self, name: &str, most: u64) -> Result<Option<Option<u64>>, Rejection> {
+        let text = match self.0.remove(name) {
+            None => return Ok(None),
+            Some(Value::Null) => return Ok(Some(None)),
+            Some(Value::Number(number)) => number.to_string(),
+            Some(Value::String(text)) => text,
+            Some(_) => return Err(wrong_type(name, "a number")),
+        };
+        match read_dollars(text.strip_suffix(".0").unwrap_or(&text)) {
+            Ok(amount) if amount <= most => Ok(Some(Some(amount))),
+            Ok(_) => Err(invalid(name, &format!("It is more than {}.", write_dollars(most)))),
+            Err(_) => {
+                Err(invalid(name, "It must be US dollars such as 2 or 0.25, with six decimals at most."))
+            }
+        }
+    }
+
+    /// A list of words; `null` counts as absent.
+    pub(crate) fn words(&mut self, name: &str) -> Result<Option<Vec<String>>, Rejection> {
+        let items = match self.0.remove(name) {
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::Array(items)) => items,
+            Some(_) => return Err(wrong_type(name, "an array")),
+        };
+        let word = |(at, item): (usize, Value)| match item {
+            Value::String(word) => Ok(word),
+            _ => Err(wrong_type(&format!("{name}[{at}]"), "a string")),
+        };
+        items.into_iter().enumerate().map(word).collect::<Result<_, _>>().map(Some)
     }
 
     /// A list of hosts; `null` counts as absent.

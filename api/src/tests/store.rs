@@ -6,20 +6,20 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use drover_shared::schema::{
-    Call, CancelReason, Event, Fleet, Job, JobId, JobQuery, JobState, KeptAnswer, KeptQuery, LeaseToken,
-    Listed, NewJob, Offer, Owner, Page, PastTurn, Project, ProjectChange, ProjectId, RequestKey, Seq,
-    SeqEvent, Session, SessionChange, SessionId, SessionSums, StopReason, Usage, UsageQuery, UsageRow,
+    Allowance, Call, CancelReason, Event, Fleet, Job, JobId, JobQuery, JobState, KeptAnswer, KeptQuery,
+    LeaseToken, Listed, NewJob, Offer, Owner, Page, PastTurn, Project, ProjectChange, ProjectId, RequestKey,
+    Seq, SeqEvent, Session, SessionChange, SessionId, SessionSums, StopReason, Usage, UsageQuery, UsageRow,
     WorkerId, WorkerReport,
 };
 use drover_shared::store::{
-    Append, Appended, Claim, Enqueued, Files, Forked, Held, KeptAnswers, Lease, Millis, OwnJobs, Recalled,
-    Removed, Ring, RingRole, Store, StoreError,
+    ApiKeys, Append, Appended, Claim, Enqueued, Files, Forked, Held, KeptAnswers, KnownKey, Lease, Millis,
+    OwnJobs, Recalled, Removed, Ring, RingRole, Store, StoreError,
 };
 use tokio::sync::{mpsc, watch};
 
 use super::{offer, within};
 
-pub(super) struct FakeStore {
+pub(crate) struct FakeStore {
     pub(super) state: Mutex<State>,
     /// Every operation fails.
     pub(super) broken: AtomicBool,
@@ -46,6 +46,11 @@ pub(super) struct State {
     /// The jobs under their clients' keys, and how many apis wait for each.
     pub(super) keys: BTreeMap<String, (RequestKey, JobId)>,
     pub(super) attended: BTreeMap<JobId, u32>,
+    pub(super) api_keys: Vec<KnownKey>,
+    /// How often all keys were asked for.
+    pub(super) key_reads: usize,
+    /// What is left of every key's minute.
+    pub(super) allowance: Allowance,
     /// What lists were asked for.
     pub(super) listed: Vec<KeptQuery>,
     pub(super) jobs_asked: Vec<(JobQuery, Page<JobId>)>,
@@ -301,6 +306,10 @@ impl Store for FakeStore {
     }
 
     fn jobs(&self) -> &dyn OwnJobs {
+        self
+    }
+
+    fn keys(&self) -> &dyn ApiKeys {
         self
     }
 

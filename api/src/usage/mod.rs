@@ -1,5 +1,5 @@
 //! `/v1/usage`: what calls to providers were billed and have cost, and what they would have cost elsewhere. Every
-//! key sees its own.
+//! key sees its own; one of the scope `admin` also another's, whose `key_id` it names.
 
 mod compare;
 mod query;
@@ -12,7 +12,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Json, body::Body};
-use drover_shared::schema::{Dimension, Usage, UsageQuery, UsageRow};
+use drover_shared::schema::{Dimension, Scope, Usage, UsageQuery, UsageRow};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -28,10 +28,13 @@ const TRUNCATED: HeaderName = HeaderName::from_static("x-drover-truncated");
 pub(crate) async fn usage(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
-    Caller { owner, .. }: Caller,
+    caller: Caller,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let asked = query::read(query.as_deref(), owner, app.clock.now_ms())?;
+    let asked = query::read(query.as_deref(), caller.owner.clone(), app.clock.now_ms())?;
+    if asked.of_another {
+        caller.require(&[Scope::Admin])?;
+    }
     let mut rows = app.store.usage(&asked.query).await?;
     let limit = asked.query.limit as usize;
     let truncated = rows.len() > limit;

@@ -21,6 +21,8 @@ pub(super) struct Asked {
     pub(super) query: UsageQuery,
     /// Whether the answer is to be a table, if that was said.
     pub(super) csv: Option<bool>,
+    /// Whether it is of a key that was named, and not of the one that asks.
+    pub(super) of_another: bool,
 }
 
 /// Reads the query of `GET /v1/usage`, asked for by `owner` at `now`.
@@ -36,6 +38,7 @@ pub(super) fn read(query: Option<&str>, owner: Owner, now: i64) -> Result<Asked,
             limit: limits::USAGE_ROWS_USUAL,
         },
         csv: None,
+        of_another: false,
     };
     for (name, value) in parameters(query)? {
         match name.as_str() {
@@ -49,6 +52,10 @@ pub(super) fn read(query: Option<&str>, owner: Owner, now: i64) -> Result<Asked,
                     "csv" => Some(true),
                     _ => return Err(invalid(&name, "It must be 'json' or 'csv'.")),
                 }
+            }
+            "key_id" => {
+                asked.of_another = true;
+                asked.query.owner = Some(Owner(value));
             }
             "model" => asked.query.only.push((Dimension::Model, value)),
             "provider" => asked.query.only.push((Dimension::Provider, value)),

@@ -17,12 +17,15 @@ pub struct Rejection {
     pub retry_after_ms: Option<u64>,
     /// Whether an SDK should retry by itself, where the status alone would mislead it.
     pub should_retry: Option<bool>,
+    /// What class of errors it is, where status and code do not tell.
+    pub class: Option<&'static str>,
 }
 
 impl Rejection {
     /// An error with nothing but status, code and message.
     pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), param: None, retry_after_ms: None, should_retry: None }
+        let message = message.into();
+        Self { status, code, message, param: None, retry_after_ms: None, should_retry: None, class: None }
     }
 
     /// 400: the value of `param` is not what it must be.
@@ -69,7 +72,7 @@ impl From<&Failure> for Rejection {
             FailureKind::RequestTooLarge => 413,
             FailureKind::TurnsExceeded | FailureKind::ResourceLimit => 422,
             FailureKind::ModelNotFound => 404,
-            FailureKind::ProviderRateLimited => 429,
+            FailureKind::ProviderRateLimited | FailureKind::InsufficientQuota => 429,
             FailureKind::ProviderOverloaded
             | FailureKind::CliUnavailable
             | FailureKind::SandboxUnavailable => 503,
@@ -91,6 +94,7 @@ impl From<&Failure> for Rejection {
         let should_retry = match failure.kind {
             FailureKind::ProviderAuthFailed
             | FailureKind::ProviderBillingFailed
+            | FailureKind::InsufficientQuota
             | FailureKind::AttemptsExhausted
             | FailureKind::OutputTooLarge
             | FailureKind::JobTimeout

@@ -55,6 +55,8 @@ pub enum FailureKind {
     TurnsExceeded,
     /// The job cost as much as it may.
     BudgetExceeded,
+    /// What the key may spend on a day or in a month was spent before the job's turn came.
+    InsufficientQuota,
     /// What the agent ran took more memory, processes or disk than a slot may.
     ResourceLimit,
     /// The worker cannot wall the job off as it has to be.
@@ -101,6 +103,7 @@ impl FailureKind {
             Self::JobStalled => "job_stalled",
             Self::TurnsExceeded => "turns_exceeded",
             Self::BudgetExceeded => "budget_exceeded",
+            Self::InsufficientQuota => "insufficient_quota",
             Self::ResourceLimit => "resource_limit",
             Self::SandboxUnavailable => "sandbox_unavailable",
             Self::CliFailed => "cli_failed",

@@ -2,6 +2,7 @@
 
 mod egress;
 mod files;
+mod keys;
 mod projects;
 mod stored;
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use super::spec::Effort;
 
-pub use self::{egress::*, files::*, projects::*, stored::*};
+pub use self::{egress::*, files::*, keys::*, projects::*, stored::*};
 
 // --- What clients may send ---------------------------------------------------------------------------
 

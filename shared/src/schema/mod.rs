@@ -3,9 +3,11 @@
 //! Dialects, the CLI's protocol, providers and the store meet here and nowhere else.
 
 pub mod agent;
+pub mod allowance;
 pub mod call;
 pub mod changes;
 pub mod dollars;
+pub mod estimate;
 pub mod event;
 pub mod failure;
 pub mod file;
@@ -28,6 +30,7 @@ pub mod tool;
 pub mod usage;
 
 pub use agent::{AgentOptions, AgentsOffer, McpServer, Permissions};
+pub use allowance::{Allowance, Bucket, Denied, Gauge};
 pub use call::{Call, CallOutcome, Dimension, UsageQuery, UsageRow};
 pub use changes::{Change, Changes, FileChange};
 pub use event::{Block, Event, Seq, SeqEvent, StopReason};
@@ -37,7 +40,7 @@ pub use fleet::{Fleet, PoolReport, WorkerReport};
 pub use id::{FileId, JobId, LeaseToken, Owner, ProjectId, SessionId, WorkerId};
 pub use job::{CancelReason, IfBusy, Job, NewJob, Told};
 pub use kept::{Keep, KeptAnswer, KeptQuery, Metadata};
-pub use key::{Scope, Scopes};
+pub use key::{ApiKey, KeyChange, KeyDigest, KeyLimits, Scope, Scopes};
 pub use network::{HostName, HostRule, Target};
 pub use offer::Offer;
 pub use output::OutputFormat;

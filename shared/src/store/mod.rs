@@ -10,6 +10,7 @@ mod fate;
 mod files;
 mod jobs;
 mod kept;
+mod keys;
 mod queue;
 mod sqlite;
 mod url;
@@ -23,14 +24,15 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use crate::schema::{
-    Call, CancelReason, Event, Fleet, Job, JobId, JobSpec, JobState, LeaseToken, Listed, NewJob, Offer,
-    Owner, Page, PastTurn, Project, ProjectChange, ProjectId, Seq, SeqEvent, Session, SessionChange,
+    Call, CancelReason, Denied, Event, Fleet, Job, JobId, JobSpec, JobState, LeaseToken, Listed, NewJob,
+    Offer, Owner, Page, PastTurn, Project, ProjectChange, ProjectId, Seq, SeqEvent, Session, SessionChange,
     SessionId, SessionSums, UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
 
 pub use self::files::{Files, PieceAdded};
 pub use self::jobs::{OwnJobs, Recalled};
 pub use self::kept::KeptAnswers;
+pub use self::keys::{ApiKeys, KeyAdded, KnownKey};
 pub use self::sqlite::SqliteStore;
 pub use self::url::database_path;
 pub use self::worker_lock::WorkerLock;
@@ -74,7 +76,9 @@ pub fn millis(duration: Duration) -> Millis {
 pub trait Store: Send + Sync {
     /// Adds a job and its task in one transaction and rings the workers. Nothing is added when there is a job under its
     /// key, or when `max_queued` jobs wait already, those whose time has not come counted for themselves; nor a job
-    /// whose session is not its owner's or not where the job works (an agent's in its project, a chat's in none). The session keeps what the job's client said of it, where it has nothing yet.
+    /// whose session is not its owner's or not where the job works (an agent's in its project, a chat's in none), nor one
+    /// for which the limits of its owner's API key leave no room. What is not added uses up nothing of them. The session
+    /// keeps what the job's client said of it, where it has nothing yet.
     async fn enqueue(&self, job: &NewJob, max_queued: u64) -> Result<Enqueued, StoreError>;
 
     /// A job's row.
@@ -93,13 +97,14 @@ pub trait Store: Send + Sync {
         now: Millis,
     ) -> Result<Option<JobState>, StoreError>;
 
-    /// Claims the next task and its job for `worker` under the lease `token`. Tasks with nothing to do
-    /// (job gone, ended, or running) are acknowledged and passed over, and so are jobs past their
-    /// deadline, which expire. A job whose project has a running job, whose session has a running one or one that came
+    /// Claims the next task and its job for `worker` under the lease `token`. Jobs past their deadline expire on the
+    /// way. A job whose project has a running job, whose session has a running one or one that came
     /// before, or whose project another worker holds, is left where it is for later, and an agent's job is left to
     /// others by a worker that cannot run it while one lives that can. With an agent's job the worker becomes the
     /// holder of its project. A chat's job that continues a session comes with the session's history before what its
-    /// client sent. The worker must have beaten before.
+    /// client sent. Of several keys with waiting jobs that one is served whose priority is highest, then which has the
+    /// fewest jobs running, then which has waited longest; a key that runs as many as it may is passed over, and a job
+    /// whose key has spent its budget fails. The worker must have beaten before.
     async fn claim(
         &self,
         worker: &WorkerId,
@@ -129,7 +134,7 @@ pub trait Store: Send + Sync {
     /// Takes up the jobs of dead workers: those that had not spoken go back into the queue while attempts
     /// remain, the others end with one clear error, a cancelled one as cancelled. Dead are workers whose
     /// last beat is older than `dead_before` and those whose lock file says so. Also makes new tasks for
-    /// queued jobs that have lost theirs, and expires jobs past their deadline. Returns how many jobs were
+    /// queued jobs that have lost theirs, puts away tasks that wake nobody, and expires jobs past their deadline. Returns how many jobs were
     /// touched.
     async fn rescue(&self, dead_before: Millis, now: Millis) -> Result<u64, StoreError>;
 
@@ -246,6 +251,9 @@ pub trait Store: Send + Sync {
     /// The jobs of one key, as it sees and asks for them.
     fn jobs(&self) -> &dyn OwnJobs;
 
+    /// The API keys, and what is left of what they may use.
+    fn keys(&self) -> &dyn ApiKeys;
+
     /// The answers that are kept for their clients.
     fn answers(&self) -> &dyn KeptAnswers;
 
@@ -360,6 +368,8 @@ pub enum Enqueued {
     Added,
     /// As many jobs wait as may.
     QueueFull,
+    /// Its key may not ask for more now.
+    Denied(Denied),
     /// As many jobs wait for its project as may.
     ProjectFull,
     /// Its session does not exist, is not where the job works, or is not its owner's.

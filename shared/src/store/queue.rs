@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 use ulid::Ulid;
 
 use super::{Millis, StoreError};
-use crate::schema::{JobId, JobState, Priority, WorkerId};
+use crate::schema::{JobId, JobState, Priority, WorkerId, limits};
 
 /// The queue's name in `Jobs.job_type`. Spelled out in the statements below, which the planner needs to
 /// choose the partial index.
@@ -99,27 +99,63 @@ macro_rules! held_back {
 }
 pub(super) use held_back;
 
-/// Walks `idx_jobs_pending` in its own order, up to the first task that is due. On the way lie at most the
-/// jobs that wait for sessions in which one runs and for projects in other hands: few, since a worker runs and holds
-/// few and few may wait for each.
+/// Walks `share_turn`, and for each owner there `job_turn`, both in their own order, up to the first job that is due. On
+/// the way lie at most the jobs that wait for sessions in which one runs and for projects in other hands: few, since a
+/// worker runs and holds few and few may wait for each; and those whose time has not come, which the index tells.
 pub(super) const DUE: &str = concat!(
-    "SELECT t.id, t.job FROM Jobs AS t LEFT JOIN job AS j ON j.id = t.idempotency_key
-     WHERE t.job_type = 'chat' AND t.status = 'Pending' AND t.lock_by IS NULL AND t.run_at <= ?1
-       AND coalesce(j.not_before_ms, 0) <= ?2 AND NOT ",
-    held_back!("?3", "?2"),
-    " ORDER BY t.priority DESC, t.run_at, t.id LIMIT 1"
+    "SELECT t.id, t.job FROM share AS s INDEXED BY share_turn
+       CROSS JOIN job AS j INDEXED BY job_turn ON j.owner = s.owner
+       CROSS JOIN Jobs AS t ON t.id = j.task
+     WHERE s.queued > 0 AND s.running < s.concurrent AND j.state = 'queued' AND j.not_before_ms <= ?1
+       AND t.status = 'Pending' AND t.lock_by IS NULL AND NOT ",
+    held_back!("?2", "?1"),
+    " ORDER BY s.priority DESC, s.running, s.served_ms, s.owner, j.priority DESC, j.id LIMIT 1"
 );
 
-/// The task that the worker is to claim next. A job's exact `not_before_ms` holds its task back, and so do
-/// its session and its project; a task without a job is not held back, so that it is found and put away.
+/// The task that the worker is to claim next: of the owner whose turn it is, the job of the highest priority that came
+/// first. A job's `not_before_ms` holds it back, and so do its session and its project.
 pub(super) async fn due(
     conn: &mut SqliteConnection,
     worker: &WorkerId,
     now: Millis,
 ) -> Result<Option<DueTask>, StoreError> {
     let row: Option<(String, Vec<u8>)> =
-        sqlx::query_as(DUE).bind(seconds(now)).bind(now).bind(&worker.0).fetch_optional(conn).await?;
+        sqlx::query_as(DUE).bind(now).bind(&worker.0).fetch_optional(conn).await?;
     Ok(row.map(|(id, payload)| DueTask { id, job: serde_json::from_slice(&payload).ok() }))
+}
+
+/// SQL: whether the task `t` is due by `?1` and wakes nobody: its job does not wait, or has another task, or there is
+/// none.
+macro_rules! is_stray {
+    () => {
+        "t.job_type = 'chat' AND t.status = 'Pending' AND t.lock_by IS NULL AND t.run_at <= ?1
+         AND NOT EXISTS (SELECT 1 FROM job AS j WHERE j.id = t.idempotency_key AND j.state = 'queued' AND j.task = t.id)"
+    };
+}
+
+/// Whether there are such tasks.
+pub(super) async fn strays(conn: &mut SqliteConnection, now: Millis) -> Result<bool, StoreError> {
+    let any = sqlx::query_scalar(concat!("SELECT EXISTS (SELECT 1 FROM Jobs AS t WHERE ", is_stray!(), ")"))
+        .bind(seconds(now))
+        .fetch_one(conn)
+        .await?;
+    Ok(any)
+}
+
+/// Puts them away. Returns how many.
+pub(super) async fn put_strays_away(conn: &mut SqliteConnection, now: Millis) -> Result<u64, StoreError> {
+    let away = sqlx::query(concat!(
+        "UPDATE Jobs SET status = 'Killed', last_result = ?2, done_at = ?1, attempts = max(attempts, max_attempts)
+         WHERE id IN (SELECT t.id FROM Jobs AS t WHERE ",
+        is_stray!(),
+        " LIMIT ?3)"
+    ))
+    .bind(seconds(now))
+    .bind(TaskEnd::Killed.result())
+    .bind(limits::RESCUE_BATCH)
+    .execute(conn)
+    .await?;
+    Ok(away.rows_affected())
 }
 
 /// Marks the task as being worked on.

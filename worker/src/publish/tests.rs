@@ -10,7 +10,7 @@ use drover_shared::schema::{
     SessionSums, StopReason, UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
 use drover_shared::store::{
-    Claim, Enqueued, Files, Forked, Held, KeptAnswers, Millis, OwnJobs, Removed, Ring, RingRole,
+    ApiKeys, Claim, Enqueued, Files, Forked, Held, KeptAnswers, Millis, OwnJobs, Removed, Ring, RingRole,
 };
 use uuid::Uuid;
 
@@ -189,6 +189,10 @@ impl Store for Picky {
         let mut stored = self.stored.lock().expect("unpoisoned");
         stored.extend(batch.iter().map(|append| (append.lease.job, append.events.clone())));
         Ok(vec![Appended::Stored; batch.len()])
+    }
+
+    fn keys(&self) -> &dyn ApiKeys {
+        unreachable!("publishing only appends")
     }
 
     fn jobs(&self) -> &dyn OwnJobs {

@@ -37,6 +37,9 @@ pub(super) fn write(rejection: &Rejection, out: &mut Vec<u8>) {
 
 /// OpenAI's `type`, which follows from the status; only a used-up quota has a type of its own.
 fn class(rejection: &Rejection) -> &'static str {
+    if let Some(class) = rejection.class {
+        return class;
+    }
     match (rejection.status, rejection.code) {
         (_, "insufficient_quota") => "insufficient_quota",
         (401, _) => "authentication_error",

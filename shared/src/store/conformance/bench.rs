@@ -156,7 +156,10 @@ pub(super) fn opening() -> Event {
 }
 
 pub(super) fn completed() -> Event {
-    let usage = Usage { input_tokens: 3, output_tokens: 5, ..Usage::default() };
+    completed_with(Usage { input_tokens: 3, output_tokens: 5, ..Usage::default() })
+}
+
+pub(super) fn completed_with(usage: Usage) -> Event {
     Event::Completed { stop: StopReason::EndTurn, stop_sequence: None, usage }
 }
 

@@ -8,13 +8,18 @@ use super::bench::{Bench, Hand, NOW, completed, enqueue, give_back, say};
 use crate::schema::{
     Call, CallOutcome, Dimension, FailureKind, JobId, Owner, ProjectId, SessionId, Usage, UsageQuery,
 };
-use crate::store::{Append, Appended, Claim};
+use crate::store::{Append, Appended, Claim, Millis};
 
 const DAY_MS: i64 = 86_400_000;
 
 /// The `number`th call of the claim's attempt.
 fn call(claim: &Claim, number: u32) -> Call {
     Call { owner: claim.owner.clone(), attempt: claim.lease.attempt, ..any(claim.lease.job, number) }
+}
+
+/// A call of the claim's, made at this time and at this cost.
+pub(super) fn call_of(claim: &Claim, started_at_ms: Millis, cost_microusd: u64) -> Call {
+    Call { started_at_ms, usage: Usage { cost_microusd, ..Usage::default() }, ..call(claim, 1) }
 }
 
 pub(super) fn any(job: JobId, number: u32) -> Call {

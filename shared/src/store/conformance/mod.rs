@@ -14,11 +14,13 @@ pub(super) mod fleet;
 pub(super) mod hold;
 pub(super) mod jobs;
 pub(super) mod kept;
+pub(super) mod keys;
 pub(super) mod ledger;
 pub(super) mod life;
 pub(super) mod request;
 pub(super) mod rescue;
 pub(super) mod sessions;
+pub(super) mod share;
 pub(super) mod stray;
 pub(super) mod terms;
 pub(super) mod transcript;
@@ -114,6 +116,15 @@ macro_rules! conformance {
                 what_is_kept_outlives_its_jobs_time
                 how_an_answer_is_told_is_known_until_its_job_goes
             }
+            keys {
+                keys_are_kept_as_they_were_made
+                only_so_many_requests_a_minute
+                tokens_are_set_aside_and_settled
+                only_so_many_jobs_of_a_key_wait
+                many_at_once_get_no_more
+                a_key_that_is_gone_asks_for_nothing
+                what_is_spent_is_not_spent_again
+            }
             ledger {
                 calls_are_told_as_they_were_made
                 calls_are_kept_whoever_holds_the_lease
@@ -152,6 +163,12 @@ macro_rules! conformance {
                 a_fork_goes_on_by_itself
                 an_agents_fork_has_the_transcript
                 sessions_that_nobody_writes_to_go_and_projects_never
+            }
+            share {
+                one_keys_many_jobs_starve_nobody
+                who_runs_less_comes_first
+                a_higher_key_goes_before
+                a_key_runs_only_so_many_at_once
             }
             stray {
                 unreadable_tasks_are_put_away

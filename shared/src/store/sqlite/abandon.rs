@@ -61,7 +61,7 @@ pub(super) async fn abandon(
             }
             true
         }
-        Fate::End(event) => job::end(conn, id, event, now).await?.frees_session,
+        Fate::End(event) => job::end(conn, id, event, now).await?.makes_room,
     };
     Ok(Abandoned { fate, claimable })
 }

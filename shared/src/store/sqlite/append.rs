@@ -114,7 +114,7 @@ impl End<'_> {
                     job::note_changes(conn, job, changes).await?;
                 }
             }
-            *claimable |= job::settle(conn, job, event, now).await?.frees_session;
+            *claimable |= job::settle(conn, job, event, now).await?.makes_room;
         } else if let Some(give_back) = append.give_back {
             let not_before = match give_back {
                 GiveBack::Failed { after_ms } => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlx::SqliteConnection;
 
 use super::error::corrupt;
-use super::{SqliteStore, history, hold, job, worker};
+use super::{SqliteStore, allowance, history, hold, job, share, worker};
 use crate::schema::history::join;
 use crate::schema::{
     Event, Failure, FailureKind, JobId, JobSpec, JobState, LeaseToken, Owner, Usage, WorkerId, limits,
@@ -89,6 +89,8 @@ struct Row {
     project: Option<String>,
     holder: Option<String>,
     held_back: bool,
+    /// Which of its key's budgets is spent.
+    spent: Option<String>,
 }
 
 impl Row {
@@ -103,7 +105,9 @@ impl Row {
                     (SELECT body FROM spec WHERE spec.job = j.id) AS spec,
                     (SELECT holder FROM project WHERE project.id = j.project) AS holder, ",
             queue::held_back!("?2", "?3"),
-            " AS held_back FROM job AS j WHERE j.id = ?1"
+            " AS held_back, (SELECT ",
+            allowance::spent_budget!("?3"),
+            " FROM api_key AS k WHERE k.owner = j.owner) AS spent FROM job AS j WHERE j.id = ?1"
         ))
         .bind(id.to_string())
         .bind(&by.worker.0)
@@ -138,6 +142,10 @@ fn verdict(id: Option<JobId>, row: Option<Row>, now: Millis) -> Result<Verdict, 
     }
     if row.attempts >= row.max_attempts {
         return Ok(Verdict::End(id, failed(FailureKind::AttemptsExhausted, "No attempt is left.")));
+    }
+    if row.spent.is_some() {
+        let message = "What this API key may spend was spent before the job's turn came.";
+        return Ok(Verdict::End(id, failed(FailureKind::InsufficientQuota, message)));
     }
     Ok(match row.spec.as_deref().map(serde_json::from_str) {
         Some(Ok(spec)) => Verdict::Run(id, Box::new(row), Box::new(spec)),
@@ -183,6 +191,7 @@ async fn start(
     .execute(&mut *conn)
     .await?;
     queue::take(conn, &task.id, by.worker, attempt, by.now).await?;
+    share::serve(conn, &row.owner, by.now).await?;
     let unbroken = row.holder.as_deref() == Some(by.worker.0.as_str());
     if let (Some(project), false) = (&row.project, unbroken) {
         hold::take(conn, project, by.worker).await?;

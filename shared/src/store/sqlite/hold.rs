@@ -60,7 +60,8 @@ pub(super) async fn wanted(
     let ids: Vec<String> = sqlx::query_scalar(
         "SELECT id FROM project AS p WHERE holder = ?1
            AND EXISTS (SELECT 1 FROM job WHERE project = p.id AND state = 'queued' AND not_before_ms <= ?2)
-           AND NOT EXISTS (SELECT 1 FROM job WHERE project = p.id AND state = 'running')",
+           AND NOT EXISTS (SELECT 1 FROM job WHERE project = p.id AND state = 'running')
+           AND EXISTS (SELECT 1 FROM share WHERE share.owner = p.owner AND running < concurrent)",
     )
     .bind(&worker.0)
     .bind(now)

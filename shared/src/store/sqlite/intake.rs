@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
-use super::{SqliteStore, job, request, session};
+use super::allowance::Taken;
+use super::{SqliteStore, allowance, job, request, session};
 use crate::schema::{NewJob, limits};
 use crate::store::{Enqueued, Recalled, StoreError, queue};
 
@@ -76,14 +77,18 @@ async fn commit(store: &SqliteStore, orders: &[Order]) -> Result<Vec<Enqueued>, 
     let mut waiting = Waiting::count(&mut tx, orders).await?;
     let mut taken = Vec::with_capacity(orders.len());
     for Order { job, max_queued, .. } in orders {
-        let outcome = match known(&mut tx, job).await? {
-            Some(known) => known,
-            None if *waiting.beside(job) >= *max_queued => Enqueued::QueueFull,
-            None => session::admit(&mut tx, job).await?,
+        let (outcome, share) = match known(&mut tx, job).await? {
+            Some(known) => (known, Taken::default()),
+            None => match allowance::ask(&mut tx, job).await? {
+                Err(denied) => (Enqueued::Denied(denied), Taken::default()),
+                Ok(_) if *waiting.beside(job) >= *max_queued => (Enqueued::QueueFull, Taken::default()),
+                Ok(share) => (session::admit(&mut tx, job).await?, share),
+            },
         };
         if outcome == Enqueued::Added {
             let run_at = job.terms.run_at_ms.unwrap_or(0).max(job.created_at_ms);
             job::insert(&mut tx, job).await?;
+            allowance::charge(&mut tx, job, &share).await?;
             queue::push(&mut tx, job.id, job.max_attempts, job.terms.priority, run_at).await?;
             *waiting.beside(job) += 1;
         }

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::error::{corrupt, not_json};
-use super::{SqliteStore, chunk, kept, session};
+use super::{SqliteStore, allowance, chunk, kept, session, share};
 use crate::schema::{
     CancelReason, Changes, Event, Failure, JobId, JobState, LeaseToken, NewJob, Priority, Usage, WorkerId,
 };
@@ -67,8 +67,9 @@ pub(super) async fn end(
 /// What follows from a job's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Settled {
-    /// Whether it continued a session, an agent's in its project, for which another job may have waited.
-    pub(super) frees_session: bool,
+    /// Whether another job may have waited for it: one of its session, of its project, or of its key, which runs only so
+    /// many at once.
+    pub(super) makes_room: bool,
 }
 
 /// Puts a job into the state that `event`, already stored, ends it in, and its task away.
@@ -81,10 +82,10 @@ pub(super) async fn settle(
     let Some(outcome) = Outcome::of(event) else {
         return Err(corrupt(id, "ended by an event that ends nothing"));
     };
-    let row: Option<(String, Option<String>)> = sqlx::query_as(
+    let row: Option<(String, Option<String>, String, i64)> = sqlx::query_as(
         "UPDATE job SET state = ?2, failure = ?3, usage = ?4, finished_at_ms = ?5, lease = NULL,
                 kept = kept AND ?2 = 'completed'
-         WHERE id = ?1 AND state IN ('queued', 'running') RETURNING task, session",
+         WHERE id = ?1 AND state IN ('queued', 'running') RETURNING task, session, owner, reserved_tokens",
     )
     .bind(id.to_string())
     .bind(outcome.state.as_str())
@@ -93,12 +94,13 @@ pub(super) async fn settle(
     .bind(now)
     .fetch_optional(&mut *conn)
     .await?;
-    let Some((task, session)) = row else { return Ok(Settled { frees_session: false }) };
+    let Some((task, session, owner, reserved)) = row else { return Ok(Settled { makes_room: false }) };
     queue::finish(conn, &task, TaskEnd::of(outcome.state), now).await?;
     if let Some(session) = &session {
         session::bill(conn, session, &outcome.usage, now).await?;
     }
-    Ok(Settled { frees_session: session.is_some() })
+    allowance::settle(conn, &owner, reserved, &outcome.usage).await?;
+    Ok(Settled { makes_room: session.is_some() || share::made_room(conn, &owner).await? })
 }
 
 /// Notes what an agent's job has done to files.
@@ -154,7 +156,7 @@ pub(super) async fn cancel(
 pub(super) struct CalledOff {
     /// Where it stood before.
     before: JobState,
-    frees_session: bool,
+    makes_room: bool,
 }
 
 impl CalledOff {
@@ -165,7 +167,7 @@ impl CalledOff {
             JobState::Running => store.bell.ring(RingRole::Worker, [Ring::CalledOff(id)]),
             JobState::Completed | JobState::Failed | JobState::Cancelled | JobState::Expired => {}
         }
-        if self.frees_session {
+        if self.makes_room {
             store.ring_task();
         }
     }
@@ -183,11 +185,11 @@ pub(super) async fn call_off(
         .fetch_optional(&mut *conn)
         .await?;
     let Some(before) = state.map(|name| parse_state(id, &name)).transpose()? else { return Ok(None) };
-    let mut frees_session = false;
+    let mut makes_room = false;
     match before {
         JobState::Queued => {
             let event = Event::Cancelled { reason, usage: Usage::default() };
-            frees_session = end(conn, id, &event, now).await?.frees_session;
+            makes_room = end(conn, id, &event, now).await?.makes_room;
         }
         JobState::Running => {
             // The first reason stays: the worker may be acting on it.
@@ -199,7 +201,7 @@ pub(super) async fn call_off(
         }
         JobState::Completed | JobState::Failed | JobState::Cancelled | JobState::Expired => {}
     }
-    Ok(Some(CalledOff { before, frees_session }))
+    Ok(Some(CalledOff { before, makes_room }))
 }
 
 /// The jobs whose leases the worker holds.

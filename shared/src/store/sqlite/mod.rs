@@ -5,6 +5,7 @@
 //! inside a read transaction. Rings go out after the commit.
 
 mod abandon;
+mod allowance;
 mod append;
 mod chunk;
 mod claim;
@@ -17,6 +18,7 @@ mod intake;
 mod job;
 mod jobs;
 mod kept;
+mod keys;
 mod ledger;
 mod migrate;
 mod open;
@@ -26,6 +28,7 @@ mod prune;
 mod request;
 mod rescue;
 mod session;
+mod share;
 #[cfg(test)]
 mod tests;
 mod transcript;
@@ -41,8 +44,8 @@ use self::intake::Intake;
 use self::own::Own;
 use super::doorbell::Doorbell;
 use super::{
-    Append, Appended, Claim, Enqueued, Files, Forked, Held, KeptAnswers, Lease, Millis, OwnJobs, Removed,
-    Ring, RingRole, Store, StoreError,
+    ApiKeys, Append, Appended, Claim, Enqueued, Files, Forked, Held, KeptAnswers, Lease, Millis, OwnJobs,
+    Removed, Ring, RingRole, Store, StoreError,
 };
 use crate::schema::{
     Call, CancelReason, Fleet, Job, JobId, JobState, LeaseToken, Listed, NewJob, Offer, Owner, Page,
@@ -270,6 +273,10 @@ impl Store for SqliteStore {
 
     async fn wanted(&self, worker: &WorkerId, now: Millis) -> Result<Vec<ProjectId>, StoreError> {
         hold::wanted(&self.readers, worker, now).await
+    }
+
+    fn keys(&self) -> &dyn ApiKeys {
+        self
     }
 
     fn answers(&self) -> &dyn KeptAnswers {

@@ -26,7 +26,17 @@ pub(super) async fn rescue(store: &SqliteStore, dead_before: Millis, now: Millis
     for id in queue::taskless(&mut *store.readers.acquire().await?, limits::RESCUE_BATCH).await? {
         touched += u64::from(wake(store, job::parse_id(&id)?, now).await?);
     }
+    put_strays_away(store, now).await?;
     Ok(touched)
+}
+
+/// Puts away the tasks that wake nobody. Looks before it takes the write lock.
+async fn put_strays_away(store: &SqliteStore, now: Millis) -> Result<(), StoreError> {
+    if queue::strays(&mut *store.readers.acquire().await?, now).await? {
+        let away = queue::put_strays_away(&mut *store.writer.acquire().await?, now).await?;
+        tracing::info!(tasks = away, "put away tasks that no waiting job knows");
+    }
+    Ok(())
 }
 
 /// Marks the workers that have not beaten since `dead_before`.
@@ -132,7 +142,7 @@ async fn expire(store: &SqliteStore, id: JobId, now: Millis) -> Result<bool, Sto
     let settled = job::end(&mut tx, id, &Event::Expired, now).await?;
     tx.commit().await?;
     store.ring_events([id]);
-    if settled.frees_session {
+    if settled.makes_room {
         store.ring_task();
     }
     Ok(true)

@@ -41,4 +41,8 @@ fn the_type_follows_from_the_status() {
     let quota = OpenAiChat.error(&Rejection::new(429, "insufficient_quota", "Why."));
     let quota: serde_json::Value = serde_json::from_slice(&quota).expect("bodies are JSON");
     assert_eq!(quota["error"]["type"], "insufficient_quota");
+    let limit = Rejection { class: Some("tokens"), ..Rejection::new(429, "rate_limit_exceeded", "Why.") };
+    let limit: serde_json::Value =
+        serde_json::from_slice(&OpenAiChat.error(&limit)).expect("bodies are JSON");
+    assert_eq!(limit["error"]["type"], "tokens");
 }

@@ -104,3 +104,43 @@ async fn two_running_jobs_of_a_project_cannot_be_stored() {
     run(first).await.expect("one runs");
     assert!(matches!(run(second).await, Err(StoreError::Corrupt(_))));
 }
+
+#[tokio::test]
+async fn tasks_that_wake_nobody_are_put_away_by_the_sweep() {
+    let file = File::new();
+    let store = file.open().await;
+    let waiting = enqueue(&store).await;
+    super::add_task(&store, b"nonsense").await;
+    super::add_task(&store, &serde_json::to_vec(&waiting).expect("an id")).await;
+    assert_eq!(store.rescue(0, 1_000).await.expect("a sweep"), 0);
+    let pending: Vec<String> =
+        sqlx::query_scalar("SELECT idempotency_key FROM Jobs WHERE status = 'Pending'")
+            .fetch_all(&store.readers)
+            .await
+            .expect("tasks");
+    assert_eq!(pending, [waiting.to_string()]);
+}
+
+#[tokio::test]
+async fn shares_are_those_of_the_jobs() {
+    let file = File::new();
+    let store = file.open().await;
+    let worker = WorkerId("w".to_owned());
+    store.beat(&report("w"), 0).await.expect("a beat");
+    for _ in 0..4 {
+        enqueue(&store).await;
+    }
+    let figures = async || -> (i64, i64) {
+        let query = sqlx::query_as("SELECT queued, running FROM share WHERE owner = 'anonymous'");
+        query.fetch_one(&store.readers).await.expect("a share")
+    };
+    assert_eq!(figures().await, (4, 0));
+    let claim = store.claim(&worker, LeaseToken(Uuid::new_v4()), 1).await.expect("a store").expect("a job");
+    assert_eq!(figures().await, (3, 1));
+    for sql in ["DELETE FROM job WHERE id = ?1", "DELETE FROM spec WHERE job = ?1"] {
+        spoil(&store, sql, claim.lease.job).await;
+    }
+    assert_eq!(figures().await, (3, 0));
+    sqlx::query("DELETE FROM job").execute(&store.writer).await.expect("deleted");
+    assert_eq!(figures().await, (0, 0));
+}

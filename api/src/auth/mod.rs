@@ -1,5 +1,8 @@
 //! Who is asking, and what they may do: API keys, compared in constant time by their digests.
 
+mod known;
+pub(crate) mod secret;
+
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath};
@@ -7,10 +10,9 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use drover_shared::dialect::Rejection;
-use drover_shared::schema::{Owner, Scope, Scopes};
-use sha2::{Digest as _, Sha256};
-use subtle::{Choice, ConstantTimeEq as _};
+use drover_shared::schema::{ApiKey, KeyDigest, Owner, Scope, Scopes};
 
+pub(crate) use self::known::Keys;
 use crate::app::App;
 use crate::error::Problem;
 use crate::router;
@@ -25,12 +27,19 @@ pub(crate) struct Caller {
     /// Whose jobs, sessions and files these are.
     pub(crate) owner: Owner,
     pub(crate) scopes: Scopes,
+    /// The key, if it is one of the store's: those that are configured have no limits.
+    pub(crate) key: Option<Arc<ApiKey>>,
 }
 
 impl Caller {
     /// Nobody in particular, where no key is configured.
     fn anonymous() -> Self {
-        Self { owner: Owner::anonymous(), scopes: Scopes::all() }
+        Self { owner: Owner::anonymous(), scopes: Scopes::all(), key: None }
+    }
+
+    /// Whether it came with no key, where none is configured.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.owner == Owner::anonymous()
     }
 
     /// Refuses who has none of the scopes.
@@ -55,62 +64,27 @@ impl FromRequestParts<Arc<App>> for Caller {
     }
 }
 
-/// The keys that are known here; only their digests are kept.
-pub(crate) struct Keys(Vec<[u8; 32]>);
-
 impl Keys {
-    pub(crate) fn new(keys: &[String]) -> Self {
-        Self(keys.iter().filter(|key| !key.is_empty()).map(|key| Sha256::digest(key).into()).collect())
-    }
-
-    /// Whether there is any.
-    pub(crate) fn any(&self) -> bool {
-        !self.0.is_empty()
-    }
-
-    /// Who has sent a request with these headers. Without configured keys everybody is welcome, whatever key they
-    /// bring.
+    /// Who has sent a request with these headers.
     pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let presented = [bearer(headers), api_key(headers)];
-        self.holder(presented.into_iter().flatten()).await
-    }
-
-    /// The same, of one key or several of which one must be known.
-    #[expect(clippy::unused_async, reason = "keys that the store knows are waited for")]
-    pub(crate) async fn holder(&self, presented: impl Iterator<Item = &[u8]>) -> Result<Caller, Problem> {
-        if !self.any() {
-            return Ok(Caller::anonymous());
-        }
-        let mut presented = presented.peekable();
-        if presented.peek().is_none() {
-            return Err(refusal(
-                "No API key was given. Send it as `Authorization: Bearer KEY` or as `x-api-key: KEY`.",
-            )
-            .into());
-        }
-        presented
-            .find_map(|key| self.known(key))
-            .ok_or_else(|| refusal("The API key is not valid here.").into())
-    }
-
-    fn known(&self, key: &[u8]) -> Option<Caller> {
-        let digest: [u8; 32] = Sha256::digest(key).into();
-        let mut found = Choice::from(0);
-        for configured in &self.0 {
-            found |= configured.ct_eq(&digest);
-        }
-        bool::from(found).then(|| Caller { owner: owner_of(&digest), scopes: Scopes::all() })
+        let presented: Vec<&[u8]> = [bearer(headers), api_key(headers)].into_iter().flatten().collect();
+        self.holder(&presented).await
     }
 }
 
-fn owner_of(digest: &[u8; 32]) -> Owner {
-    use std::fmt::Write as _;
+/// The owner of what is asked for with a key of this digest, which is also the key's identifier.
+pub(crate) fn owner_of(digest: &KeyDigest) -> Owner {
     let mut name = String::from("key_");
-    for byte in &digest[..OWNER_DIGITS / 2] {
-        // Writing to a string cannot fail.
-        let _ = write!(name, "{byte:02x}");
-    }
+    push_hex(&mut name, &digest[..OWNER_DIGITS / 2]);
     Owner(name)
+}
+
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    use std::fmt::Write as _;
+    for byte in bytes {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
@@ -130,9 +104,12 @@ fn refusal(message: &str) -> Rejection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Clock;
+    use crate::tests::store::FakeStore;
 
     async fn owner(keys: &[&str], headers: &[(&'static str, &str)]) -> Result<Owner, u16> {
-        let keys = Keys::new(&keys.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let keys: Vec<_> = keys.iter().map(ToString::to_string).collect();
+        let keys = Keys::new(&keys, Arc::new(FakeStore::default()), Clock::new(|| 0));
         let headers =
             headers.iter().map(|(name, value)| (name.parse().expect("name"), value.parse().expect("value")));
         let caller = keys.caller(&headers.collect()).await;

@@ -4,6 +4,16 @@ use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use std::path::Path;
 
+/// The owners of all jobs that were begun, in the order in which they were.
+pub async fn begun(database: &Path) -> Vec<String> {
+    let options = SqliteConnectOptions::new().filename(database);
+    let mut connection = SqliteConnection::connect_with(&options).await.expect("the database opens");
+    let owners = sqlx::query_scalar(
+        "SELECT owner FROM job WHERE started_at_ms IS NOT NULL ORDER BY started_at_ms, id",
+    );
+    owners.fetch_all(&mut connection).await.expect("the owners")
+}
+
 /// The ids of all jobs, whatever their state, oldest first.
 pub async fn job_ids(database: &Path) -> Vec<String> {
     let options = SqliteConnectOptions::new().filename(database);

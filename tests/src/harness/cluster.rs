@@ -1,7 +1,7 @@
 //! A whole Drover: one api, some workers, one store, in a directory of its own.
 
 use super::kin::{self, Kin};
-use super::parts::ClaudeKind;
+use super::parts::{ClaudeKind, binary};
 use super::process::Process;
 use super::wait::{wait_for, wait_until};
 use crate::client::{Client, PATIENCE};
@@ -32,6 +32,7 @@ pub struct Cluster {
     dir: TempDir,
     env: BTreeMap<String, String>,
     api: Option<Process>,
+    more_apis: Vec<Process>,
     address: String,
     workers: Vec<Process>,
     started_workers: usize,
@@ -98,8 +99,15 @@ impl Builder {
         let read: Vec<String> = read.iter().map(|path| path.display().to_string()).collect();
         env.insert("DROVER_SLOT_READ".to_owned(), read.join(","));
         env.extend(self.env);
-        let mut cluster =
-            Cluster { dir, env, api: None, address: String::new(), workers: Vec::new(), started_workers: 0 };
+        let mut cluster = Cluster {
+            dir,
+            env,
+            api: None,
+            more_apis: Vec::new(),
+            address: String::new(),
+            workers: Vec::new(),
+            started_workers: 0,
+        };
         cluster.start_api().await;
         cluster.add_workers(self.workers).await;
         cluster
@@ -147,6 +155,27 @@ impl Cluster {
         let port = self.address.rsplit(':').next().expect("an address has a port").to_owned();
         self.env.insert("PORT".to_owned(), port);
         self.start_api().await;
+    }
+
+    /// Starts one more api on the same store, and answers with a client of it.
+    pub async fn add_api(&mut self) -> Client {
+        let name = format!("api-{}", self.more_apis.len() + 1);
+        let env = self.env.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let env: BTreeMap<_, _> = env.chain([("PORT".to_owned(), "0".to_owned())]).collect();
+        let mut api = Process::start("drover-api", &name, self.dir.path(), &env);
+        let address = api.ready().await;
+        self.more_apis.push(api);
+        Client::new(format!("http://{address}"))
+    }
+
+    /// Runs the api's binary with other arguments, in the environment of the cluster, and answers with what it printed.
+    pub fn command(&self, arguments: &[&str]) -> String {
+        let mut command = std::process::Command::new(binary("drover-api"));
+        command.args(arguments).env_clear().envs(&self.env).current_dir(self.dir.path());
+        let output = command.output().expect("the binary runs");
+        let complained = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {complained}");
+        String::from_utf8(output.stdout).expect("text")
     }
 
     /// The workers, also those that were killed.
@@ -227,7 +256,7 @@ impl Cluster {
     }
 
     fn processes(&self) -> impl Iterator<Item = &Process> {
-        self.api.iter().chain(&self.workers)
+        self.api.iter().chain(&self.more_apis).chain(&self.workers)
     }
 }
 

@@ -11,6 +11,8 @@ mod files;
 mod granularity;
 mod histories;
 mod jobs;
+mod keys;
+mod limits;
 mod media;
 mod metrics;
 mod projects;

@@ -52,6 +52,8 @@
 //!   deltas per second through everything, beside what one connection gets out of the raw database with the
 //!   same tables and settings, one transaction for each. A job takes at least four transactions; deltas are
 //!   committed in groups.
+//! - `turns` fills the queue with the jobs of few and of many owners, and takes the time of the search for the next job,
+//!   beside that of a search by age alone, by turns on one connection; and of whole claims.
 //! - `idle` watches an api and a worker that have served a job and have nothing to do.
 
 mod agents;
@@ -69,6 +71,7 @@ mod statistics;
 mod sustained;
 mod throughput;
 mod times;
+mod turns;
 
 pub use report::Report;
 
@@ -91,6 +94,8 @@ pub enum Part {
     ChunkDelay,
     /// Jobs and deltas per second, and memory meanwhile.
     Throughput,
+    /// Finding the next job among few and many owners.
+    Turns,
     /// Memory and processor time without work.
     Idle,
     /// Memory over ten thousand jobs; takes minutes and is not measured unless asked for.
@@ -127,6 +132,9 @@ pub async fn run(only: Option<Part>) -> Report {
     }
     if wanted(Part::Throughput) {
         report.add(throughput::measure().await);
+    }
+    if wanted(Part::Turns) {
+        report.add(turns::measure().await);
     }
     if wanted(Part::Soak) {
         report.add(sustained::soak().await);

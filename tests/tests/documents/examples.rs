@@ -1,7 +1,7 @@
 //! The examples in the README work as they stand there, without an account: against the demo model.
 
 use drover_tests::foreign::{self, Language};
-use drover_tests::harness::{ClaudeKind, Cluster, workspace};
+use drover_tests::harness::{ClaudeKind, Cluster, binary, workspace};
 
 /// What this test cannot run: it fetches, builds and starts what runs here already.
 const NOT_HERE: [&str; 4] = ["git clone", "make start", "docker compose", "make test"];
@@ -46,6 +46,27 @@ async fn every_example_of_the_readmes_works() {
             (count, if count > 1 { count - 2 } else { count }),
             "{file}: {ran:?}"
         );
+    }
+}
+
+/// The examples about keys build on each other, and need a database of their own: they lock the door.
+#[tokio::test]
+async fn the_examples_about_keys_work() {
+    let program = binary("drover-api").display().to_string();
+    for file in ["api/keys.md", "api/keys.zh-CN.md"] {
+        let cluster = Cluster::builder().workers(0).start().await;
+        let address = cluster.api_url().replace("http://", "");
+        let text = std::fs::read_to_string(workspace().join(file)).expect("a document");
+        let script: String = blocks(&text).into_iter().map(|(_, block)| block + "\n").collect();
+        let script =
+            script.replace("drover-api keys", &format!("{program} keys")).replace("127.0.0.1:8000", &address);
+        let database = format!("sqlite://{}", cluster.database().display());
+        let said = foreign::run(Language::Shell, &script, &[("DATABASE_URL", &database)]).await;
+        assert!(
+            said.contains(r#""key":"sk-drover-"#) && said.contains(r#""object":"list""#),
+            "{file}: {said}"
+        );
+        assert!(said.contains("60 requests/min") && said.contains("$50.50 a month"), "{file}: {said}");
     }
 }
 

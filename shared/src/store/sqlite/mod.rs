@@ -65,6 +65,9 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
+    /// The statement by which a claim finds its job, which takes the time and the worker; for benchmarks.
+    pub const SEARCH: &str = super::queue::DUE;
+
     /// Begins a transaction that holds the write lock.
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use drover_shared::schema::{PoolReport, WorkerReport};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -22,6 +23,8 @@ pub(crate) async fn root() -> Json<Value> {
         "name": "drover",
         "version": VERSION,
         "health": "/health",
+        "openapi": "/openapi.json",
+        "docs": "/docs",
         "models": "/v1/models",
         "chat_completions": "/v1/chat/completions",
         "jobs": "/v1/jobs/{id}",
@@ -43,8 +46,8 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str, 
 }
 
 /// The figures of `GET /health`; all of the fleet's come from the workers' heartbeats.
-#[derive(Debug, Serialize)]
-struct Health {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Health {
     /// `healthy`, `degraded` (no worker lives), `draining` or `unhealthy` (no store).
     status: &'static str,
     version: &'static str,
@@ -64,8 +67,8 @@ struct Health {
     models: Option<Vec<String>>,
 }
 
-#[derive(Debug, Default, Serialize)]
-struct Queue {
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub(crate) struct Queue {
     queued: u64,
     running: u64,
     oldest_queued_ms: Option<u64>,

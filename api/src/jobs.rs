@@ -7,6 +7,7 @@ use axum::extract::{Extension, Path, State};
 use drover_shared::schema::{
     Call, CancelReason, Changes, Dimension, Failure, Job, JobId, JobState, Owner, Usage, UsageQuery,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::App;
@@ -16,7 +17,8 @@ use crate::error::Problem;
 use crate::usage::{Figures, dollars};
 
 /// A job as clients see it. Times are whole seconds since the Unix epoch.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Job")]
 pub(crate) struct JobBody {
     id: JobId,
     object: &'static str,
@@ -40,7 +42,8 @@ pub(crate) struct JobBody {
 }
 
 /// A call to a provider on behalf of the job.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ProviderCall")]
 struct CallBody {
     attempt: u32,
     provider: String,
@@ -65,7 +68,8 @@ impl From<Call> for CallBody {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "JobError")]
 struct ErrorBody {
     code: &'static str,
     message: String,

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use drover_shared::provider::resolve;
 use drover_shared::provider::resolve::Resolved;
 use drover_shared::schema::agent::AGENT_SUFFIX;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -16,13 +17,14 @@ use crate::auth::Caller;
 use crate::error::Problem;
 use crate::fleet::View;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ModelList")]
 pub(crate) struct List {
     object: &'static str,
     data: Vec<Model>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Model {
     id: String,
     object: &'static str,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use drover_shared::schema::offer::{KeyHealth, Provider, ProviderHealth, ProviderState};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -13,8 +14,9 @@ use crate::auth::Caller;
 use crate::error::Problem;
 use crate::fleet::View;
 
-#[derive(Debug, Serialize)]
-struct Body<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ProviderReport")]
+pub(crate) struct Body<'a> {
     id: &'a str,
     object: &'static str,
     name: &'a str,

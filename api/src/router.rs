@@ -16,8 +16,8 @@ use crate::envelope::{self, Ticket};
 use crate::error::Problem;
 use crate::projects::files;
 use crate::{
-    completions, cors, events, generate, health, jobs, keys, models, projects, providers, results, sessions,
-    uploads, usage,
+    completions, cors, events, generate, health, jobs, keys, models, openapi, projects, providers, reference,
+    results, sessions, uploads, usage,
 };
 
 /// Who may use which routes: the first line with whose beginning a route begins counts, and a key needs one of its
@@ -45,12 +45,46 @@ pub(crate) fn scopes(route: &str) -> &'static [Scope] {
 }
 
 pub(crate) fn router(app: &Arc<App>) -> Router {
-    Router::new()
+    let Routes { router, .. } = routes(app.dialect);
+    router
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(app), envelope::around))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), cors::around))
+        .with_state(Arc::clone(app))
+}
+
+/// The paths of all routes.
+#[cfg(test)]
+pub(crate) fn paths() -> Vec<&'static str> {
+    routes(&drover_shared::dialect::openai_chat::OpenAiChat).paths
+}
+
+/// Routes, and their paths beside them, since a router does not tell.
+#[derive(Default)]
+struct Routes {
+    router: Router<Arc<App>>,
+    #[cfg_attr(not(test), allow(dead_code, reason = "the description is held against them"))]
+    paths: Vec<&'static str>,
+}
+
+impl Routes {
+    fn route(mut self, path: &'static str, methods: MethodRouter<Arc<App>>) -> Self {
+        self.paths.push(path);
+        Self { router: self.router.route(path, methods), ..self }
+    }
+}
+
+fn routes(dialect: &'static dyn Dialect) -> Routes {
+    Routes::default()
         .route("/", get(health::root))
         .route("/health", get(health::health))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
-        .route("/v1/chat/completions", generate_in(app.dialect).get(completions::list))
+        .route("/openapi.json", get(openapi::show))
+        .route("/docs", get(reference::page))
+        .route("/docs/{asset}", get(reference::asset))
+        .route("/v1/chat/completions", generate_in(dialect).get(completions::list))
         .route(
             "/v1/chat/completions/{id}",
             get(completions::show).post(completions::label).delete(completions::delete),
@@ -91,11 +125,6 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
             "/v1/projects/{id}/files/{*path}",
             get(files::download).put(files::upload).delete(files::remove),
         )
-        .fallback(unknown_route)
-        .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(Arc::clone(app), envelope::around))
-        .layer(middleware::from_fn_with_state(Arc::clone(app), cors::around))
-        .with_state(Arc::clone(app))
 }
 
 /// The generating route in one dialect.

@@ -17,6 +17,7 @@ mod leaving;
 mod logs;
 mod money;
 mod own;
+mod reference;
 mod shutdown;
 mod sockets;
 pub(crate) mod store;
@@ -100,6 +101,19 @@ impl Api {
         let address = self.address;
         AbortOnDropHandle::new(tokio::spawn(Call::chat(body).send(address)))
     }
+}
+
+/// Every method of every route, as the router itself answers when it is asked for one that it does not have.
+pub(crate) async fn routed() -> Vec<(String, String)> {
+    let api = Api::start().await;
+    let mut routed = Vec::new();
+    for route in crate::router::paths() {
+        let answer = Call::new("TRACE", &route.replace(['{', '}', '*'], "")).send(api.address).await;
+        assert_eq!(answer.status, 405, "{route}");
+        let methods = answer.header("allow").split(',').filter(|method| *method != "HEAD");
+        routed.extend(methods.map(|method| (method.to_owned(), (*route).to_owned())));
+    }
+    routed
 }
 
 const STREAM: &str = r#"{"model":"opus","stream":true}"#;

@@ -13,6 +13,7 @@ use axum::http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, 
 use axum::response::{IntoResponse as _, Response};
 use axum::{Json, body::Body};
 use drover_shared::schema::{Dimension, Scope, Usage, UsageQuery, UsageRow};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -81,7 +82,7 @@ fn row(row: &UsageRow) -> Value {
 }
 
 /// What was billed, with the cost also in dollars.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Figures {
     #[serde(flatten)]
     usage: Usage,

@@ -1,9 +1,10 @@
 //! What a job has done to the files of its project.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The files that are not what they were when the job began, whatever has changed them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Changes {
     /// By path.
     pub files: Vec<FileChange>,
@@ -12,7 +13,7 @@ pub struct Changes {
 }
 
 /// One of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileChange {
     /// The way to it, from the top of the workspace.
     pub path: String,
@@ -21,7 +22,7 @@ pub struct FileChange {
 }
 
 /// What has become of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// There was none of that name.

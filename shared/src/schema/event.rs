@@ -1,5 +1,6 @@
 //! What happens in a job, in the one form that is stored and that every dialect is encoded from.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::changes::Changes;
@@ -14,7 +15,7 @@ pub type Seq = u64;
 
 /// One thing that happened. `match` on it without a wildcard, so that a new event makes the compiler
 /// list every place that must decide.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
     /// A worker has taken the job up. Counts from 1.
@@ -154,7 +155,7 @@ pub enum Event {
 }
 
 /// What a content block holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Block {
     /// Text for the client.
@@ -176,7 +177,7 @@ pub enum Block {
 }
 
 /// Why the model stopped speaking (Anthropic Messages API, `stop_reason`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
     /// It had said all.

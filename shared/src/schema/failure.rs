@@ -1,9 +1,10 @@
 //! How a job fails: one closed list of kinds, each with a stable code.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Why a job failed, in words for its client. Never holds a key, a prompt or a path of the machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// Which kind; decides status and code in every dialect.
     pub kind: FailureKind,
@@ -22,7 +23,7 @@ impl Failure {
 }
 
 /// The kinds of failure. `snake_case` names are stable codes that clients may rely on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// The provider refused the request as invalid (400).

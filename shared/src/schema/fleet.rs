@@ -1,12 +1,13 @@
 //! What workers tell about themselves with each heartbeat, and what the fleet looks like from it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::id::WorkerId;
 use super::offer::{Offer, ProviderHealth};
 
 /// One worker's state, written with each heartbeat.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerReport {
     /// Which worker.
     pub id: WorkerId,
@@ -43,7 +44,7 @@ fn everybody() -> bool {
 }
 
 /// What a worker's pool holds now, and what it has done since the worker started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PoolReport {
     /// Primed chat processes that wait for their first job.
     pub chat_spares: u32,

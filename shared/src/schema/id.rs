@@ -1,8 +1,10 @@
 //! Identifiers. They are minted at the edges (handlers, worker start) and only carried in here.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -50,6 +52,20 @@ macro_rules! id {
                 String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
             }
         }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "type": "string",
+                    "pattern": concat!("^", $prefix, "[0-9a-f]{32}$"),
+                    "examples": [concat!($prefix, "0192aaaabbbb7ccc8dddeeeeffff0001")],
+                })
+            }
+        }
     };
 }
 
@@ -95,7 +111,7 @@ impl fmt::Display for LeaseToken {
 }
 
 /// One worker process, for as long as it lives: `host-pid-random`. Never reused.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerId(pub String);
 
 impl fmt::Display for WorkerId {

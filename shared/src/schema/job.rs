@@ -1,5 +1,6 @@
 //! A job as api and worker see it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::changes::Changes;
@@ -97,7 +98,7 @@ pub struct Job {
 }
 
 /// Who or what called a job off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CancelReason {
     /// Its client asked for it.

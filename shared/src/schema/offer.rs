@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::agent::AgentsOffer;
@@ -53,7 +54,7 @@ pub struct Route {
 
 /// In which order a model's routes are taken. A conversation stays with the route that it began with, as long
 /// as that one works, so that its prompt stays in the provider's cache.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
     /// As listed.
@@ -83,7 +84,7 @@ pub struct Abilities {
 }
 
 /// How a model is told to think.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Thinking {
     /// Not at all.
@@ -157,7 +158,7 @@ impl Setting {
 }
 
 /// What a model's tokens cost, and what they cost in calls with a longer prompt than so many tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tariff {
     /// For most calls.
     #[serde(flatten)]
@@ -168,7 +169,7 @@ pub struct Tariff {
 }
 
 /// What a million tokens of each kind cost, in millionths of a US dollar.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Price {
     /// Of the prompt.
     pub input: u64,
@@ -181,7 +182,7 @@ pub struct Price {
 }
 
 /// What calls cost whose whole prompt, cached parts included, is longer than so many tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LongPrice {
     /// The longest prompt at the usual price.
     pub above_tokens: u64,
@@ -191,7 +192,7 @@ pub struct LongPrice {
 }
 
 /// Where prices were read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PriceSource {
     /// Whose list.
     pub name: String,
@@ -200,7 +201,7 @@ pub struct PriceSource {
 }
 
 /// How a provider does, as one worker sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProviderHealth {
     /// The provider's identifier.
     pub id: String,
@@ -222,7 +223,7 @@ pub struct ProviderHealth {
 }
 
 /// Whether a provider is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderState {
     /// It is.
@@ -234,7 +235,7 @@ pub enum ProviderState {
 }
 
 /// How one key of a provider does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeyHealth {
     /// The first digits of its SHA-256: tells keys apart and tells no key.
     pub fingerprint: String,
@@ -246,7 +247,7 @@ pub struct KeyHealth {
 }
 
 /// Whether a key is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyState {
     /// It is.

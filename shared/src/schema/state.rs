@@ -1,10 +1,11 @@
 //! The states of a job. Written three times on purpose: the diagram in ARCHITECTURE.md, this enum with
 //! its one transition function, and the CHECK constraint in `migrations/`; a test compares them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// Waits for a worker.

@@ -2,11 +2,12 @@
 
 use std::ops::AddAssign;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Token counts of one or more upstream calls, from the provider's own figures. All counts are disjoint:
 /// `input_tokens` excludes what was read from or written to the cache (Anthropic Messages API, `usage`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// Prompt tokens billed at the full price.
     pub input_tokens: u64,

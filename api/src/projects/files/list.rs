@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use drover_shared::schema::limits;
 use drover_shared::workspace::{FileError, FilePath, Walk};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::trouble::invalid_path;
@@ -18,7 +19,8 @@ use crate::error::Problem;
 use crate::resource::parameters::{boolean, count, invalid, parameters, unknown};
 
 /// Part of what lies in a project.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ProjectFileList")]
 pub(crate) struct List {
     object: &'static str,
     data: Vec<EntryBody>,

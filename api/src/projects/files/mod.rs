@@ -17,12 +17,13 @@ use axum::http::request::Parts;
 use drover_shared::schema::{Owner, ProjectId};
 use drover_shared::workspace::{FilePath, Homes, Kind, Meta};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 
 pub(crate) use self::archive::archive;
 pub(crate) use self::download::download;
-pub(crate) use self::list::list;
+pub(crate) use self::list::{List, list};
 pub(crate) use self::remove::remove;
 pub(crate) use self::upload::{upload, upload_several};
 
@@ -78,7 +79,8 @@ async fn with_files<T: Send + 'static>(
 }
 
 /// A file as clients see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ProjectFile")]
 pub(crate) struct EntryBody {
     object: &'static str,
     path: String,

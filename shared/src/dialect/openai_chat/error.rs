@@ -1,17 +1,20 @@
 //! The shape of every error, in a body of its own and as a frame of a stream.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::wire;
 use crate::dialect::Rejection;
 
 /// `{"error":{…}}`. All four keys are always there: the official SDKs read them without asking.
-#[derive(Serialize)]
-struct Body<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub(super) struct Body<'a> {
     error: Detail<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ErrorDetail")]
 struct Detail<'a> {
     message: &'a str,
     r#type: &'static str,

@@ -1,5 +1,6 @@
 //! Uploaded files (`OpenAI` API reference, "Files"), and what a list of them is asked for by.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::listing::{Item, Page, Usual};
@@ -8,7 +9,7 @@ use crate::dialect::Rejection;
 use crate::schema::{FileId, FileQuery, Owner, StoredFile, limits};
 
 /// What a file may be for.
-const PURPOSES: [&str; 6] = ["assistants", "batch", "fine-tune", "vision", "user_data", "evals"];
+pub(super) const PURPOSES: [&str; 6] = ["assistants", "batch", "fine-tune", "vision", "user_data", "evals"];
 
 /// Files are listed all at once, the latest first.
 const ALL: Usual = Usual { limit: limits::UPLOADS_LISTED, most: limits::UPLOADS_LISTED, latest_first: true };
@@ -124,8 +125,9 @@ pub fn query(owner: Owner, parameters: &[(String, String)]) -> Result<FileQuery,
 }
 
 /// A file as clients see it. What is not there is left out, not null.
-#[derive(Serialize)]
-struct File<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "UploadedFile")]
+pub(super) struct File<'a> {
     id: FileId,
     object: &'static str,
     bytes: u64,

@@ -8,6 +8,7 @@ mod agent;
 mod calls;
 mod choice;
 mod content;
+pub mod described;
 mod ending;
 mod error;
 pub mod files;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::ending::{self, Ending, finish_reason};
@@ -10,8 +11,9 @@ use crate::dialect::promises::{Noted, Promises};
 use crate::dialect::{Answer, Form, Rejection};
 use crate::schema::{Block, Changes, Event, SeqEvent, StopReason, Usage};
 
-#[derive(Serialize)]
-struct Completion<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ChatCompletion")]
+pub(super) struct Completion<'a> {
     id: String,
     object: &'static str,
     created: i64,
@@ -26,7 +28,8 @@ struct Completion<'a> {
     place: wire::Place,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ChatChoice")]
 struct Choice {
     index: u32,
     message: Message,
@@ -34,7 +37,8 @@ struct Choice {
     finish_reason: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ChatAnswer")]
 struct Message {
     role: &'static str,
     content: Option<String>,
@@ -48,7 +52,8 @@ struct Message {
     function_call: Option<Function>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ChatToolCall")]
 struct ToolCall {
     #[serde(skip)]
     block: u32,
@@ -57,7 +62,8 @@ struct ToolCall {
     function: Function,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ChatFunctionCall")]
 struct Function {
     name: String,
     arguments: String,

@@ -1,5 +1,6 @@
 //! The JSON that chunks and whole answers share.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::dialect::Answer;
@@ -17,7 +18,8 @@ pub(super) fn json(value: &impl Serialize, out: &mut Vec<u8>) {
 }
 
 /// Where the job belongs, as earlier Python gateways tell it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ChatPlace")]
 pub(super) struct Place {
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<SessionId>,
@@ -32,7 +34,8 @@ impl Place {
 }
 
 /// `usage`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ChatUsage")]
 pub(super) struct Usage {
     prompt_tokens: u64,
     completion_tokens: u64,
@@ -43,14 +46,16 @@ pub(super) struct Usage {
     cost: Cost,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ChatPromptDetails")]
 struct PromptDetails {
     cached_tokens: u64,
     audio_tokens: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[expect(clippy::struct_field_names, reason = "the names are the wire's")]
+#[schemars(rename = "ChatCompletionDetails")]
 struct CompletionDetails {
     reasoning_tokens: u64,
     audio_tokens: u64,
@@ -78,8 +83,9 @@ impl Usage {
 }
 
 /// What was paid, in US dollars.
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "ChatCost")]
 enum Cost {
     /// The client has not asked.
     Unasked,

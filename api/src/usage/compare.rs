@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use drover_shared::provider::comparison::{Alternative, Comparison};
-use drover_shared::schema::{Dimension, Owner, UsageQuery, limits};
+use drover_shared::schema::{Dimension, Owner, ProjectId, UsageQuery, limits};
 use serde_json::{Value, json};
 
-use super::dollars;
+use super::{dollars, query};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Problem;
@@ -46,7 +46,7 @@ fn read(query: Option<&str>, owner: Owner, now: i64) -> Result<(u32, UsageQuery)
     for (name, value) in parameters(query)? {
         match name.as_str() {
             "days" => days = count(&name, &value, limits::COMPARISON_DAYS)?,
-            "project_id" => only.push((Dimension::Project, value)),
+            "project_id" => only.push((Dimension::Project, query::id::<ProjectId>(&name, &value)?)),
             _ => return Err(unknown(&name).into()),
         }
     }

@@ -72,7 +72,7 @@ pub(super) fn read(query: Option<&str>, owner: Owner, now: i64) -> Result<Asked,
 }
 
 /// An identifier in the form in which it is stored. What is none would find nothing, as if nothing had been used.
-fn id<T: FromStr + Display>(name: &str, value: &str) -> Result<String, Rejection> {
+pub(super) fn id<T: FromStr + Display>(name: &str, value: &str) -> Result<String, Rejection> {
     let id: T = value.parse().map_err(|_| invalid(name, "It is no identifier of that kind."))?;
     Ok(id.to_string())
 }

@@ -89,6 +89,11 @@ impl Place {
         self.agent.as_mut()
     }
 
+    /// Whether anything would be made that is there afterwards, whatever becomes of the job.
+    pub(super) fn makes(&self) -> bool {
+        self.known.is_none() && self.begins
+    }
+
     /// Makes what there is not yet, and gives the job its place.
     pub(super) async fn make(
         self,

@@ -75,6 +75,11 @@ pub(crate) async fn prepare(
     if let Some(wish) = place.agent() {
         admission::agent(dialect, &view, wish)?;
     }
+    // A session is not begun, nor a project made, for what will be refused.
+    if place.makes() && key.is_some() {
+        let denied = app.store.keys().denied(&owner, &spec, now).await?;
+        denied.map_or(Ok(()), |denied| Err(admission::denied(denied)))?;
+    }
     let told = place.make(&*app.store, &owner, &mut spec, now).await?;
     let (session, project) = (spec.session(), spec.agent.as_ref().map(|agent| agent.project));
     let job = JobId::from_uuid(Uuid::now_v7());

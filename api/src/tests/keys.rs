@@ -1,7 +1,7 @@
 //! Keys of the store: who is let in, and who may manage them.
 
 use async_trait::async_trait;
-use drover_shared::schema::{Allowance, ApiKey, Denied, Gauge, KeyChange, KeyDigest, Owner};
+use drover_shared::schema::{Allowance, ApiKey, Denied, Gauge, JobSpec, KeyChange, KeyDigest, Owner};
 use drover_shared::store::{ApiKeys, Enqueued, KeyAdded, KnownKey, Millis, StoreError};
 use serde_json::{Value, json};
 
@@ -60,6 +60,14 @@ impl ApiKeys for FakeStore {
 
     async fn note_use(&self, _: &[(Owner, Millis)]) -> Result<(), StoreError> {
         self.check()
+    }
+
+    async fn denied(&self, _: &Owner, _: &JobSpec, _: Millis) -> Result<Option<Denied>, StoreError> {
+        self.check()?;
+        match self.lock().refusal {
+            Some(Enqueued::Denied(denied)) => Ok(Some(denied)),
+            _ => Ok(None),
+        }
     }
 
     async fn allowance(&self, _: &Owner, _: Millis) -> Result<Allowance, StoreError> {

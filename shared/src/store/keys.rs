@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Millis, StoreError};
-use crate::schema::{Allowance, ApiKey, KeyChange, KeyDigest, Owner};
+use crate::schema::{Allowance, ApiKey, Denied, JobSpec, KeyChange, KeyDigest, Owner};
 
 /// The part of a store that holds API keys. Of a key's secret it knows a digest only.
 #[async_trait]
@@ -30,6 +30,10 @@ pub trait ApiKeys: Send + Sync {
 
     /// Notes when keys were last used.
     async fn note_use(&self, used: &[(Owner, Millis)]) -> Result<(), StoreError>;
+
+    /// Why a job would be denied that the key asked for now, for who would rather know before anything else is done. What
+    /// counts is what [`Store::enqueue`](super::Store::enqueue) says.
+    async fn denied(&self, owner: &Owner, spec: &JobSpec, now: Millis) -> Result<Option<Denied>, StoreError>;
 
     /// What is left of a key's minute.
     async fn allowance(&self, owner: &Owner, now: Millis) -> Result<Allowance, StoreError>;

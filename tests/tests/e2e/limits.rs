@@ -102,7 +102,13 @@ async fn two_apis_let_through_what_the_limits_say_and_no_more() {
         "no such limit"
     );
 
-    // 500 set aside for each.
+    let full = apis[0].clone().with_key(&queued);
+    let mut with_session = in_background("say 1 words");
+    with_session["session_id"] = "new".into();
+    assert_eq!(ErrorBody::of(&full.post(chat::PATH, &with_session).await.json()).code, "key_queue_full");
+    assert_eq!(full.get("/v1/sessions").await.json()["data"], json!([]), "nor is anything begun for it");
+
+    // As many as an answer is taken for, and more for each prompt.
     let tokens = key(&apis[0], json!({"tokens_per_minute": 5_000})).await;
     let (counts, answers) = all_at_once(&apis, &tokens).await;
     let most = 5_000 / 1_024 + 1;

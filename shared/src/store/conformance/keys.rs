@@ -97,9 +97,17 @@ pub(in crate::store) async fn only_so_many_requests_a_minute(bench: &dyn Bench) 
         assert_eq!(store.enqueue(&job_of(&owner, NOW), 0).await.expect("a store"), Enqueued::QueueFull);
         assert_eq!(ask(&store, &owner, NOW).await, Enqueued::Added);
     }
+    let spec = job_of(&owner, NOW).spec;
+    let foreseen = store.keys().denied(&owner, &spec, NOW).await.expect("a store");
+    assert_eq!(foreseen, Some(Denied::Requests { limit: 3, after_ms: 20_000 }));
     assert_eq!(ask(&store, &owner, NOW).await, denied(20_000));
     assert_eq!(ask(&store, &owner, NOW + 19_000).await, denied(1_000));
     let other = bench.handle().await;
+    assert_eq!(
+        store.keys().denied(&owner, &spec, NOW + 20_000).await.expect("a store"),
+        None,
+        "which takes nothing"
+    );
     assert_eq!(ask(&other, &owner, NOW + 20_000).await, Enqueued::Added, "it refills");
     assert_eq!(ask(&other, &owner, NOW).await, denied(20_000), "and no clock that is behind fills it");
     let gauge =

@@ -166,6 +166,7 @@ macro_rules! conformance {
             }
             share {
                 one_keys_many_jobs_starve_nobody
+                what_only_ends_holds_nobody_up
                 who_runs_less_comes_first
                 a_higher_key_goes_before
                 a_key_runs_only_so_many_at_once

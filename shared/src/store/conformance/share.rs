@@ -29,6 +29,16 @@ pub(in crate::store) async fn one_keys_many_jobs_starve_nobody(bench: &dyn Bench
     assert_eq!(turn(NOW + 3).await, many[1], "in the order in which they came");
 }
 
+pub(in crate::store) async fn what_only_ends_holds_nobody_up(bench: &dyn Bench) {
+    let hand = Hand::hire(bench, "w").await;
+    let late = |owner: &str| NewJob { deadline_at_ms: NOW + 1, ..of(owner) };
+    for _ in 0..300 {
+        enqueue_this(&hand.store, late("late")).await;
+    }
+    let one = enqueue_this(&hand.store, of("one")).await;
+    assert_eq!(hand.take(NOW + 1).await.lease.job, one, "in the first call");
+}
+
 pub(in crate::store) async fn who_runs_less_comes_first(bench: &dyn Bench) {
     let hand = Hand::hire(bench, "w").await;
     for _ in 0..3 {

@@ -4,7 +4,7 @@
 use sqlx::SqliteConnection;
 
 use crate::schema::allowance::settled;
-use crate::schema::{Allowance, Bucket, Denied, NewJob, Owner, Usage};
+use crate::schema::{Allowance, Bucket, Denied, JobSpec, NewJob, Owner, Usage};
 use crate::store::{Millis, StoreError};
 
 /// SQL: which of the budgets of the key `k` is spent at `$now`: `day`, `month` or NULL. Days and months are those of UTC.
@@ -70,8 +70,7 @@ impl Row {
     }
 
     /// What the job takes of the allowance, if there is room for it.
-    fn take(&self, job: &NewJob) -> Result<Taken, Denied> {
-        let now = job.created_at_ms;
+    fn take(&self, spec: &JobSpec, now: Millis) -> Result<Taken, Denied> {
         if !self.is_valid {
             return Err(Denied::Key);
         }
@@ -91,7 +90,7 @@ impl Row {
         }
         if let Some(limit) = self.tokens_per_minute {
             let mut bucket = self.tokens(limit, now);
-            let wanted = job.spec.estimated_tokens();
+            let wanted = spec.estimated_tokens();
             let got = bucket.take(limit, wanted).map_err(|after_ms| Denied::Tokens { limit, after_ms })?;
             taken.tokens = Some(bucket);
             taken.reserved = got;
@@ -108,13 +107,15 @@ pub(super) struct Taken {
     reserved: u64,
 }
 
-/// What the job would take, or why it may not.
+/// What a job of the owner's would take at `now`, or why it may not.
 pub(super) async fn ask(
     conn: &mut SqliteConnection,
-    job: &NewJob,
+    owner: &Owner,
+    spec: &JobSpec,
+    now: Millis,
 ) -> Result<Result<Taken, Denied>, StoreError> {
-    let row = Row::read(conn, &job.owner, job.created_at_ms).await?;
-    Ok(row.map_or(Ok(Taken::default()), |row| row.take(job)))
+    let row = Row::read(conn, owner, now).await?;
+    Ok(row.map_or(Ok(Taken::default()), |row| row.take(spec, now)))
 }
 
 /// Takes it, for a job that was added.

@@ -58,6 +58,8 @@ async fn next(
                 let state = event.terminal_state().unwrap_or(JobState::Failed);
                 job::end(conn, id, &event, by.now).await?;
                 queue::finish(conn, &task.id, TaskEnd::of(state), by.now).await?;
+                // Many that end like this are nobody else's loss.
+                share::served(conn, id, by.now).await?;
                 ended.push(id);
             }
             Verdict::Run(id, row, spec) => match recall(conn, *spec).await {
@@ -191,7 +193,7 @@ async fn start(
     .execute(&mut *conn)
     .await?;
     queue::take(conn, &task.id, by.worker, attempt, by.now).await?;
-    share::serve(conn, &row.owner, by.now).await?;
+    share::served(conn, id, by.now).await?;
     let unbroken = row.holder.as_deref() == Some(by.worker.0.as_str());
     if let (Some(project), false) = (&row.project, unbroken) {
         hold::take(conn, project, by.worker).await?;

@@ -79,7 +79,7 @@ async fn commit(store: &SqliteStore, orders: &[Order]) -> Result<Vec<Enqueued>, 
     for Order { job, max_queued, .. } in orders {
         let (outcome, share) = match known(&mut tx, job).await? {
             Some(known) => (known, Taken::default()),
-            None => match allowance::ask(&mut tx, job).await? {
+            None => match allowance::ask(&mut tx, &job.owner, &job.spec, job.created_at_ms).await? {
                 Err(denied) => (Enqueued::Denied(denied), Taken::default()),
                 Ok(_) if *waiting.beside(job) >= *max_queued => (Enqueued::QueueFull, Taken::default()),
                 Ok(share) => (session::admit(&mut tx, job).await?, share),

@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::error::{corrupt, not_json};
 use super::{SqliteStore, allowance, share};
-use crate::schema::{Allowance, ApiKey, KeyChange, KeyDigest, KeyLimits, Owner};
+use crate::schema::{Allowance, ApiKey, Denied, JobSpec, KeyChange, KeyDigest, KeyLimits, Owner};
 use crate::store::keys::{ApiKeys, KeyAdded, KnownKey};
 use crate::store::{Millis, StoreError};
 
@@ -141,6 +141,11 @@ impl ApiKeys for SqliteStore {
         }
         tx.commit().await?;
         Ok(())
+    }
+
+    async fn denied(&self, owner: &Owner, spec: &JobSpec, now: Millis) -> Result<Option<Denied>, StoreError> {
+        let asked = allowance::ask(&mut *self.readers.acquire().await?, owner, spec, now).await?;
+        Ok(asked.err())
     }
 
     async fn allowance(&self, owner: &Owner, now: Millis) -> Result<Allowance, StoreError> {

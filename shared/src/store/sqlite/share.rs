@@ -2,7 +2,7 @@
 
 use sqlx::SqliteConnection;
 
-use crate::schema::ApiKey;
+use crate::schema::{ApiKey, JobId};
 use crate::store::{Millis, StoreError};
 
 /// Notes what the key says of its owner's share.
@@ -20,10 +20,10 @@ pub(super) async fn set(conn: &mut SqliteConnection, key: &ApiKey) -> Result<(),
     Ok(())
 }
 
-/// A job of the owner's is taken up.
-pub(super) async fn serve(conn: &mut SqliteConnection, owner: &str, now: Millis) -> Result<(), StoreError> {
-    sqlx::query("UPDATE share SET served_ms = ?2 WHERE owner = ?1")
-        .bind(owner)
+/// The owner of the job has had its turn.
+pub(super) async fn served(conn: &mut SqliteConnection, job: JobId, now: Millis) -> Result<(), StoreError> {
+    sqlx::query("UPDATE share SET served_ms = ?2 WHERE owner = (SELECT owner FROM job WHERE id = ?1)")
+        .bind(job.to_string())
         .bind(now)
         .execute(conn)
         .await?;

@@ -16,6 +16,7 @@ mod error;
 mod events;
 mod fleet;
 mod generate;
+mod head;
 mod health;
 mod jobs;
 mod keys;

@@ -16,8 +16,8 @@ use crate::envelope::{self, Ticket};
 use crate::error::Problem;
 use crate::projects::files;
 use crate::{
-    completions, cors, events, generate, health, jobs, keys, models, openapi, projects, providers, reference,
-    results, sessions, uploads, usage,
+    completions, cors, events, generate, head, health, jobs, keys, models, openapi, projects, providers,
+    reference, results, sessions, uploads, usage,
 };
 
 /// Who may use which routes: the first line with whose beginning a route begins counts, and a key needs one of its
@@ -49,6 +49,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     router
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(head::check))
         .layer(middleware::from_fn_with_state(Arc::clone(app), envelope::around))
         .layer(middleware::from_fn_with_state(Arc::clone(app), cors::around))
         .with_state(Arc::clone(app))

@@ -169,7 +169,7 @@ async fn a_leaving_api_takes_nothing_new() {
     api.shutdown.cancel();
     for call in [("POST", "/v1/chat/completions"), ("GET", "/readyz")] {
         use tower::ServiceExt as _;
-        let request = axum::http::Request::builder().method(call.0).uri(call.1);
+        let request = axum::http::Request::builder().method(call.0).uri(call.1).header("host", "test");
         let request = request.body(axum::body::Body::from(WHOLE)).expect("a request");
         let response = router.clone().oneshot(request).await.expect("an answer");
         assert_eq!(response.status(), 503, "{call:?}");

@@ -88,6 +88,8 @@ pub const UNWANTED_BODY_BYTES: usize = 2 * REQUEST_BODY_BYTES;
 pub const UNWANTED_BODY: Duration = Duration::from_secs(15);
 /// Bodies above this size, in bytes, are parsed off the threads that serve streams.
 pub const PARSE_INLINE_BYTES: usize = 64 << 10;
+/// Longest path and query of a request, in bytes: a file's path of 4 KiB, each byte of which is percent-encoded, fits.
+pub const REQUEST_URI_BYTES: usize = 16 << 10;
 /// Open connections of one api; further ones wait to be accepted.
 pub const CONNECTIONS: usize = 10_000;
 /// Longest list of ignored parameters in a response header, in bytes.

@@ -10,7 +10,8 @@ use tower::ServiceExt as _;
 use super::*;
 
 async fn unpacked(stage: &Stage) -> BTreeMap<String, (u32, String)> {
-    let request = axum::http::Request::get(format!("/v1/projects/{}/archive", stage.project));
+    let request =
+        axum::http::Request::get(format!("/v1/projects/{}/archive", stage.project)).header("host", "test");
     let request = request.body(axum::body::Body::empty()).expect("a request");
     let router = crate::router::router(&stage.api.app);
     let answer = router.oneshot(request).await.expect("an answer");

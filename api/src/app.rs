@@ -12,6 +12,7 @@ use crate::auth::Keys;
 use crate::clock::Clock;
 use crate::fleet::FleetView;
 use crate::settings::Settings;
+use crate::socket::Seats;
 use crate::tail::Tail;
 
 /// One api.
@@ -26,6 +27,8 @@ pub(crate) struct App {
     pub(crate) tail: Arc<Tail>,
     /// A place for each that looks through the files of projects.
     pub(crate) file_work: Arc<Semaphore>,
+    /// The places for each WebSocket.
+    pub(crate) seats: Arc<Seats>,
     /// A place for each archive that is packed.
     pub(crate) archives: Arc<Semaphore>,
     /// Cancelled when the api is to leave.
@@ -45,6 +48,7 @@ impl App {
             keys: Keys::new(&settings.api_keys, Arc::clone(&store), clock.clone()),
             fleet: FleetView::new(Arc::clone(&store), clock.clone()),
             tail: Arc::new(Tail::new(Arc::clone(&store), clock.clone(), shutdown.clone())),
+            seats: Arc::default(),
             archives: Arc::new(Semaphore::new(limits::ARCHIVES)),
             file_work: Arc::new(Semaphore::new(limits::FILE_WORK)),
             started_at_ms: clock.now_ms(),

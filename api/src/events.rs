@@ -63,7 +63,7 @@ fn encode(event: &SeqEvent, out: &mut Vec<u8>) {
 
 /// `seq` and `attempt`, which of several answers it belongs to, and the event's own fields. One event has an
 /// `attempt` of its own, which is the same number; JSON must not say it twice.
-fn data(SeqEvent { seq, attempt, event }: &SeqEvent, out: &mut Vec<u8>) {
+pub(crate) fn data(SeqEvent { seq, attempt, event }: &SeqEvent, out: &mut Vec<u8>) {
     let place = match event.split() {
         (None, Event::AttemptStarted { .. }) => format!("{{\"seq\":{seq}"),
         (None, _) => format!("{{\"seq\":{seq},\"attempt\":{attempt}"),

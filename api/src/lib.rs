@@ -32,6 +32,7 @@ mod router;
 mod server;
 mod sessions;
 mod settings;
+mod socket;
 mod sse;
 mod tail;
 mod unwanted;

@@ -36,7 +36,7 @@ pub(crate) async fn show(
 }
 
 /// The dialect that the answer is told in.
-fn spoken(app: &App, keep: &Keep) -> Option<&'static dyn Dialect> {
+pub(crate) fn spoken(app: &App, keep: &Keep) -> Option<&'static dyn Dialect> {
     let mut known = [app.dialect].into_iter().chain(dialect::ALL);
     known.find(|dialect| dialect.name() == keep.dialect)
 }

@@ -15,6 +15,7 @@ use crate::auth::Caller;
 use crate::envelope::{self, Ticket};
 use crate::error::Problem;
 use crate::projects::files;
+use crate::socket;
 use crate::{
     completions, cors, events, generate, head, health, jobs, keys, models, openapi, projects, providers,
     reference, results, sessions, uploads, usage,
@@ -120,6 +121,7 @@ fn routes(dialect: &'static dyn Dialect) -> Routes {
         .route("/v1/jobs/{id}/events", get(events::stream))
         .route("/v1/jobs/{id}/result", get(results::show))
         .route("/v1/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/v1/ws", get(socket::open))
         .route("/v1/projects/{id}/archive", get(files::archive))
         .route("/v1/projects/{id}/files", get(files::list).post(files::upload_several))
         .route(

@@ -5,19 +5,21 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use drover_shared::schema::limits;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::Layer as _;
 
 use crate::app::App;
 use crate::router::router;
+use crate::socket::Line;
 
 /// Pause after a failed accept: out of file descriptors, most likely, which does not pass at once.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -76,7 +78,8 @@ impl Server {
             };
             match listener.accept().await {
                 Ok((socket, _)) => {
-                    connections.spawn(self.connection(socket, place));
+                    let line = Line::new(place, connections.token(), self.cut.clone());
+                    tokio::spawn(self.connection(socket, Arc::new(line)));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -86,19 +89,16 @@ impl Server {
         }
     }
 
-    fn connection(
-        &self,
-        socket: TcpStream,
-        place: OwnedSemaphorePermit,
-    ) -> impl Future<Output = ()> + Send + 'static {
+    fn connection(&self, socket: TcpStream, line: Arc<Line>) -> impl Future<Output = ()> + Send + 'static {
         if let Err(error) = prepare(&socket) {
             tracing::debug!(%error, "a socket's options could not be set");
         }
-        let service = TowerToHyperService::new(self.router.clone());
-        let connection = self.http.serve_connection(TokioIo::new(socket), service);
+        let service = Extension(Arc::clone(&line)).layer(self.router.clone());
+        let service = TowerToHyperService::new(service);
+        let connection = self.http.serve_connection(TokioIo::new(socket), service).with_upgrades();
         let (leave, cut) = (self.leave.clone(), self.cut.clone());
         async move {
-            let _place = place;
+            let _line = line;
             let mut connection = pin!(connection);
             let served = async {
                 tokio::select! {

@@ -39,6 +39,10 @@ pub struct Settings {
     pub stream_hold: Duration,
     /// Pause between heartbeats on a quiet stream.
     pub stream_heartbeat: Duration,
+    /// Silence of a WebSocket's client after which it is pinged.
+    pub socket_ping: Duration,
+    /// How long a WebSocket's client may take to read a few frames.
+    pub socket_write: Duration,
     /// How long finished jobs are kept.
     pub retention: Duration,
     /// How long sessions are kept that nobody writes to.
@@ -68,6 +72,8 @@ impl Default for Settings {
             upload_stall: limits::UPLOAD_STALL,
             stream_hold: limits::STREAM_HOLD,
             stream_heartbeat: limits::STREAM_HEARTBEAT,
+            socket_ping: limits::SOCKET_PING,
+            socket_write: limits::SOCKET_WRITE,
             retention: limits::RETENTION,
             sessions: Duration::from_hours(24 * u64::from(limits::SESSION_DAYS)),
             stored: Duration::from_hours(24 * u64::from(limits::STORED_DAYS)),

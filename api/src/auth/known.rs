@@ -54,7 +54,7 @@ impl Keys {
     }
 
     /// Whoever holds one of the keys. While there is none, and has never been, everybody is welcome, whatever they bring.
-    pub(super) async fn holder(&self, presented: &[&[u8]]) -> Result<Caller, Problem> {
+    pub(crate) async fn holder(&self, presented: &[&[u8]]) -> Result<Caller, Problem> {
         let digests: Vec<KeyDigest> = presented.iter().map(|key| Sha256::digest(key).into()).collect();
         if let Some(caller) = digests.iter().find_map(|digest| self.configured(digest)) {
             return Ok(caller);

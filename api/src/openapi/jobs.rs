@@ -38,5 +38,8 @@ pub(super) fn operations(schemas: &mut Schemas) -> Vec<Operation> {
             "The job as it is then: a running one ends as soon as its worker has stopped it.",
             &job,
         ),
+        Operation::new(Tag::Jobs, "get", "/v1/ws", "open_socket", "Jobs over a WebSocket: one connection, many jobs.")
+            .refuses(&[400, 403, 426, 429])
+            .answers_content(101, "A WebSocket, whose frames websocket.schema.json describes.", &json!({})),
     ]
 }

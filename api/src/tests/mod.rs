@@ -23,6 +23,7 @@ mod sockets;
 pub(crate) mod store;
 mod tailing;
 mod uploads;
+mod websocket;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -4,13 +4,14 @@ mod egress;
 mod files;
 mod keys;
 mod projects;
+mod sockets;
 mod stored;
 
 use std::time::Duration;
 
 use super::spec::Effort;
 
-pub use self::{egress::*, files::*, keys::*, projects::*, stored::*};
+pub use self::{egress::*, files::*, keys::*, projects::*, sockets::*, stored::*};
 
 // --- What clients may send ---------------------------------------------------------------------------
 

@@ -1,0 +1,165 @@
+//! The head of a request that is to become a WebSocket (RFC 6455, section 4.2).
+
+use axum::http::header::{
+    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use drover_shared::dialect::Rejection;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::cors::Origins;
+
+/// What both sides speak over the WebSocket.
+const PROTOCOL: &str = "drover.v1";
+/// What a browser says its key in, since it can set no header.
+const KEY_PROTOCOL: &str = "drover.key.";
+
+/// A request that can become a WebSocket.
+#[derive(Debug, PartialEq)]
+pub(super) struct Handshake {
+    accept: String,
+    /// Whether the client has named our protocol, and so has to be told that it is spoken.
+    names_protocol: bool,
+    /// The key, if it came as a protocol.
+    pub(super) key: Option<Vec<u8>>,
+}
+
+/// Reads the head.
+pub(super) fn read(headers: &HeaderMap) -> Result<Handshake, Rejection> {
+    if !lists(headers, &UPGRADE).any(|name| name.eq_ignore_ascii_case("websocket"))
+        || !lists(headers, &CONNECTION).any(|name| name.eq_ignore_ascii_case("upgrade"))
+    {
+        let message = "This is a WebSocket. Connect with 'Connection: Upgrade' and 'Upgrade: websocket'.";
+        return Err(Rejection::new(426, "upgrade_required", message));
+    }
+    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        let message = "The version of the WebSocket protocol must be 13.";
+        return Err(Rejection { param: Some("Sec-WebSocket-Version".to_owned()), ..upgrade(message) });
+    }
+    let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
+    if STANDARD.decode(key).ok().is_none_or(|nonce| nonce.len() != 16) {
+        let message = "Invalid value for 'Sec-WebSocket-Key'. It must be 16 bytes in Base64.";
+        return Err(Rejection::invalid("invalid_value", "Sec-WebSocket-Key", message));
+    }
+    let accept = derive_accept_key(key);
+    let names_protocol = lists(headers, &SEC_WEBSOCKET_PROTOCOL).any(|name| name == PROTOCOL);
+    let key = lists(headers, &SEC_WEBSOCKET_PROTOCOL).find_map(|name| name.strip_prefix(KEY_PROTOCOL));
+    // One that cannot be read is as good as a wrong one.
+    let key = key.map(|key| URL_SAFE_NO_PAD.decode(key.trim_end_matches('=')).unwrap_or_default());
+    Ok(Handshake { accept, names_protocol, key })
+}
+
+fn upgrade(message: &str) -> Rejection {
+    Rejection::new(426, "upgrade_required", message)
+}
+
+impl Handshake {
+    /// The headers that say yes.
+    pub(super) fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let accept = HeaderValue::try_from(&self.accept).ok().map(|accept| (SEC_WEBSOCKET_ACCEPT, accept));
+        let protocol = (SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+        let fixed = [
+            (CONNECTION, HeaderValue::from_static("upgrade")),
+            (UPGRADE, HeaderValue::from_static("websocket")),
+        ];
+        fixed.into_iter().chain(accept).chain(self.names_protocol.then_some(protocol))
+    }
+}
+
+/// What a client that speaks otherwise is told to do.
+pub(super) fn required() -> [(HeaderName, HeaderValue); 3] {
+    [
+        (CONNECTION, HeaderValue::from_static("upgrade")),
+        (UPGRADE, HeaderValue::from_static("websocket")),
+        (SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
+    ]
+}
+
+/// Refuses a page of another origin: a browser lets every page connect, and says from where it comes. Programs say
+/// nothing.
+pub(super) fn check_origin(headers: &HeaderMap, allowed: &Origins) -> Result<(), Rejection> {
+    let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let text = origin.to_str().unwrap_or_default();
+    let same = text.split_once("://").is_some_and(|(_, place)| place.eq_ignore_ascii_case(host));
+    if same || allowed.allow(origin) {
+        return Ok(());
+    }
+    Err(Rejection::new(403, "origin_not_allowed", "Pages of this origin may not connect."))
+}
+
+/// The items of headers that hold lists.
+fn lists<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|list| list.split(',')).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: [(&str, &str); 4] = [
+        ("connection", "keep-alive, Upgrade"),
+        ("upgrade", "WebSocket"),
+        ("sec-websocket-version", "13"),
+        // The example of RFC 6455, section 1.3.
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+
+    fn headers<'a>(lines: impl IntoIterator<Item = (&'a str, &'a str)>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            let name: HeaderName = name.parse().expect("a name");
+            headers.append(name, value.parse().expect("a value"));
+        }
+        headers
+    }
+
+    #[test]
+    fn a_head_is_answered_as_the_specification_says() {
+        let handshake = read(&headers(GOOD)).expect("a good head");
+        assert_eq!(handshake.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert!(!handshake.headers().any(|(name, _)| name == SEC_WEBSOCKET_PROTOCOL));
+        let offered = [("sec-websocket-protocol", "drover.v1, drover.key.c2VzYW1l")];
+        let handshake = read(&headers(GOOD.into_iter().chain(offered))).expect("a good head");
+        assert_eq!(handshake.key.as_deref(), Some(&b"sesame"[..]));
+        let told = handshake.headers().find(|(name, _)| *name == SEC_WEBSOCKET_PROTOCOL);
+        assert_eq!(told.expect("a protocol").1, "drover.v1", "the key is never said back");
+    }
+
+    #[test]
+    fn other_heads_are_refused() {
+        for (name, value, status) in [
+            ("connection", "close", 426),
+            ("upgrade", "h2c", 426),
+            ("sec-websocket-version", "8", 426),
+            ("sec-websocket-key", "c2hvcnQ=", 400),
+            ("sec-websocket-key", "not base64 at all!!", 400),
+        ] {
+            let lines = GOOD.map(|line| if line.0 == name { (name, value) } else { line });
+            assert_eq!(read(&headers(lines)).expect_err(name).status, status, "{name}");
+            let lines = GOOD.into_iter().filter(|line| line.0 != name);
+            assert_eq!(read(&headers(lines)).expect_err(name).status, status, "no {name}");
+        }
+    }
+
+    #[test]
+    fn pages_come_from_here_or_from_where_they_may() {
+        let allowed = Origins::These(vec!["https://app.example".to_owned()]);
+        for (origin, host, expected) in [
+            (None, "drover:8000", true),
+            (Some("http://drover:8000"), "drover:8000", true),
+            (Some("https://Drover.example"), "drover.example", true),
+            (Some("https://app.example"), "drover.example", true),
+            (Some("https://app.example.evil.example"), "drover.example", false),
+            (Some("http://drover:8001"), "drover:8000", false),
+            (Some("null"), "drover:8000", false),
+            (Some(""), "", false),
+        ] {
+            let lines = [("host", host)].into_iter().chain(origin.map(|origin| ("origin", origin)));
+            assert_eq!(check_origin(&headers(lines), &allowed).is_ok(), expected, "{origin:?} at {host}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! `GET /v1/ws`: jobs over a WebSocket. One carries many jobs; what it says stands in `websocket.md` beside the code, and
+//! in `websocket.schema.json` for machines.
+
+mod close;
+mod frame;
+mod handshake;
+mod request;
+mod seats;
+mod subscriptions;
+mod talk;
+mod work;
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
+use hyper::upgrade::OnUpgrade;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use self::handshake::Handshake;
+use self::seats::Seat;
+use self::talk::Talk;
+use crate::app::App;
+use crate::auth::Caller;
+use crate::error::Problem;
+use crate::router;
+
+#[cfg(test)]
+pub(crate) use self::request::TYPES;
+pub(crate) use self::seats::Seats;
+
+/// What a connection keeps of the server's while it lives, be it HTTP's or a WebSocket's.
+pub(crate) struct Line {
+    _place: OwnedSemaphorePermit,
+    _counted: TaskTrackerToken,
+    /// Cancelled when whoever is still there is cut off.
+    cut: CancellationToken,
+}
+
+impl Line {
+    pub(crate) fn new(
+        place: OwnedSemaphorePermit,
+        counted: TaskTrackerToken,
+        cut: CancellationToken,
+    ) -> Self {
+        Self { _place: place, _counted: counted, cut }
+    }
+}
+
+/// `GET /v1/ws`
+pub(crate) async fn open(
+    State(app): State<Arc<App>>,
+    Extension(line): Extension<Arc<Line>>,
+    mut request: Request,
+) -> Response {
+    match admit(&app, request.headers()).await {
+        Ok((handshake, caller, seat)) => {
+            let upgrade = hyper::upgrade::on(&mut request);
+            tokio::spawn(serve(app, line, seat, caller, upgrade));
+            let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+            response.headers_mut().extend(handshake.headers());
+            response
+        }
+        Err(problem) => {
+            let wrong_protocol = problem.0.status == 426;
+            let mut response = problem.into_response();
+            if wrong_protocol {
+                response.headers_mut().extend(handshake::required());
+            }
+            response
+        }
+    }
+}
+
+/// Who is asking, if the WebSocket can be had.
+async fn admit(app: &App, headers: &HeaderMap) -> Result<(Handshake, Caller, Seat), Problem> {
+    let handshake = handshake::read(headers)?;
+    handshake::check_origin(headers, &app.settings.allowed_origins)?;
+    let caller = match &handshake.key {
+        Some(key) => app.keys.holder(&[key.as_slice()]).await?,
+        None => app.keys.caller(headers).await?,
+    };
+    caller.require(router::scopes("/v1/ws"))?;
+    if app.shutdown.is_cancelled() {
+        return Err(Problem::leaving());
+    }
+    let seat = app.seats.take(&caller.owner)?;
+    Ok((handshake, caller, seat))
+}
+
+async fn serve(app: Arc<App>, line: Arc<Line>, seat: Seat, caller: Caller, upgrade: OnUpgrade) {
+    let talk = async {
+        let Ok(upgraded) = upgrade.await else { return };
+        let Some((connection, read)) = talk::connection(upgraded) else {
+            tracing::error!("a WebSocket's connection is none of ours");
+            return;
+        };
+        let began = tokio::time::Instant::now();
+        let ending = Talk::new(app, caller, connection, &read).await.run().await;
+        let code = ending.told().map(|(code, _)| code);
+        tracing::info!(?ending, code, seconds = began.elapsed().as_secs(), "a WebSocket has closed");
+    };
+    line.cut.run_until_cancelled(talk).await;
+    drop(seat);
+}

@@ -1,0 +1,203 @@
+//! What is done for a request.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use drover_shared::dialect::{Answer, Delivery, Rejection};
+use drover_shared::schema::{CancelReason, Job, JobId, Seq, limits};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::frame::Frame;
+use super::request::{Telling, What};
+use super::subscriptions::{Subscription, Subscriptions};
+use crate::app::App;
+use crate::auth::Caller;
+use crate::error::Problem;
+use crate::generate::{Asked, Prepared, add, prepare};
+use crate::{jobs, results};
+
+/// Fields that `job.answer` says by itself.
+const OWN_FIELDS: [&str; 3] = ["messages", "input", "session_id"];
+
+/// Does what is asked for, and gives the frame that answers it.
+pub(super) async fn answer(
+    app: &Arc<App>,
+    caller: &Caller,
+    subscriptions: &mut Subscriptions,
+    id: Option<&str>,
+    what: What,
+) -> Result<Utf8Bytes, Problem> {
+    match what {
+        What::Ping => Ok(Frame::Pong { id }.text()),
+        What::Submit { request, telling } => submit(app, caller, subscriptions, id, request, telling).await,
+        What::Answer { job, results, request, telling } => {
+            let job = find(app, caller, &job).await?;
+            let request = continuing(&job, results, request)?;
+            submit(app, caller, subscriptions, id, request, telling).await
+        }
+        What::Subscribe { job, after, telling } => {
+            let job = find(app, caller, &job).await?;
+            room(subscriptions)?;
+            if subscriptions.has(job.id) {
+                let message = "This WebSocket is subscribed to the job already.";
+                return Err(Rejection::new(409, "already_subscribed", message).into());
+            }
+            let ended = job.state.is_terminal();
+            subscriptions.add(subscription(app, job.id, after, telling, ended).await?);
+            Ok(Frame::Subscribed { id, job: job.id, after }.text())
+        }
+        What::Unsubscribe { job } => {
+            let known = job.parse().ok().filter(|job| subscriptions.remove(*job));
+            let Some(job) = known else {
+                let message = "This WebSocket is not subscribed to such a job.";
+                return Err(Rejection {
+                    param: Some("job".to_owned()),
+                    ..Rejection::new(404, "not_subscribed", message)
+                }
+                .into());
+            };
+            Ok(Frame::Unsubscribed { id, job }.text())
+        }
+        What::Cancel { job } => {
+            let job = find(app, caller, &job).await?;
+            app.store.cancel(job.id, CancelReason::Requested, app.clock.now_ms()).await?;
+            let job =
+                app.store.job(job.id).await?.ok_or_else(|| Problem::no_such_job(&job.id.to_string()))?;
+            show(app, id, job).await
+        }
+        What::Get { job } => {
+            let job = find(app, caller, &job).await?;
+            show(app, id, job).await
+        }
+    }
+}
+
+/// Adds a job in the background, and subscribes to it.
+async fn submit(
+    app: &Arc<App>,
+    caller: &Caller,
+    subscriptions: &mut Subscriptions,
+    id: Option<&str>,
+    request: Bytes,
+    telling: Option<Telling>,
+) -> Result<Utf8Bytes, Problem> {
+    if telling.is_some() {
+        room(subscriptions)?;
+    }
+    in_background(&request)?;
+    let asked = Asked { caller: caller.clone(), session: None, prefers_async: true };
+    let Prepared { job, answer, delivery, ignored } = prepare(app, app.dialect, request, asked).await?;
+    if delivery != Delivery::Background {
+        tracing::error!(job = %job.id, "a request of a WebSocket was taken for another one");
+        return Err(Problem::internal());
+    }
+    let job_id = job.id;
+    add(app, job).await?;
+    tracing::info!(job = %job_id, "added over a WebSocket");
+    let job = app.store.job(job_id).await?.ok_or_else(|| Problem::no_such_job(&job_id.to_string()))?;
+    let job = jobs::tell(app, job).await?;
+    if let Some(telling) = telling {
+        subscriptions.add(form(app, &answer, 0, telling, false));
+    }
+    let (session_id, project_id, ignored) = (answer.session, answer.project, &ignored[..]);
+    let subscribed = telling.is_some();
+    Ok(Frame::Submitted { id, job: &job, session_id, project_id, ignored, subscribed }.text())
+}
+
+/// Refuses what would have the answer come another way than over this WebSocket.
+fn in_background(request: &Bytes) -> Result<(), Rejection> {
+    #[derive(Deserialize)]
+    struct Delivered {
+        #[serde(default)]
+        stream: Value,
+        #[serde(default)]
+        background: Value,
+    }
+    // What cannot be read is told by who reads all of it.
+    let Ok(delivered) = serde_json::from_slice::<Delivered>(request) else { return Ok(()) };
+    if delivered.stream == Value::Bool(true) {
+        let why = "Over a WebSocket every job is in the background; subscribe to it.";
+        return Err(Rejection::invalid_value("stream", why));
+    }
+    if delivered.background == Value::Bool(false) {
+        return Err(Rejection::invalid_value(
+            "background",
+            "Over a WebSocket every job is in the background.",
+        ));
+    }
+    Ok(())
+}
+
+/// The request that goes on from a job with the results of its calls.
+fn continuing(job: &Job, results: Vec<Value>, request: Map<String, Value>) -> Result<Bytes, Rejection> {
+    if !job.state.is_terminal() {
+        return Err(results::not_finished());
+    }
+    let Some(session) = job.session else {
+        let why = "The job belongs to no session, so that nothing goes on from it. Submit its request with \
+                   'session_id': 'new', or send the whole conversation with job.submit.";
+        return Err(Rejection::invalid_value("job", why));
+    };
+    if let Some(name) = OWN_FIELDS.into_iter().find(|name| request.contains_key(*name)) {
+        let why = "The job and its results say so already.";
+        return Err(Rejection::invalid_value(&format!("request.{name}"), why));
+    }
+    let mut request = request;
+    request.insert("session_id".to_owned(), session.to_string().into());
+    request.insert("messages".to_owned(), results.into());
+    Ok(Value::Object(request).to_string().into())
+}
+
+async fn show(app: &App, id: Option<&str>, job: Job) -> Result<Utf8Bytes, Problem> {
+    let job = jobs::tell(app, job).await?;
+    Ok(Frame::Job { id, job: &job }.text())
+}
+
+/// The job of that identifier, if it is the caller's.
+async fn find(app: &App, caller: &Caller, id: &str) -> Result<Job, Problem> {
+    let unknown = || Problem::no_such_job(id);
+    let job: JobId = id.parse().map_err(|_| unknown())?;
+    app.store.job(job).await?.filter(|job| job.owner == caller.owner).ok_or_else(unknown)
+}
+
+fn room(subscriptions: &Subscriptions) -> Result<(), Rejection> {
+    let most = limits::SOCKET_SUBSCRIPTIONS;
+    if subscriptions.len() < most {
+        return Ok(());
+    }
+    let message = format!("This WebSocket is subscribed to {most} jobs, which is all that it may be.");
+    Err(Rejection::new(429, "too_many_subscriptions", message).final_())
+}
+
+async fn subscription(
+    app: &Arc<App>,
+    job: JobId,
+    after: Seq,
+    telling: Telling,
+    ended: bool,
+) -> Result<Subscription, Problem> {
+    if telling == Telling::Events {
+        return Ok(Subscription::events(job, app.tail.open(job, after, ended)));
+    }
+    let keep = app.store.answers().form(job).await?;
+    let answer = keep.and_then(|keep| results::spoken(app, &keep).and_then(|_| Answer::kept(&keep)));
+    // Of jobs alone that an older version has taken.
+    let answer = answer.ok_or_else(|| {
+        Rejection::invalid_value("format", "How this job's answer is told is not known; its events are.")
+    })?;
+    Ok(form(app, &answer, after, telling, ended))
+}
+
+fn form(app: &Arc<App>, answer: &Answer, after: Seq, telling: Telling, ended: bool) -> Subscription {
+    match telling {
+        Telling::Events => Subscription::events(answer.job, app.tail.open(answer.job, after, ended)),
+        Telling::Chunks { include_usage } => {
+            let mut answer = answer.clone();
+            answer.usage.streamed = include_usage;
+            let reader = app.tail.open(answer.job, 0, ended);
+            Subscription::chunks(app.dialect, &answer, reader, after)
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Jobs over a WebSocket.
+
+use std::time::Duration;
+
+/// sockets that one api holds. Fewer than its connections, so that there is always room for a request.
+pub const SOCKETS: usize = 8_000;
+/// sockets that one key holds at one api: a client needs one for all of its jobs, and its users' browsers one each.
+pub const SOCKETS_OF_A_KEY: usize = 6_000;
+/// Largest message of a client, in bytes, in one frame or several; the body of a request stands in it.
+pub const SOCKET_MESSAGE_BYTES: usize = 16 << 20;
+/// Jobs that one WebSocket is subscribed to; each has a reader, which holds a few kilobytes.
+pub const SOCKET_SUBSCRIPTIONS: usize = 256;
+/// Longest identifier of a request, in bytes; a UUID has 36.
+pub const SOCKET_ID_BYTES: usize = 128;
+/// Most results of tools in one request: as many as a model is given tools at once.
+pub const SOCKET_RESULTS: usize = 128;
+/// Room for what a client sends, in bytes, kept for each WebSocket; the library's own is 128 KiB.
+pub const SOCKET_READ_BYTES: usize = 2 << 10;
+/// Frames that are collected before they go to the kernel, in bytes; the room is taken when it is needed.
+pub const SOCKET_WRITE_BYTES: usize = 16 << 10;
+/// How long a client may take to read so much of it, or one frame that is longer. Who is slower is cut off.
+pub const SOCKET_WRITE: Duration = Duration::from_secs(20);
+/// Silence of a client after which it is pinged; proxies cut at 60 s.
+pub const SOCKET_PING: Duration = Duration::from_secs(25);
+/// Pings that a client may leave unanswered, each for [`SOCKET_PING`], before it counts as gone.
+pub const SOCKET_PINGS: u32 = 2;
+/// How long the end of a WebSocket may take: the last frame has to go out, and the client's to come.
+pub const SOCKET_CLOSE: Duration = Duration::from_secs(5);

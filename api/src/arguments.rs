@@ -86,6 +86,10 @@ pub struct Serving {
     #[arg(long, value_name = "MB", env = "DROVER_UPLOAD_MB", default_value_t = limits::UPLOAD_MB,
           value_parser = clap::value_parser!(u64).range(1..1 << 40))]
     upload_mb: u64,
+    /// Where to serve metrics for Prometheus, at /metrics; of HOST:FIRST-LAST the first free port is taken. They ask
+    /// for no key, so choose a loopback or an internal address [default: nowhere]
+    #[arg(long, value_name = "HOST:PORT", env = "DROVER_API_METRICS_ADDRESS")]
+    pub metrics_address: Option<String>,
 }
 
 /// Anyone who reaches the port could spend the operator's credit.

@@ -9,6 +9,8 @@ use drover_shared::dialect::{Dialect, Rejection};
 use drover_shared::schema::limits;
 use drover_shared::store::StoreError;
 
+use crate::metrics;
+
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
@@ -104,6 +106,7 @@ pub(crate) fn write(mut response: Response<Body>, dialect: &dyn Dialect) -> Resp
         None if bare => Problem::bare(status),
         None => return response,
     };
+    metrics::refused(&problem.0);
     let headers = response.headers_mut();
     headers.remove(axum::http::header::CONTENT_LENGTH);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -18,9 +18,11 @@ mod fleet;
 mod generate;
 mod head;
 mod health;
+mod identity;
 mod jobs;
 mod keys;
 mod maintenance;
+mod metrics;
 mod models;
 mod openapi;
 mod projects;
@@ -46,6 +48,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use drover_shared::dialect::openai_chat::OpenAiChat;
+use drover_shared::metrics::Port;
 use drover_shared::store::Store;
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinHandle};
@@ -65,13 +68,14 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let listener =
         TcpListener::bind(settings.bind).await.with_context(|| format!("cannot bind {}", settings.bind))?;
-    serve_on(listener, settings, store, shutdown).await
+    serve_on(listener, None, settings, store, shutdown).await
 }
 
 /// The same on a socket that is bound already, so that the caller can tell the address first.
-/// `settings.bind` is not looked at.
+/// `settings.bind` is not looked at. Metrics are served at `port`, if there is one.
 pub async fn serve_on(
     listener: TcpListener,
+    port: Option<Port>,
     settings: Settings,
     store: Arc<dyn Store>,
     shutdown: CancellationToken,
@@ -80,6 +84,7 @@ pub async fn serve_on(
     let app = App::new(settings, store, Clock::system(), &OpenAiChat, shutdown);
     let is_guarded = !requires_auth || app.keys.any().await?;
     anyhow::ensure!(is_guarded, "a key is required, but none is configured");
+    let _metrics = port.map(|port| metrics::serve(port, Arc::clone(&app)));
     run(listener, app).await
 }
 

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use drover_api::arguments::{Arguments, Command, Serving};
 use drover_api::commands;
 use drover_shared::lifecycle::{Shutdown, announce};
+use drover_shared::metrics::{Measured, Port, Teller};
 use drover_shared::store::Store;
 use drover_shared::{clock, config, store, telemetry};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments: Arguments = config::load();
-    telemetry::start(&arguments.serving.common)?;
+    let _logs = telemetry::start(&arguments.serving.common, "drover-api")?;
     match arguments.command {
         None => serve(arguments.serving).await,
         Some(Command::Ping) => ping(&arguments.serving).await,
@@ -33,16 +34,22 @@ async fn serve(serving: Serving) -> anyhow::Result<()> {
         settings => settings?,
     };
     let shutdown = Shutdown::on_signals()?;
+    let port = match &serving.metrics_address {
+        Some(address) => Some(Port::open(address, Teller::Api).await?),
+        None => None,
+    };
     let store = open(&serving).await?;
+    let store: Arc<dyn Store> = if port.is_some() { Arc::new(Measured::new(store)) } else { store };
     let bind = serving.bind();
     let listener = TcpListener::bind(bind).await.with_context(|| format!("cannot listen at {bind}"))?;
     let address = listener.local_addr().context("cannot tell the address")?;
     tracing::info!(%address, "listening");
     if let Some(file) = &serving.common.ready_file {
-        announce(file, &address.to_string()).context("cannot write the ready file")?;
+        announce(file, &address.to_string(), port.as_ref().map(Port::address))
+            .context("cannot write the ready file")?;
     }
     tokio::select! {
-        served = drover_api::serve_on(listener, settings, store, shutdown.soft) => served,
+        served = drover_api::serve_on(listener, port, settings, store, shutdown.soft) => served,
         // A second signal does not wait for open answers.
         () = shutdown.hard.cancelled() => Ok(()),
     }

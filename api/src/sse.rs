@@ -10,6 +10,7 @@ use drover_shared::schema::SeqEvent;
 use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, timeout_at};
 
+use crate::metrics::{Open, Over};
 use crate::tail::{Batch, Reader};
 
 /// A comment, which every client skips.
@@ -52,7 +53,7 @@ impl Stream {
     /// The 200.
     pub(crate) fn into_response(self, end: End) -> Response {
         let ping_at = Instant::now() + self.heartbeat;
-        let flow = Flow { stream: self, ping_at, end };
+        let flow = Flow { stream: self, ping_at, end, _open: Open::over(Over::Sse) };
         let frames = stream::unfold(flow, |mut flow| async { Some((flow.next().await?, flow)) });
         let mut response = Response::new(Body::from_stream(frames.fuse()));
         let headers = response.headers_mut();
@@ -76,6 +77,7 @@ struct Flow {
     stream: Stream,
     ping_at: Instant,
     end: End,
+    _open: Open,
 }
 
 impl Flow {

@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 use clap::builder::Resettable;
 use clap::{Args, CommandFactory, FromArgMatches};
 
+use crate::schema::limits;
 use crate::secret::Address;
 
 /// Read when no other file is named and it exists in the working directory.
 const DEFAULT_FILE: &str = ".env";
 
 /// Every name that the file may hold: those of both binaries, since they share it.
-pub const NAMES: [&str; 55] = [
+pub const NAMES: [&str; 59] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -31,6 +32,7 @@ pub const NAMES: [&str; 55] = [
     "DROVER_ALLOWED_ORIGINS",
     "DROVER_ALLOW_OPEN",
     "DROVER_ALLOW_WEAK_WALLS",
+    "DROVER_API_METRICS_ADDRESS",
     "DROVER_CLAUDE_LOGIN",
     "DROVER_CONFIG",
     "DROVER_DATA_DIR",
@@ -42,6 +44,9 @@ pub const NAMES: [&str; 55] = [
     "DROVER_JOB_TURNS",
     "DROVER_KEPT",
     "DROVER_LEDGER_DAYS",
+    "DROVER_LOG_DIR",
+    "DROVER_LOG_FILES",
+    "DROVER_LOG_FILE_MB",
     "DROVER_MAX_QUEUED",
     "DROVER_MCP_SERVERS",
     "DROVER_METRICS_ADDRESS",
@@ -100,6 +105,17 @@ pub struct Common {
     /// How to log
     #[arg(long, value_name = "FORMAT", env = "LOG_FORMAT", value_enum, default_value = "human")]
     pub log_format: LogFormat,
+    /// A directory that logs are written to as well, in a file for each process [default: none]
+    #[arg(long, value_name = "DIR", env = "DROVER_LOG_DIR")]
+    pub log_dir: Option<PathBuf>,
+    /// MB that one of these files may hold; then it is put aside
+    #[arg(long, value_name = "MB", env = "DROVER_LOG_FILE_MB", default_value_t = limits::LOG_FILE_MB,
+          value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    log_file_mb: u64,
+    /// How many files are kept for each process, the one that is written included
+    #[arg(long, value_name = "N", env = "DROVER_LOG_FILES", default_value_t = limits::LOG_FILES,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub log_files: u32,
     /// Written once the process is ready, as JSON with its address and pid
     #[arg(long, value_name = "FILE", env = "DROVER_READY_FILE")]
     pub ready_file: Option<PathBuf>,
@@ -136,6 +152,11 @@ impl Common {
     fn file(&self) -> HashMap<String, String> {
         let path = self.config.clone().or_else(default_file);
         path.and_then(|path| read(&path).ok()).unwrap_or_default()
+    }
+
+    /// How large a file of logs may become.
+    pub fn log_file_bytes(&self) -> u64 {
+        self.log_file_mb << 20
     }
 
     /// Where the database, the CLI and the slots live.

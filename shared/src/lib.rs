@@ -4,6 +4,7 @@
 //! no clock, no identifiers minted. `store` is the only way api and worker meet, but
 //! for the files of projects, which both find through `workspace`.
 
+pub mod accept;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -1,6 +1,7 @@
 //! The life of a process: two-stage shutdown and the word that it is ready.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,9 +36,14 @@ impl Shutdown {
     }
 }
 
-/// Tells whoever waits that the process is ready: `{"address": …, "pid": …}`, written in one piece.
-pub fn announce(file: &Path, address: &str) -> io::Result<()> {
-    let text = serde_json::json!({ "address": address, "pid": std::process::id() }).to_string();
+/// Tells whoever waits that the process is ready: `{"address": …, "pid": …}`, and where its metrics are if they are
+/// anywhere, written in one piece.
+pub fn announce(file: &Path, address: &str, metrics: Option<SocketAddr>) -> io::Result<()> {
+    let mut ready = serde_json::json!({ "address": address, "pid": std::process::id() });
+    if let Some(metrics) = metrics {
+        ready["metrics"] = metrics.to_string().into();
+    }
+    let text = ready.to_string();
     let draft = file.with_extension("draft");
     std::fs::write(&draft, text)?;
     std::fs::rename(draft, file)

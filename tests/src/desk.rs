@@ -65,6 +65,7 @@ impl Desk {
             keep: None,
             terms: Terms::default(),
             key: None,
+            origin: None,
         };
         let added = self.store.enqueue(&job, 1_000).await.expect("the store is there");
         assert_eq!(added, Enqueued::Added);

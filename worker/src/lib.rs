@@ -1,6 +1,5 @@
 //! The worker: owns Claude CLI slots, runs jobs and publishes their events. Read `work` first.
 
-mod accept;
 pub mod attempt;
 pub mod doctor;
 pub mod egress;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use drover_shared::lifecycle::{Shutdown, announce};
+use drover_shared::metrics::{Measured, Port, Teller};
 use drover_shared::schema::limits;
 use drover_shared::{config, store, telemetry};
 use drover_worker::settings::{Arguments, Command, Settings};
@@ -13,7 +14,7 @@ fn main() -> anyhow::Result<()> {
     // Before there is any other thread: this process may be a slot's supervisor.
     slot::supervise_if_asked();
     let arguments: Arguments = config::load();
-    telemetry::start(&arguments.settings.common)?;
+    let _logs = telemetry::start(&arguments.settings.common, "drover-worker")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -35,11 +36,16 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
 async fn work(settings: Settings) -> anyhow::Result<()> {
     tracing::info!(?settings, "starting");
     let shutdown = Shutdown::on_signals()?;
+    let port = match &settings.metrics_address {
+        Some(address) => Some(Port::open(address, Teller::Worker).await?),
+        None => None,
+    };
+    let metrics = port.as_ref().map(Port::address);
     let store = store::open(&settings.common.database_url()).await.context("cannot open the store")?;
-    let ready_file = settings.common.ready_file.clone();
-    let worker = serve::Worker::start(&settings, Arc::clone(&store)).await?;
-    if let Some(file) = ready_file {
-        announce(&file, &worker.id().to_string()).context("cannot write the ready file")?;
+    let store = if port.is_some() { Arc::new(Measured::new(store)) } else { store };
+    let worker = serve::Worker::start(&settings, store, port).await?;
+    if let Some(file) = &settings.common.ready_file {
+        announce(file, &worker.id().to_string(), metrics).context("cannot write the ready file")?;
     }
     worker.run(shutdown).await
 }

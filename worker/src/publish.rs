@@ -222,6 +222,7 @@ async fn run(store: Arc<dyn Store>, mut queue: mpsc::Receiver<Entry>) {
             join(waiting.drain(..)).into_iter().map(|entry| (entry.append, entry.waiter)).unzip();
         let outcomes = commit(store.as_ref(), &batch).await;
         for ((waiter, append), outcome) in waiters.into_iter().zip(&batch).zip(outcomes) {
+            crate::metrics::appended(append, outcome);
             waiter.tell(append, outcome);
         }
     }

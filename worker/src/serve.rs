@@ -6,8 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use drover_shared::clock::now_ms;
 use drover_shared::lifecycle::Shutdown;
+use drover_shared::metrics::Port;
 use drover_shared::schema::{WorkerId, limits};
 use drover_shared::store::{Ring, RingRole, Store, WorkerLock, database_path, millis};
+use drover_shared::telemetry;
 use futures_util::FutureExt;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -43,9 +45,16 @@ pub struct Worker {
 
 impl Worker {
     /// Finds or installs the CLI and registers the worker.
-    pub async fn start(settings: &Settings, store: Arc<dyn Store>) -> anyhow::Result<Self> {
+    ///
+    /// Metrics are served at `port`, if there is one.
+    pub async fn start(
+        settings: &Settings,
+        store: Arc<dyn Store>,
+        port: Option<Port>,
+    ) -> anyhow::Result<Self> {
         slot::become_subreaper().context("cannot adopt orphans")?;
         let id = mint_id();
+        telemetry::identify(&id.0);
         let lock = lock(settings, &id)?;
         let supervisor = supervisor(settings);
         let claude = install::find_or_install(&settings.install()).await?;
@@ -102,10 +111,7 @@ impl Worker {
         shop.store.beat(&shop.report(), now_ms()).await.context("cannot register the worker")?;
         let offer = shop.pool.parts.upstream.offer();
         shop.store.offer(&shop.id, &offer).await.context("cannot tell what the worker offers")?;
-        let metrics = match &settings.metrics_address {
-            Some(address) => Some(metrics::serve(address, Arc::clone(&shop)).await?),
-            None => None,
-        };
+        let metrics = port.map(|port| metrics::serve(port, Arc::clone(&shop)));
         Ok(Self {
             shop,
             rings,

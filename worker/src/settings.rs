@@ -161,8 +161,8 @@ pub struct Settings {
     #[arg(long, value_name = "MB", env = "DROVER_SLOT_DISK", default_value_t = limits::SLOT_DISK_MB,
           value_parser = clap::value_parser!(u64).range(1..1 << 40))]
     slot_disk: u64,
-    /// Where to serve metrics for Prometheus, at /metrics; they ask for no key, so choose a loopback or an
-    /// internal address [default: nowhere]
+    /// Where to serve metrics for Prometheus, at /metrics; of HOST:FIRST-LAST the first free port is taken. They ask
+    /// for no key, so choose a loopback or an internal address [default: nowhere]
     #[arg(long, value_name = "HOST:PORT", env = "DROVER_METRICS_ADDRESS")]
     pub metrics_address: Option<String>,
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use drover_shared::schema::{Class, Event, Usage};
 use drover_shared::store::{Claim, GiveBack};
 use futures_util::future::OptionFuture;
-use tracing::{Instrument, info, info_span};
+use tracing::{Instrument, error_span, info};
 
 use self::before::Before;
 use self::performance::{Performance, Terms};
@@ -22,11 +22,21 @@ use crate::workshop::Workshop;
 /// Runs the attempt that `claim` stands for and sees to it that the job does not stay behind, whatever
 /// happens in here.
 pub async fn run(shop: Arc<Workshop>, claim: Claim) {
-    let span = info_span!("attempt", job = %claim.lease.job, attempt = claim.lease.attempt);
+    let (lease, origin) = (&claim.lease, claim.origin.as_ref());
+    // Of the highest level, so that its identifiers are there wherever a line of it is.
+    let span = error_span!(
+        "attempt",
+        job = %lease.job,
+        attempt = lease.attempt,
+        worker = %lease.worker,
+        request = origin.map(|origin| origin.request.as_str()),
+        trace = origin.map(|origin| tracing::field::display(origin.trace.trace())),
+    );
     perform(&shop, &claim).instrument(span).await;
 }
 
 async fn perform(shop: &Workshop, claim: &Claim) {
+    crate::metrics::attempt_began(claim);
     let mut journal = shop.publisher.journal(claim.lease.clone(), claim.last_seq);
     let place = shop.running.enter(claim.lease.token, journal.lost().clone());
     journal.hold([Event::AttemptStarted { attempt: claim.lease.attempt }]);

@@ -81,6 +81,7 @@ async fn deliver(
     delivery: Delivery,
 ) -> Result<Response, Problem> {
     let id = job.id;
+    let job = NewJob { origin: Some(ticket.origin()), ..job };
     match delivery {
         Delivery::Background => {
             add(app, job).await?;
@@ -88,10 +89,13 @@ async fn deliver(
             background::answer(app, id).await
         }
         Delivery::Stream => {
-            let reader = add_for_reader(app, ticket, job).await?;
+            let reader = add_for_reader(app, ticket, job, delivery).await?;
             streamed::answer(dialect, &app.settings, answer, reader).await
         }
-        Delivery::Whole => whole::answer(dialect, answer, add_for_reader(app, ticket, job).await?).await,
+        Delivery::Whole => {
+            let reader = add_for_reader(app, ticket, job, delivery).await?;
+            whole::answer(dialect, answer, reader).await
+        }
     }
 }
 

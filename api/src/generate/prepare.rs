@@ -111,5 +111,6 @@ fn new_job(id: JobId, owner: Owner, spec: JobSpec, keep: Keep, now: i64) -> NewJ
         keep: Some(keep),
         terms: Terms::default(),
         key: None,
+        origin: None,
     }
 }

@@ -71,7 +71,6 @@ impl Tail {
     }
 
     /// Readers now.
-    #[cfg(test)]
     pub(crate) fn readers(&self) -> usize {
         self.registry.readers()
     }

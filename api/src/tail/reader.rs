@@ -4,13 +4,16 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use drover_shared::dialect::Delivery;
 use drover_shared::schema::{JobId, Seq, SeqEvent, limits};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::Span;
 
 use super::registry::{Events, Joined, Seat};
 use super::{Tail, leave};
+use crate::metrics;
 
 /// A few events in order, some of them perhaps shared with other readers.
 #[derive(Clone, Debug)]
@@ -45,6 +48,10 @@ pub(crate) struct Reader {
     ended: bool,
     finish: Option<Finish>,
     probe_at: Instant,
+    /// How an answer is wanted, and since when, of which nothing has come yet.
+    awaited: Option<(Delivery, Instant)>,
+    /// The request that it reads for.
+    span: Span,
 }
 
 /// How a reader came to its end.
@@ -72,6 +79,8 @@ impl Reader {
             ended: false,
             finish: None,
             probe_at,
+            awaited: None,
+            span: Span::current(),
         }
     }
 
@@ -100,6 +109,11 @@ impl Reader {
     /// Whether the job's terminal event has been seen.
     pub(crate) fn saw_the_end(&self) -> bool {
         self.finish == Some(Finish::Whole)
+    }
+
+    /// It reads for a request that came at `since`: how long the first piece of the answer takes is measured.
+    pub(crate) fn answers(&mut self, delivery: Delivery, since: Instant) {
+        self.awaited = Some((delivery, since));
     }
 
     /// The job was not enqueued; there is nothing to call off.
@@ -137,7 +151,7 @@ impl Reader {
                 Joined::Behind => self.probe().await,
             },
             Err(error) => {
-                tracing::warn!(job = %self.job, %error, "events could not be read; trying again");
+                tracing::warn!(parent: &self.span, job = %self.job, %error, "events could not be read; trying again");
                 sleep(limits::STORE_RETRY).await;
             }
         }
@@ -153,7 +167,7 @@ impl Reader {
                 self.probe_at = Instant::now() + limits::READER_PROBE;
             }
             Err(error) => {
-                tracing::warn!(job = %self.job, %error, "a job could not be read; trying again");
+                tracing::warn!(parent: &self.span, job = %self.job, %error, "a job could not be read; trying again");
                 sleep(limits::STORE_RETRY).await;
             }
         }
@@ -170,7 +184,14 @@ impl Reader {
         self.guessed = false;
         self.seen = self.seen.max(last.seq);
         self.last = self.last.max(last.seq);
-        (from < events.len()).then_some(Batch { events, from })
+        let batch = (from < events.len()).then_some(Batch { events, from })?;
+        metrics::handed_out(batch.len());
+        if let Some((delivery, since)) =
+            self.awaited.take_if(|_| batch.iter().any(|event| event.event.speaks()))
+        {
+            metrics::first_content(delivery, since.elapsed());
+        }
+        Some(batch)
     }
 }
 
@@ -179,7 +200,7 @@ impl Drop for Reader {
         let last_one = self.tail.registry.leave(self.job, self.hub);
         // Answers of jobs that outlive this api are kept for whoever asks the next one.
         if last_one && self.finish.is_none() && !self.tail.shutdown.is_cancelled() {
-            leave::call_off(&self.tail, self.job);
+            leave::call_off(&self.tail, self.job, self.span.clone());
         }
     }
 }

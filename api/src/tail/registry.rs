@@ -189,7 +189,7 @@ impl Registry {
         self.woken.notified().await;
     }
 
-    #[cfg(test)]
+    /// How many read.
     pub(super) fn readers(&self) -> usize {
         self.lock().hubs.values().map(|hub| hub.readers).sum()
     }

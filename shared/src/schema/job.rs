@@ -10,6 +10,7 @@ use super::kept::Keep;
 use super::spec::JobSpec;
 use super::state::JobState;
 use super::terms::{RequestKey, Terms};
+use super::trace::Origin;
 use super::usage::Usage;
 
 /// What the api enqueues. Times are milliseconds since the Unix epoch.
@@ -37,6 +38,8 @@ pub struct NewJob {
     pub terms: Terms,
     /// By what its client asks for it again, if by anything.
     pub key: Option<RequestKey>,
+    /// The request that it was made of.
+    pub origin: Option<Origin>,
 }
 
 /// What a job does whose session is busy.

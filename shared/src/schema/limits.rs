@@ -4,6 +4,7 @@ mod egress;
 mod files;
 mod keys;
 mod projects;
+mod sight;
 mod sockets;
 mod stored;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use super::spec::Effort;
 
-pub use self::{egress::*, files::*, keys::*, projects::*, sockets::*, stored::*};
+pub use self::{egress::*, files::*, keys::*, projects::*, sight::*, sockets::*, stored::*};
 
 // --- What clients may send ---------------------------------------------------------------------------
 
@@ -466,9 +467,3 @@ pub const WATCH_IDLE: Duration = Duration::from_secs(2);
 pub const DISK_LOOKS_SKIPPED: u32 = 64;
 /// How often a slot's directory is wiped anew when something still writes into it.
 pub const WIPE_ATTEMPTS: u32 = 5;
-/// Connections to a worker's metrics at a time; one or two scrapers, and somebody who looks.
-pub const METRICS_CONNECTIONS: usize = 16;
-/// Longest time one of them may take, from its first byte to its last.
-pub const METRICS_ANSWER: Duration = Duration::from_secs(30);
-/// Pause between two times that observations are counted, whether or not somebody asks for them.
-pub const METRICS_UPKEEP: Duration = Duration::from_secs(5);

@@ -27,6 +27,7 @@ pub mod spec;
 pub mod state;
 pub mod terms;
 pub mod tool;
+pub mod trace;
 pub mod usage;
 
 pub use agent::{AgentOptions, AgentsOffer, McpServer, Permissions};
@@ -49,4 +50,5 @@ pub use spec::{AgentSpec, Class, Effort, JobSpec, Part, Role, Sampling, ServiceT
 pub use state::{JobState, Transition};
 pub use terms::{Delivery, JobQuery, Priority, RequestKey, Terms};
 pub use tool::{Tool, ToolChoice};
+pub use trace::{Origin, TraceId, TraceParent};
 pub use usage::Usage;

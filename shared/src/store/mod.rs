@@ -25,8 +25,8 @@ use tokio::sync::mpsc;
 
 use crate::schema::{
     Call, CancelReason, Denied, Event, Fleet, Job, JobId, JobSpec, JobState, LeaseToken, Listed, NewJob,
-    Offer, Owner, Page, PastTurn, Project, ProjectChange, ProjectId, Seq, SeqEvent, Session, SessionChange,
-    SessionId, SessionSums, UsageQuery, UsageRow, WorkerId, WorkerReport,
+    Offer, Origin, Owner, Page, PastTurn, Project, ProjectChange, ProjectId, Seq, SeqEvent, Session,
+    SessionChange, SessionId, SessionSums, UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
 
 pub use self::files::{Files, PieceAdded};
@@ -303,6 +303,10 @@ pub struct Claim {
     pub last_seq: Seq,
     /// When it was asked for.
     pub created_at_ms: Millis,
+    /// From when on it could be run.
+    pub due_at_ms: Millis,
+    /// The request that it was made of, if that is known.
+    pub origin: Option<Origin>,
     /// Whether the worker held the job's project already, since its own last job there. If not, others may
     /// have worked there meanwhile: a process that it kept for the session is out of date.
     pub unbroken: bool,

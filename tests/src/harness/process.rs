@@ -54,6 +54,13 @@ impl Process {
         .await
     }
 
+    /// Base URL of its metrics, as it tells once it is ready.
+    pub fn metrics(&self) -> String {
+        let said = std::fs::read(&self.ready_file).expect("it is ready");
+        let said: Value = serde_json::from_slice(&said).expect("JSON");
+        format!("http://{}", said["metrics"].as_str().expect("it serves metrics"))
+    }
+
     /// Process id.
     pub fn pid(&self) -> i32 {
         self.pid

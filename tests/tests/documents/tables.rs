@@ -14,7 +14,7 @@ fn the_documents_list_parameters_providers_and_metrics_as_they_are() {
     check("shared/parameters.md", "parameters", &parameters::markdown(parameters::PARAMETERS));
     check("shared/parameters.md", "responses", &parameters::markdown(parameters::RESPONSES_PARAMETERS));
     check("README.md", "providers", &registry::markdown());
-    check("README.md", "metrics", &metrics::markdown());
+    check("shared/observability.md", "metrics", &metrics::markdown());
 }
 
 fn check(file: &str, name: &str, expected: &str) {

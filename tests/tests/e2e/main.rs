@@ -13,6 +13,7 @@ mod histories;
 mod jobs;
 mod keys;
 mod limits;
+mod logs;
 mod media;
 mod metrics;
 mod projects;

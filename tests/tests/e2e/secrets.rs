@@ -22,6 +22,8 @@ async fn the_javascript_cli_never_sees_the_key() {
 async fn the_key_stays_with_the_worker(kind: ClaudeKind) {
     let upstream = Upstream::start();
     let builder = Cluster::builder().claude(kind).upstream(&upstream).env("SOME_SECRET", CANARY);
+    // With all that Drover ever logs, in a file as well.
+    let builder = builder.env("LOG_LEVEL", "trace").env("DROVER_LOG_DIR", "logs");
     let cluster = builder.start().await;
     // What the model says is as telling as what it is asked.
     let prompt = "say 40 words every 50ms then say \" xylophone-quartz\"";
@@ -33,8 +35,19 @@ async fn the_key_stays_with_the_worker(kind: ClaudeKind) {
     let keys = upstream.calls().iter().map(|call| call.headers["x-api-key"].clone()).collect::<Vec<_>>();
     assert_eq!(keys, [PROVIDER_KEY]);
     let logs = cluster.logs();
-    for secret in [PROVIDER_KEY, CANARY, "xylophone-quartz", "word7"] {
+    for secret in [PROVIDER_KEY, CANARY, "xylophone-quartz", "word7", "say 40 words"] {
         assert!(!logs.contains(secret), "{secret} is in a log");
+    }
+    let logged = files(&cluster.dir().join("logs"));
+    assert!(
+        logged.iter().filter(|file| file.extension().is_some_and(|it| it == "log")).count() >= 2,
+        "{logged:?}"
+    );
+    for file in logged {
+        let bytes = std::fs::read(&file).expect("a log");
+        for secret in ["xylophone-quartz", "word7", "say 40 words"] {
+            assert!(!holds(&bytes, secret), "{secret} is in {}", file.display());
+        }
     }
     let files = files(cluster.dir());
     assert!(files.contains(&cluster.database()), "the database is among {files:?}");

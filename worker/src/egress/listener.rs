@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use drover_shared::accept;
 use drover_shared::schema::limits;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -13,7 +14,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::door::{Door, Tunnel};
 use super::lively::Lively;
-use crate::accept;
 
 /// Serves until the guard is dropped; connections end with it.
 pub(super) fn serve(listener: TcpListener, door: Arc<Door>) -> DropGuard {

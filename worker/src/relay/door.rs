@@ -10,6 +10,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use super::attempts::{self, Order};
 use super::call::Call;
@@ -112,7 +113,7 @@ impl Door {
         match gate.admit().await {
             Admission::Hold => hold(gate).await,
             Admission::Repeat(status, failure) => Ok(reply::error(status, &failure.message)),
-            Admission::Forward(call) => self.forward(call, order).await,
+            Admission::Forward(call) => self.forward(call, order).instrument(gate.span.clone()).await,
         }
     }
 
@@ -134,7 +135,7 @@ impl Door {
         match answered {
             Ok((answer, asked)) => {
                 let (chunks, received) = mpsc::channel(limits::RELAY_BACKLOG);
-                tokio::spawn(pump::run(asked, answer, call, chunks));
+                tokio::spawn(pump::run(asked, answer, call, chunks).in_current_span());
                 Ok(reply::event_stream(received))
             }
             Err(refusal) => {

@@ -9,6 +9,7 @@ use drover_shared::schema::{Call as Row, Class, Failure, JobId, JobSpec, Owner, 
 use hyper::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use super::account::{Account, Allowance};
 use super::call::Call;
@@ -131,6 +132,8 @@ pub(super) struct Gate {
     tools_run: CancellationToken,
     course: Mutex<Course>,
     room: Arc<Semaphore>,
+    /// The attempt that it was bound for: what is logged of its calls belongs there.
+    pub(super) span: Span,
 }
 
 /// How far the job has come.
@@ -175,6 +178,7 @@ impl Gate {
             tools_run: CancellationToken::new(),
             course: Mutex::new(Course { phase: Phase::Expecting, account, tab: Tab::default() }),
             room: Arc::new(Semaphore::new(limits::RELAY_CALLS)),
+            span: Span::current(),
         });
         (Arc::clone(&gate), Binding { gate, report })
     }

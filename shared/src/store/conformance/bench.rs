@@ -54,6 +54,7 @@ pub(super) fn new_job() -> NewJob {
         keep: None,
         terms: Terms::default(),
         key: None,
+        origin: None,
     }
 }
 

@@ -8,7 +8,8 @@ use super::error::corrupt;
 use super::{SqliteStore, allowance, history, hold, job, share, worker};
 use crate::schema::history::join;
 use crate::schema::{
-    Event, Failure, FailureKind, JobId, JobSpec, JobState, LeaseToken, Owner, Usage, WorkerId, limits,
+    Event, Failure, FailureKind, JobId, JobSpec, JobState, LeaseToken, Origin, Owner, TraceParent, Usage,
+    WorkerId, limits,
 };
 use crate::store::queue::{self, DueTask, TaskEnd};
 use crate::store::{Claim, Lease, Millis, StoreError};
@@ -85,6 +86,7 @@ struct Row {
     attempts: u32,
     max_attempts: u32,
     created_at_ms: Millis,
+    not_before_ms: Millis,
     deadline_at_ms: Millis,
     last_seq: i64,
     spec: Option<String>,
@@ -93,6 +95,8 @@ struct Row {
     held_back: bool,
     /// Which of its key's budgets is spent.
     spent: Option<String>,
+    request: Option<String>,
+    trace: Option<String>,
 }
 
 impl Row {
@@ -102,7 +106,7 @@ impl Row {
         by: &Claimant<'_>,
     ) -> Result<Option<Self>, StoreError> {
         let row = sqlx::query_as(concat!(
-            "SELECT owner, state, attempts, max_attempts, created_at_ms, deadline_at_ms, project,
+            "SELECT owner, state, attempts, max_attempts, created_at_ms, not_before_ms, deadline_at_ms, project, request, trace,
                     (SELECT coalesce(max(seq), 0) FROM chunk WHERE chunk.job = j.id) AS last_seq,
                     (SELECT body FROM spec WHERE spec.job = j.id) AS spec,
                     (SELECT holder FROM project WHERE project.id = j.project) AS holder, ",
@@ -117,6 +121,12 @@ impl Row {
         .fetch_optional(conn)
         .await?;
         Ok(row)
+    }
+
+    /// What cannot be read is no reason not to run the job.
+    fn origin(&self) -> Option<Origin> {
+        let trace = self.trace.as_deref().and_then(TraceParent::parse)?;
+        Some(Origin { request: self.request.clone()?, trace })
     }
 }
 
@@ -198,6 +208,7 @@ async fn start(
     if let (Some(project), false) = (&row.project, unbroken) {
         hold::take(conn, project, by.worker).await?;
     }
+    let origin = row.origin();
     Ok(Claim {
         lease: Lease { job: id, attempt, worker: by.worker.clone(), token: by.token },
         owner: Owner(row.owner),
@@ -205,6 +216,8 @@ async fn start(
         max_attempts: row.max_attempts,
         last_seq: u64::try_from(row.last_seq).map_err(|error| corrupt(id, error))?,
         created_at_ms: row.created_at_ms,
+        due_at_ms: row.created_at_ms.max(row.not_before_ms),
+        origin,
         unbroken,
     })
 }

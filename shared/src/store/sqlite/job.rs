@@ -19,9 +19,9 @@ pub(super) async fn insert(conn: &mut SqliteConnection, job: &NewJob) -> Result<
     sqlx::query(
         "INSERT INTO job (id, owner, state, model, max_attempts, task, created_at_ms, deadline_at_ms, project, session,
                           kept, delivery, priority, run_at_ms, not_before_ms, tags, retry_of, request_key, request_digest,
-                          attended)
+                          attended, request, trace)
          VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, coalesce(?13, 0), ?14, ?15, ?16, ?17,
-                 ?16 IS NOT NULL AND ?11 <> 'background')",
+                 ?16 IS NOT NULL AND ?11 <> 'background', ?18, ?19)",
     )
     .bind(job.id.to_string())
     .bind(&job.owner.0)
@@ -40,6 +40,8 @@ pub(super) async fn insert(conn: &mut SqliteConnection, job: &NewJob) -> Result<
     .bind(job.terms.retry_of.map(|job| job.to_string()))
     .bind(job.key.as_ref().map(|key| &key.key))
     .bind(job.key.as_ref().map(|key| &key.digest))
+    .bind(job.origin.as_ref().map(|origin| &origin.request))
+    .bind(job.origin.as_ref().map(|origin| origin.trace.to_string()))
     .execute(&mut *conn)
     .await?;
     sqlx::query("INSERT INTO spec (job, body) VALUES (?1, ?2)")

@@ -22,6 +22,7 @@ async fn enqueue(store: &SqliteStore) -> JobId {
         keep: None,
         terms: Terms::default(),
         key: None,
+        origin: None,
     };
     assert_eq!(store.enqueue(&job, 10).await.expect("a store"), Enqueued::Added);
     job.id

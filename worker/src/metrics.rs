@@ -1,33 +1,48 @@
 //! What the worker measures, for Prometheus. The names are in `drover_shared::metrics`.
-//!
-//! Without an address to serve them at there is no recorder, and measuring costs nothing.
-
-mod listener;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Context;
-use drover_shared::metrics::{
-    ACTIVE_JOBS, ALL, CLAIMS, CLAUDE_PROCESSES, COST, FAILOVERS, FIRST_CONTENT, JOB, JOBS_ENDED, KEPT, Kind,
-    PROCESSES_SWEPT, PROVIDER_CALLS, PROVIDER_FIRST_BYTE, RECYCLED, RESIDENTS, SLOTS, SPARES, TOKENS,
+use drover_shared::clock::now_ms;
+use drover_shared::metrics::Port;
+use drover_shared::metrics::worker::{
+    ACTIVE_JOBS, ATTEMPTS, CHUNKS, CLAIMS, CLAUDE_PROCESSES, COST, EVENTS, FAILOVERS, FIRST_CONTENT, JOB,
+    JOBS_ENDED, KEPT, PROCESSES_SWEPT, PROVIDER_CALLS, PROVIDER_FIRST_BYTE, RECYCLED, RESIDENTS, SLOTS,
+    SPARES, TOKENS, WAIT,
 };
 use drover_shared::schema::{Call, CallOutcome, Class, WorkerReport};
+use drover_shared::store::{Append, Appended, Claim};
 use metrics::{counter, gauge, histogram};
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use tokio::net::TcpListener;
 use tokio_util::sync::DropGuard;
 
 use crate::attempt::End;
 use crate::publish::Pace;
 use crate::workshop::Workshop;
 
-/// Serves the metrics at an address until the guard is dropped. To be called once in a process.
-pub async fn serve(address: &str, shop: Arc<Workshop>) -> anyhow::Result<DropGuard> {
-    let listener =
-        TcpListener::bind(address).await.with_context(|| format!("cannot serve metrics at {address}"))?;
-    tracing::info!("metrics are at http://{}/metrics", listener.local_addr()?);
-    let handle = install().context("cannot measure")?;
-    Ok(listener::serve(listener, handle, move || tell(&shop.report())))
+/// Serves the metrics until the guard is dropped.
+pub fn serve(port: Port, shop: Arc<Workshop>) -> DropGuard {
+    port.serve(move || {
+        tell(&shop.report());
+        std::future::ready(())
+    })
+}
+
+/// Notes that an attempt begins.
+pub fn attempt_began(claim: &Claim) {
+    let is_first = claim.lease.attempt == 1;
+    counter!(ATTEMPTS.name, "attempt" => if is_first { "first" } else { "another" }).increment(1);
+    if is_first {
+        let waited = u64::try_from(now_ms() - claim.due_at_ms).unwrap_or(0);
+        histogram!(WAIT.name, "class" => claim.spec.class().as_str()).record(Duration::from_millis(waited));
+    }
+}
+
+/// Notes what became of events that were to be stored as a chunk.
+pub fn appended(append: &Append, outcome: Appended) {
+    if outcome == Appended::Stored && !append.events.is_empty() {
+        counter!(EVENTS.name).increment(append.events.len() as u64);
+        counter!(CHUNKS.name).increment(1);
+    }
 }
 
 /// Notes that an attempt is over.
@@ -63,39 +78,6 @@ pub fn called(call: &Call) {
         counter!(TOKENS.name, "kind" => kind).increment(tokens);
     }
     counter!(COST.name).increment(usage.cost_microusd);
-}
-
-/// Makes the process's recorder, and describes to it what there is.
-fn install() -> anyhow::Result<PrometheusHandle> {
-    let recorder = ALL.iter().try_fold(PrometheusBuilder::new(), with_buckets)?.build_recorder();
-    let handle = recorder.handle();
-    metrics::set_global_recorder(recorder)?;
-    for metric in ALL {
-        match metric.kind {
-            Kind::Counter => metrics::describe_counter!(metric.name, metric.meaning),
-            Kind::Gauge => metrics::describe_gauge!(metric.name, metric.meaning),
-            Kind::Histogram { .. } => metrics::describe_histogram!(metric.name, metric.meaning),
-        }
-    }
-    // A series that is not there until it counts 1 hides its first event from rates.
-    for label in JOBS_ENDED.labels {
-        for value in label.values {
-            counter!(JOBS_ENDED.name, label.name => *value).increment(0);
-        }
-    }
-    Ok(handle)
-}
-
-fn with_buckets(
-    builder: PrometheusBuilder,
-    metric: &drover_shared::metrics::Metric,
-) -> Result<PrometheusBuilder, BuildError> {
-    match metric.kind {
-        Kind::Histogram { buckets } => {
-            builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)
-        }
-        Kind::Counter | Kind::Gauge => Ok(builder),
-    }
 }
 
 /// Tells what the worker's heartbeat tells.

@@ -12,7 +12,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// Gives every connection to `converse` until the guard is dropped; connections end with it. No more than `most`
 /// are open at once, further ones wait. The token that comes with a connection ends when the connection does.
-pub(crate) fn serve<F>(
+pub fn serve<F>(
     listener: TcpListener,
     most: usize,
     converse: impl Fn(TcpStream, CancellationToken) -> F + Send + 'static,

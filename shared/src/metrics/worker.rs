@@ -1,56 +1,9 @@
-//! The metrics that a worker tells: one list of names, units and meanings.
+//! What a worker tells.
 
-/// One metric.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Metric {
-    /// Its name on the wire.
-    pub name: &'static str,
-    /// How it behaves.
-    pub kind: Kind,
-    /// What its number counts.
-    pub unit: &'static str,
-    /// What it tells.
-    pub meaning: &'static str,
-    /// What it is told apart by. Every combination of their values is a series of its own.
-    pub labels: &'static [Label],
-}
+use super::{Label, Metric, Values, counter, gauge, histogram};
 
-/// How a metric behaves.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
-    /// Only rises, from 0 when the worker starts.
-    Counter,
-    /// Rises and falls.
-    Gauge,
-    /// Observations, counted by size.
-    Histogram {
-        /// The sizes that they are counted up to.
-        buckets: &'static [f64],
-    },
-}
-
-impl Kind {
-    /// The name in documents and on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram { .. } => "histogram",
-        }
-    }
-}
-
-/// What series of one metric are told apart by.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Label {
-    /// Its name.
-    pub name: &'static str,
-    /// All the values that it may have; empty where they are the providers of the registry.
-    pub values: &'static [&'static str],
-}
-
-/// Every metric, in the order of the documents.
-pub const ALL: [Metric; 17] = [
+/// A worker's own metrics.
+pub const ALL: [Metric; 21] = [
     SLOTS,
     ACTIVE_JOBS,
     CLAUDE_PROCESSES,
@@ -60,9 +13,13 @@ pub const ALL: [Metric; 17] = [
     CLAIMS,
     RECYCLED,
     PROCESSES_SWEPT,
+    WAIT,
+    ATTEMPTS,
     JOBS_ENDED,
     FIRST_CONTENT,
     JOB,
+    EVENTS,
+    CHUNKS,
     PROVIDER_CALLS,
     PROVIDER_FIRST_BYTE,
     FAILOVERS,
@@ -97,7 +54,7 @@ pub const CLAIMS: Metric = counter(
     "jobs",
     "Jobs, by where they got their process: a spare, one that had served their key, their session's own, or a \
      new one.",
-    &[Label { name: "from", values: &["spare", "kept", "resident", "cold"] }],
+    &[Label { name: "from", values: Values::Listed(&["spare", "kept", "resident", "cold"]) }],
 );
 /// Processes put away.
 pub const RECYCLED: Metric = counter(
@@ -113,47 +70,63 @@ pub const PROCESSES_SWEPT: Metric = counter(
     "Processes killed or reaped after their CLI had ended.",
     &[],
 );
+/// How long jobs waited.
+pub const WAIT: Metric = histogram(
+    "drover_worker_wait_seconds",
+    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0],
+    "From the moment from which a job could be run to its first attempt.",
+    &[CLASS],
+);
+/// Attempts begun.
+pub const ATTEMPTS: Metric = counter(
+    "drover_worker_attempts_total",
+    "attempts",
+    "Attempts of jobs that were begun: a job's first one, or another.",
+    &[Label { name: "attempt", values: Values::Listed(&["first", "another"]) }],
+);
 /// Attempts by how they ended.
 pub const JOBS_ENDED: Metric = counter(
     "drover_worker_jobs_ended_total",
     "jobs",
     "Attempts of jobs that are over, by how they ended; failed ones by the failure's code.",
-    &[Label { name: "end", values: &ENDS }],
+    &[Label { name: "end", values: Values::Listed(&ENDS) }],
 );
 /// How long the answer's first piece took.
-pub const FIRST_CONTENT: Metric = Metric {
-    name: "drover_worker_first_content_seconds",
-    kind: Kind::Histogram {
-        buckets: &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0],
-    },
-    unit: "seconds",
-    meaning: "From the start of an attempt to the first piece of its answer, thinking included.",
-    labels: &[CLASS],
-};
+pub const FIRST_CONTENT: Metric = histogram(
+    "drover_worker_first_content_seconds",
+    &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0],
+    "From the start of an attempt to the first piece of its answer, thinking included.",
+    &[CLASS],
+);
 /// How long attempts took.
-pub const JOB: Metric = Metric {
-    name: "drover_worker_job_seconds",
-    kind: Kind::Histogram { buckets: &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0] },
-    unit: "seconds",
-    meaning: "From the start of an attempt to its end, however it ended.",
-    labels: &[CLASS],
-};
+pub const JOB: Metric = histogram(
+    "drover_worker_job_seconds",
+    &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0],
+    "From the start of an attempt to its end, however it ended.",
+    &[CLASS],
+);
+
+/// Events of jobs that were stored.
+pub const EVENTS: Metric =
+    counter("drover_worker_events_total", "events", "Events of jobs that were stored.", &[]);
+/// Chunks of events that were stored.
+pub const CHUNKS: Metric =
+    counter("drover_worker_chunks_total", "chunks", "Chunks that these events were stored as.", &[]);
 
 /// Calls to providers.
 pub const PROVIDER_CALLS: Metric = counter(
     "drover_worker_provider_calls_total",
     "calls",
     "Calls to providers, by whether an answer began.",
-    &[PROVIDER, Label { name: "outcome", values: &["answered", "failed"] }],
+    &[PROVIDER, Label { name: "outcome", values: Values::Listed(&["answered", "failed"]) }],
 );
 /// How long answers of providers take to begin.
-pub const PROVIDER_FIRST_BYTE: Metric = Metric {
-    name: "drover_worker_provider_first_byte_seconds",
-    kind: Kind::Histogram { buckets: &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0] },
-    unit: "seconds",
-    meaning: "From a call to a provider to the first byte of its answer.",
-    labels: &[PROVIDER],
-};
+pub const PROVIDER_FIRST_BYTE: Metric = histogram(
+    "drover_worker_provider_first_byte_seconds",
+    &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0],
+    "From a call to a provider to the first byte of its answer.",
+    &[PROVIDER],
+);
 /// Answers that took more than one call.
 pub const FAILOVERS: Metric = counter(
     "drover_worker_failovers_total",
@@ -166,7 +139,7 @@ pub const TOKENS: Metric = counter(
     "drover_worker_tokens_total",
     "tokens",
     "Tokens that providers have billed.",
-    &[Label { name: "kind", values: &["input", "output", "cache_read", "cache_write"] }],
+    &[Label { name: "kind", values: Values::Listed(&["input", "output", "cache_read", "cache_write"]) }],
 );
 /// What that cost.
 pub const COST: Metric = counter(
@@ -176,8 +149,8 @@ pub const COST: Metric = counter(
     &[],
 );
 
-const PROVIDER: Label = Label { name: "provider", values: &[] };
-const CLASS: Label = Label { name: "class", values: &["chat", "agent"] };
+const PROVIDER: Label = Label { name: "provider", values: Values::Providers };
+const CLASS: Label = Label { name: "class", values: Values::Listed(&["chat", "agent"]) };
 
 /// How an attempt may end; what follows the first five are the codes of failures.
 const ENDS: [&str; 31] = [
@@ -214,34 +187,6 @@ const ENDS: [&str; 31] = [
     "internal",
 ];
 
-const fn gauge(
-    name: &'static str,
-    unit: &'static str,
-    meaning: &'static str,
-    labels: &'static [Label],
-) -> Metric {
-    Metric { name, kind: Kind::Gauge, unit, meaning, labels }
-}
-
-const fn counter(
-    name: &'static str,
-    unit: &'static str,
-    meaning: &'static str,
-    labels: &'static [Label],
-) -> Metric {
-    Metric { name, kind: Kind::Counter, unit, meaning, labels }
-}
-
-/// The list as a Markdown table.
-pub fn markdown() -> String {
-    let rows = ALL.iter().map(|metric| {
-        let Metric { name, kind, unit, meaning, labels } = metric;
-        let labels: Vec<String> = labels.iter().map(|label| format!("`{}`", label.name)).collect();
-        format!("| `{name}` | {} | {unit} | {} | {meaning} |\n", kind.as_str(), labels.join(", "))
-    });
-    format!("| name | kind | unit | labels | meaning |\n|---|---|---|---|---|\n{}", rows.collect::<String>())
-}
-
 #[cfg(test)]
 mod tests {
     use crate::schema::FailureKind;
@@ -254,14 +199,5 @@ mod tests {
         let error = serde_json::from_str::<FailureKind>("\"\"").expect_err("no such kind").to_string();
         let kinds: Vec<&str> = error.split('`').skip(1).step_by(2).filter(|name| !name.is_empty()).collect();
         assert_eq!(ENDS[5..], kinds);
-    }
-
-    #[test]
-    fn names_tell_what_they_name() {
-        for metric in ALL {
-            assert!(metric.name.starts_with("drover_worker_"), "{}", metric.name);
-            assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
-            assert_eq!(metric.name.ends_with("_seconds"), metric.unit == "seconds", "{}", metric.name);
-        }
     }
 }

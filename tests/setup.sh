@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need into .drover/test: the Claude CLI in both builds, old versions of it for the
-# patcher, and the clients for Python and Node: OpenAI's own, the AI SDK and LangChain. The versions are pinned in
-# tests/requirements.txt and tests/clients. Does nothing where all is there already.
+# patcher, the clients for Python and Node (OpenAI's own, the AI SDK and LangChain), and schemathesis. The versions are
+# pinned in tests/*.txt and tests/clients. Does nothing where all is there already.
 set -eu
 
 tests=$(cd "$(dirname "$0")" && pwd)
@@ -58,9 +58,15 @@ done
 from_npm node "$tests/clients/package.json"
 mark node "$tests/clients/package.json"
 
-if ! installed python "$tests/requirements.txt"; then
+# from_pypi NAME PINS: installs what the pins say into an environment of its own, the folder NAME.
+from_pypi() {
+    installed "$1" "$2" && return 0
     need python3 python3-venv
-    python3 -m venv "$parts/python"
-    "$parts/python/bin/pip" install --quiet --disable-pip-version-check -r "$tests/requirements.txt"
-    mark python "$tests/requirements.txt"
-fi
+    python3 -m venv "$parts/$1"
+    "$parts/$1/bin/pip" install --quiet --disable-pip-version-check -r "$2"
+    mark "$1" "$2"
+}
+
+from_pypi python "$tests/requirements.txt"
+# Apart, since it wants other versions of what the clients want.
+from_pypi schemathesis "$tests/schemathesis.txt"

@@ -6,6 +6,7 @@ mod answers;
 mod background;
 mod choices;
 mod conversations;
+mod described;
 mod failures;
 mod files;
 mod granularity;

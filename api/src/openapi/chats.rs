@@ -118,7 +118,7 @@ fn upload(file: &Value) -> Operation {
     let form = json!({
         "type": "object",
         "properties": {
-            "file": { "type": "string", "contentMediaType": "application/octet-stream", "minLength": 1 },
+            "file": { "contentMediaType": "application/octet-stream" },
             "purpose": { "enum": described::purposes() },
             "expires_after[anchor]": { "const": "created_at" },
             "expires_after[seconds]": { "type": "integer" },

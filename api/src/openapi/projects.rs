@@ -58,7 +58,7 @@ fn files(schemas: &mut Schemas, id: &Value) -> Vec<Operation> {
         "type": "object",
         "properties": { "file": {
             "type": "array",
-            "items": { "type": "string", "contentMediaType": "application/octet-stream" },
+            "items": { "contentMediaType": "application/octet-stream" },
         }},
         "required": ["file"],
     });

@@ -40,8 +40,9 @@ async fn the_api_does_what_its_description_says() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     let document = cluster.client().get("/openapi.json").await;
-    let all = operations(&document.json());
-    assert!(said.contains(&format!("Tested: {all}")), "every operation is tried: {said}");
+    // All but the one that it has read the description from.
+    let all = operations(&document.json()) - 1;
+    assert!(said.contains(&format!("Tested: {all}\n")), "each of {all} operations is tried: {said}");
     assert!(!upstream.calls().is_empty(), "some requests have been answered by a model");
 }
 

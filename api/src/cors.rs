@@ -9,11 +9,12 @@ use axum::extract::{Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderMap, HeaderValue, ORIGIN, VARY,
 };
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
+use drover_shared::dialect::Rejection;
 
 use crate::app::App;
 
@@ -50,6 +51,30 @@ impl Origins {
             Self::Any => true,
             Self::These(origins) => origins.iter().any(|known| known.as_bytes() == origin.as_bytes()),
         }
+    }
+
+    /// Whether some page of that host may use the api, so that the operator knows the name.
+    pub(crate) fn name(&self, host: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::Any => true,
+            Self::These(origins) => origins.iter().any(|origin| place(origin).eq_ignore_ascii_case(host)),
+        }
+    }
+
+    /// Refuses a page of another host that may not use the api: a browser lets every page connect, and says from where it
+    /// comes. Programs say nothing.
+    pub(crate) fn admit(&self, headers: &HeaderMap) -> Result<(), Rejection> {
+        let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let own =
+            !host.is_empty() && origin.to_str().is_ok_and(|text| place(text).eq_ignore_ascii_case(host));
+        if own || self.allow(origin) {
+            return Ok(());
+        }
+        let message =
+            "Pages of this origin may not use this server; DROVER_ALLOWED_ORIGINS names those that may.";
+        Err(Rejection::new(403, "origin_not_allowed", message))
     }
 
     /// Lets the page see an answer; whoever stores the answer is told that another page's may differ.
@@ -102,6 +127,11 @@ impl FromStr for Origin {
         };
         Ok(Self(format!("{scheme}://{}", authority.strip_suffix(usual).unwrap_or(authority))))
     }
+}
+
+/// The host of an origin, with its port.
+fn place(origin: &str) -> &str {
+    origin.split_once("://").map_or("", |(_, place)| place)
 }
 
 /// Around everything, so that pages can read errors too.
@@ -171,5 +201,24 @@ mod tests {
         }
         assert!(!allow(&Origins::of(&[]), "https://a.example"));
         assert_eq!(Origins::of(&[origin("https://a.example"), origin("*")]), Origins::Any);
+    }
+
+    #[test]
+    fn pages_come_from_here_or_from_where_they_may() {
+        let allowed = Origins::These(vec!["https://app.example".to_owned()]);
+        for (origin, host, expected) in [
+            (None, "drover:8000", true),
+            (Some("http://drover:8000"), "drover:8000", true),
+            (Some("https://Drover.example"), "drover.example", true),
+            (Some("https://app.example"), "drover.example", true),
+            (Some("https://app.example.evil.example"), "drover.example", false),
+            (Some("http://drover:8001"), "drover:8000", false),
+            (Some("null"), "drover:8000", false),
+            (Some(""), "", false),
+        ] {
+            let lines = [(HOST, host)].into_iter().chain(origin.map(|origin| (ORIGIN, origin)));
+            let headers = lines.map(|(name, value)| (name, value.parse().expect("a value"))).collect();
+            assert_eq!(allowed.admit(&headers).is_ok(), expected, "{origin:?} at {host}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Who is asking, and what they may do: API keys, compared in constant time by their digests.
 
+pub(crate) mod guest;
 mod known;
 pub(crate) mod secret;
 
@@ -58,6 +59,9 @@ impl FromRequestParts<Arc<App>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let caller = app.keys.caller(&parts.headers).await?;
+        if caller.is_anonymous() {
+            guest::check(&parts.headers, &app.settings.allowed_origins)?;
+        }
         let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
         caller.require(router::scopes(route))?;
         Ok(caller)

@@ -25,7 +25,7 @@ use self::handshake::Handshake;
 use self::seats::Seat;
 use self::talk::Talk;
 use crate::app::App;
-use crate::auth::Caller;
+use crate::auth::{Caller, guest};
 use crate::error::Problem;
 use crate::router;
 
@@ -79,11 +79,15 @@ pub(crate) async fn open(
 /// Who is asking, if the WebSocket can be had.
 async fn admit(app: &App, headers: &HeaderMap) -> Result<(Handshake, Caller, Seat), Problem> {
     let handshake = handshake::read(headers)?;
-    handshake::check_origin(headers, &app.settings.allowed_origins)?;
+    let origins = &app.settings.allowed_origins;
+    origins.admit(headers)?;
     let caller = match &handshake.key {
         Some(key) => app.keys.holder(&[key.as_slice()]).await?,
         None => app.keys.caller(headers).await?,
     };
+    if caller.is_anonymous() {
+        guest::check(headers, origins)?;
+    }
     caller.require(router::scopes("/v1/ws"))?;
     if app.shutdown.is_cancelled() {
         return Err(Problem::leaving());

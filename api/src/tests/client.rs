@@ -54,7 +54,10 @@ impl Call {
             // What goes wrong is seen by whoever reads the answer.
             let _ = connection.await;
         }));
-        let mut request = Request::builder().method(self.method).uri(&self.path).header("host", "test");
+        let mut request = Request::builder().method(self.method).uri(&self.path);
+        if self.headers.iter().all(|(name, _)| name != "host") {
+            request = request.header("host", "test");
+        }
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }

@@ -105,3 +105,27 @@ async fn every_page_may_mean_every_page_but_no_cookies() {
         assert_eq!(answer.header("access-control-allow-credentials"), "");
     }
 }
+
+#[tokio::test]
+async fn without_keys_no_stranger_can_use_a_browser_to_get_in() {
+    let api = Api::start().await;
+    let refusal = async |call: Call| {
+        let answer = call.send(api.address).await;
+        let status = answer.status.as_u16();
+        (status, answer.json().await["error"]["code"].as_str().expect("a code").to_owned())
+    };
+    for origin in [PAGE, "null"] {
+        // A page may send this without asking first.
+        let simple = Call::chat(WHOLE).header("content-type", "text/plain").header("origin", origin);
+        assert_eq!(refusal(simple).await, (403, "origin_not_allowed".to_owned()));
+    }
+    let own = Call::get("/v1/models").header("origin", "http://test");
+    assert_eq!(own.send(api.address).await.status, 200);
+    // The page's own name was made to lead here.
+    let rebound =
+        Call::get("/v1/models").header("host", "evil.example").header("origin", "http://evil.example");
+    assert_eq!(refusal(rebound).await, (403, "host_not_allowed".to_owned()));
+    let guarded = start(&[]).await;
+    let call = Call::get("/v1/models").header("host", "drover.example").header("x-api-key", "sesame");
+    assert_eq!(call.send(guarded.address).await.status, 200, "a key is what no page knows");
+}

@@ -107,7 +107,10 @@ impl Talk {
         let Asked { id, what } = request::read(&text);
         let id = id.as_deref();
         let answered = match what {
-            Ok(what) => work::answer(&self.app, &self.caller, &mut self.subscriptions, id, what).await,
+            Ok(what) => {
+                // In a box, since what a request needs is many times what an idle WebSocket does.
+                Box::pin(work::answer(&self.app, &self.caller, &mut self.subscriptions, id, what)).await
+            }
             Err(rejection) => Err(rejection.into()),
         };
         answered.unwrap_or_else(|problem| frame::error(self.app.dialect, id, &problem.0))

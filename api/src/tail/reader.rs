@@ -3,6 +3,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use drover_shared::dialect::Delivery;
 use drover_shared::schema::{JobId, Seq, SeqEvent, limits};
@@ -52,6 +53,8 @@ pub(crate) struct Reader {
     awaited: Option<(Delivery, Instant)>,
     /// The request that it reads for.
     span: Span,
+    /// Pause before the next probe, which is longer the longer it is quiet.
+    probe_pause: Duration,
 }
 
 /// How a reader came to its end.
@@ -81,6 +84,7 @@ impl Reader {
             probe_at,
             awaited: None,
             span: Span::current(),
+            probe_pause: limits::READER_PROBE,
         }
     }
 
@@ -164,7 +168,8 @@ impl Reader {
             Ok(row) => {
                 self.ended = row.is_none_or(|job| job.state.is_terminal());
                 self.behind |= self.ended;
-                self.probe_at = Instant::now() + limits::READER_PROBE;
+                self.probe_pause = (self.probe_pause * 2).min(limits::READER_PROBE_LONGEST);
+                self.probe_at = Instant::now() + self.probe_pause;
             }
             Err(error) => {
                 tracing::warn!(parent: &self.span, job = %self.job, %error, "a job could not be read; trying again");
@@ -176,7 +181,8 @@ impl Reader {
     /// The part of `events` that is new to this reader.
     fn accept(&mut self, events: Events) -> Option<Batch> {
         let last = events.last()?;
-        self.probe_at = Instant::now() + limits::READER_PROBE;
+        self.probe_pause = limits::READER_PROBE;
+        self.probe_at = Instant::now() + self.probe_pause;
         if last.event.terminal_state().is_some() {
             self.finish = Some(if last.seq > self.last { Finish::Whole } else { Finish::Nothing });
         }

@@ -1,6 +1,7 @@
 //! The handler that makes a job of a request and answers with what becomes of it, in any dialect.
 
 mod add;
+pub(crate) mod again;
 mod allowance;
 mod background;
 mod past;
@@ -8,6 +9,7 @@ pub(crate) mod place;
 mod prepare;
 mod route;
 mod streamed;
+mod terms;
 mod uploads;
 pub(crate) mod whole;
 

@@ -10,7 +10,7 @@ use drover_shared::schema::{IfBusy, JobId, JobSpec, Keep, NewJob, Owner, Terms, 
 use drover_shared::store::millis;
 use uuid::Uuid;
 
-use super::{aside, place, uploads};
+use super::{aside, place, terms, uploads};
 use crate::admission;
 use crate::app::App;
 use crate::auth::Caller;
@@ -55,8 +55,17 @@ pub(crate) async fn prepare(
     }
     let mut place = place::find(&*app.store, &owner, &mut request, view.default_model()).await?;
     let if_busy = request.session.map(|wish| wish.if_busy).unwrap_or_default();
-    let dialect::Request { mut spec, delivery, usage, mut form, keep, drop_unsupported, mut ignored, .. } =
-        request;
+    let dialect::Request {
+        mut spec,
+        delivery,
+        terms,
+        usage,
+        mut form,
+        keep,
+        drop_unsupported,
+        mut ignored,
+        ..
+    } = request;
     if model.is_empty() {
         model.clone_from(&spec.model);
     }
@@ -72,6 +81,7 @@ pub(crate) async fn prepare(
     ignored.extend(dropped.into_iter().map(|setting| dialect.parameter(setting).to_owned()));
 
     let now = app.clock.now_ms();
+    let (terms, deadline_at_ms) = terms::settle(terms, delivery, now)?;
     if let Some(wish) = place.agent() {
         admission::agent(dialect, &view, wish)?;
     }
@@ -85,7 +95,7 @@ pub(crate) async fn prepare(
     let job = JobId::from_uuid(Uuid::now_v7());
     let answer = Answer { job, model, created_s: now.div_euclid(1_000), usage, form, session, project };
     let keep = answer.keep(dialect, keep);
-    let job = NewJob { if_busy, told, ..new_job(job, owner, spec, keep, now) };
+    let job = NewJob { if_busy, told, terms, deadline_at_ms, ..new_job(job, owner, spec, keep, now) };
     Ok(Prepared { job, answer, delivery, ignored })
 }
 
@@ -98,7 +108,7 @@ async fn parse(
     Ok(aside(body.len() + shown, move || dialect.parse(&body, &beside)).await??)
 }
 
-fn new_job(id: JobId, owner: Owner, spec: JobSpec, keep: Keep, now: i64) -> NewJob {
+pub(super) fn new_job(id: JobId, owner: Owner, spec: JobSpec, keep: Keep, now: i64) -> NewJob {
     NewJob {
         id,
         owner,

@@ -7,7 +7,7 @@ use drover_shared::dialect::Rejection;
 use drover_shared::schema::{Listed, Page, limits};
 use serde_json::{Value, json};
 
-use super::parameters::{count, invalid, parameters, unknown};
+use super::parameters::{count, invalid, parameters_with, unknown};
 
 /// What a query asks of a list.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,13 +25,23 @@ pub(crate) fn read<Id: FromStr>(
     newest_first: bool,
     besides: &[&str],
 ) -> Result<Asked<Id>, Rejection> {
+    read_with(query, newest_first, besides, &[])
+}
+
+/// The same, but these may stand there several times.
+pub(crate) fn read_with<Id: FromStr>(
+    query: Option<&str>,
+    newest_first: bool,
+    besides: &[&str],
+    repeatable: &[&str],
+) -> Result<Asked<Id>, Rejection> {
     let mut asked = Asked {
         page: Page { newest_first, after: None, skip: 0, limit: limits::PAGE_USUAL },
         number: 1,
         besides: Vec::new(),
     };
     let mut sizes = Vec::new();
-    for (name, value) in parameters(query)? {
+    for (name, value) in parameters_with(query, repeatable)? {
         match name.as_str() {
             "page" => asked.number = count(&name, &value, u32::MAX)?,
             "per_page" | "limit" => sizes.push(count(&name, &value, limits::PAGE)?),
@@ -46,7 +56,9 @@ pub(crate) fn read<Id: FromStr>(
                     _ => return Err(invalid(&name, "It must be 'asc' or 'desc'.")),
                 }
             }
-            known if besides.contains(&known) => asked.besides.push((name, value)),
+            known if besides.contains(&known) || repeatable.contains(&known) => {
+                asked.besides.push((name, value));
+            }
             _ => return Err(unknown(&name)),
         }
     }

@@ -4,9 +4,17 @@ use drover_shared::dialect::Rejection;
 
 /// Parameters by name, each once.
 pub(crate) fn parameters(query: Option<&str>) -> Result<Vec<(String, String)>, Rejection> {
+    parameters_with(query, &[])
+}
+
+/// The same, but these may stand there several times.
+pub(crate) fn parameters_with(
+    query: Option<&str>,
+    repeatable: &[&str],
+) -> Result<Vec<(String, String)>, Rejection> {
     let mut all: Vec<(String, String)> = Vec::new();
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        if all.iter().any(|(known, _)| *known == name) {
+        if all.iter().any(|(known, _)| *known == name) && !repeatable.contains(&&*name) {
             return Err(invalid(&name, "It stands here twice."));
         }
         all.push((name.into_owned(), value.into_owned()));

@@ -25,9 +25,9 @@ impl KeptAnswers for FakeStore {
         Ok(self.lock().kept.get(&job).map(|kept| kept.keep.clone()))
     }
 
-    async fn spec(&self, _: JobId) -> Result<Option<JobSpec>, StoreError> {
+    async fn spec(&self, job: JobId) -> Result<Option<JobSpec>, StoreError> {
         self.check()?;
-        Ok(Some(JobSpec::default()))
+        Ok(Some(self.lock().specs.get(&job).cloned().unwrap_or_default()))
     }
 
     async fn label(&self, _: &Owner, _: &str, job: JobId, metadata: &Metadata) -> Result<bool, StoreError> {

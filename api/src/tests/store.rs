@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use drover_shared::schema::{
-    Allowance, Call, CancelReason, Event, Fleet, Job, JobId, JobQuery, JobState, KeptAnswer, KeptQuery,
-    LeaseToken, Listed, NewJob, Offer, Owner, Page, PastTurn, Project, ProjectChange, ProjectId, RequestKey,
-    Seq, SeqEvent, Session, SessionChange, SessionId, SessionSums, StopReason, Usage, UsageQuery, UsageRow,
-    WorkerId, WorkerReport,
+    Allowance, Call, CancelReason, Event, Fleet, Job, JobId, JobQuery, JobSpec, JobState, KeptAnswer,
+    KeptQuery, LeaseToken, Listed, NewJob, Offer, Owner, Page, PastTurn, Project, ProjectChange, ProjectId,
+    RequestKey, Seq, SeqEvent, Session, SessionChange, SessionId, SessionSums, StopReason, Usage, UsageQuery,
+    UsageRow, WorkerId, WorkerReport,
 };
 use drover_shared::store::{
     ApiKeys, Append, Appended, Claim, Enqueued, Files, Forked, Held, KeptAnswers, KnownKey, Lease, Millis,
@@ -43,6 +43,7 @@ pub(super) struct State {
     pub(super) session_prunes: Vec<Millis>,
     pub(super) calls: Vec<Call>,
     pub(super) kept: BTreeMap<JobId, KeptAnswer>,
+    pub(super) specs: BTreeMap<JobId, JobSpec>,
     /// The jobs under their clients' keys, and how many apis wait for each.
     pub(super) keys: BTreeMap<String, (RequestKey, JobId)>,
     pub(super) attended: BTreeMap<JobId, u32>,
@@ -222,6 +223,7 @@ impl Store for FakeStore {
             state.keys.insert(key.key.clone(), (key.clone(), job.id));
             state.attended.insert(job.id, 1);
         }
+        state.specs.insert(job.id, job.spec.clone());
         if let Some(keep) = &job.keep {
             state.kept.insert(job.id, KeptAnswer { job: job.id, keep: keep.clone() });
         }

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema::offer::Setting;
 use crate::schema::{
-    AgentOptions, Event, FileId, IfBusy, JobId, JobSpec, Keep, Metadata, OutputFormat, ProjectId, SeqEvent,
-    SessionId, Tool,
+    AgentOptions, Event, FileId, IfBusy, JobId, JobSpec, Keep, Metadata, OutputFormat, Priority, ProjectId,
+    SeqEvent, SessionId, Tool,
 };
 
 pub use crate::schema::Delivery;
@@ -119,6 +119,8 @@ pub struct Request {
     pub answered: Vec<Answered>,
     /// How the client takes the answer.
     pub delivery: Delivery,
+    /// What else it says of its job.
+    pub terms: TermsWish,
     /// What the answer is to tell of the usage.
     pub usage: UsageWish,
     /// What form it is to have.
@@ -129,6 +131,20 @@ pub struct Request {
     pub drop_unsupported: bool,
     /// Fields of the body that mean nothing here; named to the client in a response header.
     pub ignored: Vec<String>,
+}
+
+/// What a request says of its job besides what it is to do. Times are milliseconds since the Unix epoch, and not yet held
+/// against the present.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TermsWish {
+    /// The job's place in the queue.
+    pub priority: Priority,
+    /// When it is to be taken up at the earliest; only for jobs in the background. Every dialect calls it `run_at`.
+    pub run_at_ms: Option<i64>,
+    /// When it expires if nobody has taken it by then. Every dialect calls it `deadline`.
+    pub deadline_ms: Option<i64>,
+    /// The client's labels, each once.
+    pub tags: Vec<String>,
 }
 
 /// What an answer is to tell of the usage.

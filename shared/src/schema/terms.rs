@@ -1,5 +1,6 @@
 //! On what terms a job is taken: what its client says of it besides what it is to do.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::id::{JobId, ProjectId, SessionId};
@@ -39,7 +40,7 @@ impl Delivery {
 
 /// A job's place among its owner's waiting jobs. Names, since some servers take a low number for soon and others a high
 /// one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
     /// After all others.

@@ -28,6 +28,7 @@ mod settings;
 pub mod stored;
 mod stream;
 mod table;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod tools;

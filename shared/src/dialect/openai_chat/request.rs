@@ -8,7 +8,7 @@ use super::parameters::Scope;
 use super::reader::Node;
 use super::responses_body::{self, Converted};
 use super::tools::{self, Tools};
-use super::{agent, json, messages, output, session, settings, stored, uploads};
+use super::{agent, json, messages, output, session, settings, stored, terms, uploads};
 use crate::dialect::{Beside, Delivery, Form, Granularity, Rejection, Request, SessionWish, UsageWish};
 use crate::schema::{FileId, JobSpec, Sampling, ThinkingWish, Tool, ToolChoice, limits};
 
@@ -64,6 +64,7 @@ fn read(body: &Node, beside: &Beside, mut ignored: Ignored) -> Result<Request, R
     };
     let Streaming { stream, include_usage, granularity } = streaming(body, &mut ignored)?;
     let delivery = delivery(body, stream, beside.prefers_async)?;
+    let terms = terms::read(body, delivery)?;
     let include_cost = settings::cost(body, &mut ignored)?;
     let drop_unsupported = body.get("drop_params").map(|field| field.boolean()).transpose()?;
     let keep = stored::asked(body, &mut ignored)?;
@@ -104,6 +105,7 @@ fn read(body: &Node, beside: &Beside, mut ignored: Ignored) -> Result<Request, R
         unfit_for_agent,
         answered: conversation.answered,
         delivery,
+        terms,
         usage: UsageWish { streamed: include_usage, cost: include_cost },
         form: Form { older_calls: tools.older, output, tools: callable, granularity, activity },
         keep,

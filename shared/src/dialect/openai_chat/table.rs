@@ -38,6 +38,14 @@ pub const PARAMETERS: &[Parameter] = &[
     of(Body, "chat_template_kwargs", Object, Refused, "Models have no chat template here."),
     of(
         Body,
+        "deadline",
+        NumberOrString,
+        Honoured,
+        "When the job expires if no worker has taken it: seconds since the Unix epoch, or as RFC 3339 writes it. Without it \
+         an hour after it might have run.",
+    ),
+    of(
+        Body,
         "drop_params",
         Boolean,
         Honoured,
@@ -92,6 +100,13 @@ pub const PARAMETERS: &[Parameter] = &[
     of(Body, "presence_penalty", Number, Only(ZERO), NO_COUNTERPART),
     of(
         Body,
+        "priority",
+        Text,
+        Honoured,
+        "`low`, `normal` (the default) or `high`: which of the key's waiting jobs comes first.",
+    ),
+    of(
+        Body,
         "project_id",
         Text,
         Honoured,
@@ -116,6 +131,13 @@ pub const PARAMETERS: &[Parameter] = &[
         Object,
         Honoured,
         "What shape the answer has. Only a whole answer can be held against it: a stream may end with an error.",
+    ),
+    of(
+        Body,
+        "run_at",
+        NumberOrString,
+        Honoured,
+        "When the job is to run at the earliest, in the form of `deadline`, up to 30 days ahead. Only with `background`.",
     ),
     of(Body, "safety_identifier", Text, Honoured, "Told to the provider as `metadata.user_id`."),
     of(Body, "seed", Integer, Refused, NO_COUNTERPART),
@@ -146,6 +168,7 @@ pub const PARAMETERS: &[Parameter] = &[
     of(Body, "stream", Boolean, Honoured, "Whether to send the answer while the model speaks."),
     of(Body, "stream_options", Object, Honoured, "Only with `stream: true`."),
     of(Body, "system_prompt", Text, Honoured, "A system message by another name; send one of the two."),
+    of(Body, "tags", Array, Honoured, "Labels of the job, to find it by: up to 16, of 64 characters."),
     of(Body, "temperature", Number, Honoured, "0 to 1; what OpenAI allows above 1 is refused."),
     of(
         Body,

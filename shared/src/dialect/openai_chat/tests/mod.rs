@@ -17,6 +17,7 @@ mod sessions;
 mod stored;
 mod streams;
 mod table;
+mod terms;
 mod tools;
 
 use uuid::Uuid;

@@ -1,0 +1,75 @@
+//! `GET /v1/jobs`: a key's jobs, found by what they are.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use drover_shared::dialect::Rejection;
+use drover_shared::schema::{Job, JobQuery, JobState, Owner};
+use serde_json::{Value, json};
+
+use super::body::Entry;
+use crate::app::App;
+use crate::auth::Caller;
+use crate::error::Problem;
+use crate::resource::page;
+use crate::resource::parameters::{boolean, invalid};
+
+/// What may be asked of the jobs once, and what several times.
+const ONCE: &[&str] = &["model", "session_id", "project_id", "background", "created_after", "created_before"];
+const SEVERAL: &[&str] = &["status", "tag"];
+
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    Caller { owner, .. }: Caller,
+) -> Result<Json<Value>, Problem> {
+    Ok(Json(answer(&app, &owner, query.as_deref()).await?))
+}
+
+/// The answer to a query, whichever way it came.
+pub(crate) async fn answer(app: &App, owner: &Owner, query: Option<&str>) -> Result<Value, Problem> {
+    let asked = page::read_with(query, true, ONCE, SEVERAL)?;
+    let query = read(&asked.besides)?;
+    let listed = app.store.jobs().list(owner, &query, &asked.page).await?;
+    Ok(page::answer(&asked, &listed, |job: &Job| json!(Entry::from(job.clone()))))
+}
+
+fn read(parameters: &[(String, String)]) -> Result<JobQuery, Rejection> {
+    let mut query = JobQuery::default();
+    for (name, value) in parameters {
+        match name.as_str() {
+            "status" => query.states.extend(states(name, value)?),
+            "model" => query.model = Some(value.clone()),
+            "session_id" => query.session = Some(id(name, value)?),
+            "project_id" => query.project = Some(id(name, value)?),
+            "background" => query.background = Some(boolean(name, value)?),
+            "created_after" => query.since_ms = Some(moment(name, value)?),
+            "created_before" => query.until_ms = Some(moment(name, value)?),
+            // No other names were let through.
+            _ => query.tags.push(value.clone()),
+        }
+    }
+    Ok(query)
+}
+
+fn states(name: &str, value: &str) -> Result<Vec<JobState>, Rejection> {
+    let state = |word: &str| {
+        JobState::parse(word).ok_or_else(|| {
+            let known = JobState::ALL.map(JobState::as_str).join(", ");
+            invalid(name, &format!("It is a list of: {known}."))
+        })
+    };
+    value.split(',').map(state).collect()
+}
+
+fn id<T: FromStr>(name: &str, value: &str) -> Result<T, Rejection> {
+    value.parse().map_err(|_| invalid(name, "It is no identifier of that kind."))
+}
+
+/// Seconds since the Unix epoch.
+fn moment(name: &str, value: &str) -> Result<i64, Rejection> {
+    let ms = value.parse().ok().and_then(|seconds: i64| seconds.checked_mul(1_000));
+    ms.ok_or_else(|| invalid(name, "It must be seconds since the Unix epoch."))
+}

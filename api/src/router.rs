@@ -32,7 +32,8 @@ const SCOPES: &[(&str, &[Scope])] = &[
     ("/v1/jobs/{id}/result", &[Scope::Chat, Scope::Jobs]),
     ("/v1/jobs/{id}/cancel", &[Scope::Chat, Scope::Jobs]),
     ("/v1/jobs", &[Scope::Jobs]),
-    ("/v1/ws", &[Scope::Jobs]),
+    // What is asked for over it needs the scope of the route that does the same.
+    ("/v1/ws", &[Scope::Chat, Scope::Jobs]),
     ("/v1/models", &Scope::ALL),
     ("/v1/usage", &Scope::ALL),
     ("/v1/keys", &[Scope::Admin]),

@@ -30,6 +30,11 @@ struct Memory {
     book: Arc<Book>,
 }
 
+/// What is kept of a key that somebody brings.
+pub(crate) fn digest(key: &[u8]) -> KeyDigest {
+    Sha256::digest(key).into()
+}
+
 /// All keys of the store, by their digests. Looking there tells by its time no more than whether a digest is known, and
 /// nobody chooses a key by its digest; what is found is compared in constant time all the same.
 #[derive(Default)]
@@ -37,7 +42,7 @@ struct Book(HashMap<KeyDigest, Arc<ApiKey>>);
 
 impl Keys {
     pub(crate) fn new(configured: &[String], store: Arc<dyn Store>, clock: Clock) -> Self {
-        let digests = configured.iter().filter(|key| !key.is_empty()).map(|key| Sha256::digest(key).into());
+        let digests = configured.iter().filter(|key| !key.is_empty()).map(|key| digest(key.as_bytes()));
         Self {
             configured: digests.collect(),
             store,
@@ -54,8 +59,7 @@ impl Keys {
     }
 
     /// Whoever holds one of the keys. While there is none, and has never been, everybody is welcome, whatever they bring.
-    pub(crate) async fn holder(&self, presented: &[&[u8]]) -> Result<Caller, Problem> {
-        let digests: Vec<KeyDigest> = presented.iter().map(|key| Sha256::digest(key).into()).collect();
+    pub(crate) async fn holder(&self, digests: &[KeyDigest]) -> Result<Caller, Problem> {
         if let Some(caller) = digests.iter().find_map(|digest| self.configured(digest)) {
             return Ok(caller);
         }

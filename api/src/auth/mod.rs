@@ -13,7 +13,7 @@ use axum::http::request::Parts;
 use drover_shared::dialect::Rejection;
 use drover_shared::schema::{ApiKey, KeyDigest, Owner, Scope, Scopes};
 
-pub(crate) use self::known::Keys;
+pub(crate) use self::known::{Keys, digest};
 use crate::app::App;
 use crate::error::Problem;
 use crate::router;
@@ -71,9 +71,13 @@ impl FromRequestParts<Arc<App>> for Caller {
 impl Keys {
     /// Who has sent a request with these headers.
     pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let presented: Vec<&[u8]> = [bearer(headers), api_key(headers)].into_iter().flatten().collect();
-        self.holder(&presented).await
+        self.holder(&presented(headers)).await
     }
+}
+
+/// The digests of the keys that these headers bring.
+pub(crate) fn presented(headers: &HeaderMap) -> Vec<KeyDigest> {
+    [bearer(headers), api_key(headers)].into_iter().flatten().map(digest).collect()
 }
 
 /// The owner of what is asked for with a key of this digest, which is also the key's identifier.

@@ -60,7 +60,7 @@ async fn generate(
     let session = session_header(request.headers())?;
     let prefers_async = background::is_preferred(request.headers());
     let body = body::read(&app.settings, app.settings.body_limit_bytes, request).await?;
-    let asked = Asked { caller, session, prefers_async };
+    let asked = Asked { caller, session, prefers_async, only_async: false };
     let Prepared { job, answer, delivery, ignored } = prepare(app, dialect, body, asked).await?;
     let mut response = deliver(dialect, app, ticket, job, &answer, delivery).await?;
     if prefers_async && delivery == Delivery::Background {
@@ -112,7 +112,7 @@ fn session_header(headers: &HeaderMap) -> Result<Option<String>, Rejection> {
 }
 
 /// Much is read elsewhere: a thread that reads serves no stream.
-async fn aside<T: Send + 'static>(
+pub(crate) async fn aside<T: Send + 'static>(
     bytes: usize,
     read: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {

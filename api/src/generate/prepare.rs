@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use drover_shared::dialect::{self, Answer, Beside, Delivery, Dialect};
+use drover_shared::dialect::{self, Answer, Beside, Delivery, Dialect, Rejection};
 use drover_shared::provider::fit::fit;
 use drover_shared::schema::{IfBusy, JobId, JobSpec, Keep, NewJob, Owner, Terms, Told, Tool, limits};
 use drover_shared::store::millis;
@@ -23,6 +23,8 @@ pub(crate) struct Asked {
     pub(crate) session: Option<String>,
     /// Whether the client would rather not wait for the answer.
     pub(crate) prefers_async: bool,
+    /// Whether the client can take the answer in no other way.
+    pub(crate) only_async: bool,
 }
 
 /// A job that is ready to be added, and how its client takes the answer.
@@ -41,11 +43,14 @@ pub(crate) async fn prepare(
     body: Bytes,
     asked: Asked,
 ) -> Result<Prepared, Problem> {
-    let Asked { caller: Caller { owner, key, .. }, session, prefers_async } = asked;
+    let Asked { caller: Caller { owner, key, .. }, session, prefers_async, only_async } = asked;
     let view = app.fleet.get().await?;
     let uploads = uploads::load(app, &owner, dialect, &body).await?;
     let beside = Beside { default_model: view.default_model(), session, prefers_async, uploads };
     let mut request = parse(dialect, body, beside).await?;
+    if only_async {
+        in_background(request.delivery)?;
+    }
     // As the client named it, which is how the answer names it too.
     let mut model = request.spec.model.clone();
     let by_name = request.agent_by_name.take();
@@ -106,6 +111,16 @@ async fn parse(
 ) -> Result<dialect::Request, Problem> {
     let shown: usize = beside.uploads.values().map(|file| file.content.len()).sum();
     Ok(aside(body.len() + shown, move || dialect.parse(&body, &beside)).await??)
+}
+
+/// Refuses what would have the answer come another way.
+fn in_background(delivery: Delivery) -> Result<(), Rejection> {
+    let name = match delivery {
+        Delivery::Background => return Ok(()),
+        Delivery::Stream => "stream",
+        Delivery::Whole => "background",
+    };
+    Err(Rejection::invalid_value(name, "Over a WebSocket every job is in the background; subscribe to it."))
 }
 
 pub(super) fn new_job(id: JobId, owner: Owner, spec: JobSpec, keep: Keep, now: i64) -> NewJob {

@@ -20,6 +20,8 @@ pub(super) enum Ending {
     NotText,
     /// A message that is too large.
     TooLarge,
+    /// The key is not good any more, or not for all that it was.
+    Refused,
     /// The client does not read what it is told.
     SlowReader,
     /// The client answers no pings.
@@ -29,8 +31,15 @@ pub(super) enum Ending {
 impl Ending {
     /// Every end of which a client is told.
     #[cfg(test)]
-    pub(super) const TOLD: [Self; 6] =
-        [Self::Leaving, Self::Protocol, Self::NotText, Self::TooLarge, Self::SlowReader, Self::Silent];
+    pub(super) const TOLD: [Self; 7] = [
+        Self::Leaving,
+        Self::Protocol,
+        Self::NotText,
+        Self::TooLarge,
+        Self::Refused,
+        Self::SlowReader,
+        Self::Silent,
+    ];
 
     /// The close code and the reason.
     pub(super) fn told(self) -> Option<(u16, &'static str)> {
@@ -40,6 +49,7 @@ impl Ending {
             Self::Protocol => Some((1002, "the frame breaks RFC 6455")),
             Self::NotText => Some((1007, "the text is not UTF-8")),
             Self::TooLarge => Some((1009, "the message is too large")),
+            Self::Refused => Some((4401, "the key is no longer good, or has lost a scope")),
             Self::SlowReader => {
                 Some((4408, "the client reads too slowly; connect again and go on after the last seq"))
             }

@@ -4,10 +4,14 @@ use axum::http::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
+use axum::http::{Method, Request, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use drover_shared::dialect::Rejection;
+use drover_shared::schema::KeyDigest;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::auth::digest;
 
 /// What both sides speak over the WebSocket.
 const PROTOCOL: &str = "drover.v1";
@@ -15,13 +19,25 @@ const PROTOCOL: &str = "drover.v1";
 const KEY_PROTOCOL: &str = "drover.key.";
 
 /// A request that can become a WebSocket.
-#[derive(Debug, PartialEq)]
 pub(super) struct Handshake {
     accept: String,
     /// Whether the client has named our protocol, and so has to be told that it is spoken.
     names_protocol: bool,
-    /// The key, if it came as a protocol.
-    pub(super) key: Option<Vec<u8>>,
+    /// The digest of the key, if it came as a protocol.
+    pub(super) key: Option<KeyDigest>,
+}
+
+/// Refuses what cannot become a WebSocket, whatever else its head says: axum takes HEAD for GET, and what came before
+/// HTTP/1.1 knows no upgrade (RFC 6455, section 4.1).
+pub(super) fn line<B>(request: &Request<B>) -> Result<(), Rejection> {
+    if request.method() != Method::GET {
+        let message = "A WebSocket is asked for with GET.";
+        return Err(Rejection::new(405, "method_not_allowed", message));
+    }
+    if request.version() < Version::HTTP_11 {
+        return Err(upgrade("A WebSocket is asked for over HTTP/1.1."));
+    }
+    Ok(())
 }
 
 /// Reads the head.
@@ -45,7 +61,7 @@ pub(super) fn read(headers: &HeaderMap) -> Result<Handshake, Rejection> {
     let names_protocol = lists(headers, &SEC_WEBSOCKET_PROTOCOL).any(|name| name == PROTOCOL);
     let key = lists(headers, &SEC_WEBSOCKET_PROTOCOL).find_map(|name| name.strip_prefix(KEY_PROTOCOL));
     // One that cannot be read is as good as a wrong one.
-    let key = key.map(|key| URL_SAFE_NO_PAD.decode(key.trim_end_matches('=')).unwrap_or_default());
+    let key = key.map(|key| digest(&URL_SAFE_NO_PAD.decode(key.trim_end_matches('=')).unwrap_or_default()));
     Ok(Handshake { accept, names_protocol, key })
 }
 
@@ -109,7 +125,7 @@ mod tests {
         assert!(!handshake.headers().any(|(name, _)| name == SEC_WEBSOCKET_PROTOCOL));
         let offered = [("sec-websocket-protocol", "drover.v1, drover.key.c2VzYW1l")];
         let handshake = read(&headers(GOOD.into_iter().chain(offered))).expect("a good head");
-        assert_eq!(handshake.key.as_deref(), Some(&b"sesame"[..]));
+        assert_eq!(handshake.key, Some(digest(b"sesame")));
         let told = handshake.headers().find(|(name, _)| *name == SEC_WEBSOCKET_PROTOCOL);
         assert_eq!(told.expect("a protocol").1, "drover.v1", "the key is never said back");
     }
@@ -124,9 +140,9 @@ mod tests {
             ("sec-websocket-key", "not base64 at all!!", 400),
         ] {
             let lines = GOOD.map(|line| if line.0 == name { (name, value) } else { line });
-            assert_eq!(read(&headers(lines)).expect_err(name).status, status, "{name}");
+            assert_eq!(read(&headers(lines)).err().expect(name).status, status, "{name}");
             let lines = GOOD.into_iter().filter(|line| line.0 != name);
-            assert_eq!(read(&headers(lines)).expect_err(name).status, status, "no {name}");
+            assert_eq!(read(&headers(lines)).err().expect(name).status, status, "no {name}");
         }
     }
 }

@@ -1,9 +1,11 @@
 //! `GET /v1/ws`: jobs over a WebSocket. One carries many jobs; what it says stands in `websocket.md` beside the code, and
 //! in `websocket.schema.json` for machines.
 
+mod answer;
 mod close;
 mod frame;
 mod handshake;
+mod holder;
 mod request;
 mod seats;
 mod subscriptions;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
 use axum::http::StatusCode;
-use axum::http::header::HeaderMap;
+use axum::http::header::{ALLOW, HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use hyper::upgrade::OnUpgrade;
 use tokio::sync::OwnedSemaphorePermit;
@@ -22,10 +24,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::handshake::Handshake;
+use self::holder::Holder;
 use self::seats::Seat;
 use self::talk::Talk;
 use crate::app::App;
-use crate::auth::{Caller, guest};
+use crate::auth::{guest, presented};
 use crate::error::Problem;
 use crate::router;
 
@@ -57,19 +60,25 @@ pub(crate) async fn open(
     Extension(line): Extension<Arc<Line>>,
     mut request: Request,
 ) -> Response {
-    match admit(&app, request.headers()).await {
-        Ok((handshake, caller, seat)) => {
+    let admitted = match handshake::line(&request) {
+        Ok(()) => admit(&app, request.headers()).await,
+        Err(rejection) => Err(rejection.into()),
+    };
+    match admitted {
+        Ok((handshake, holder, seat)) => {
             let upgrade = hyper::upgrade::on(&mut request);
-            tokio::spawn(serve(app, line, seat, caller, upgrade));
+            tokio::spawn(serve(app, line, seat, holder, upgrade));
             let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
             response.headers_mut().extend(handshake.headers());
             response
         }
         Err(problem) => {
-            let wrong_protocol = problem.0.status == 426;
+            let status = problem.0.status;
             let mut response = problem.into_response();
-            if wrong_protocol {
-                response.headers_mut().extend(handshake::required());
+            match status {
+                405 => drop(response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"))),
+                426 => response.headers_mut().extend(handshake::required()),
+                _ => {}
             }
             response
         }
@@ -77,14 +86,12 @@ pub(crate) async fn open(
 }
 
 /// Who is asking, if the WebSocket can be had.
-async fn admit(app: &App, headers: &HeaderMap) -> Result<(Handshake, Caller, Seat), Problem> {
+async fn admit(app: &App, headers: &HeaderMap) -> Result<(Handshake, Holder, Seat), Problem> {
     let handshake = handshake::read(headers)?;
     let origins = &app.settings.allowed_origins;
     origins.admit(headers)?;
-    let caller = match &handshake.key {
-        Some(key) => app.keys.holder(&[key.as_slice()]).await?,
-        None => app.keys.caller(headers).await?,
-    };
+    let presented = handshake.key.map_or_else(|| presented(headers), |key| vec![key]);
+    let caller = app.keys.holder(&presented).await?;
     if caller.is_anonymous() {
         guest::check(headers, origins)?;
     }
@@ -93,18 +100,24 @@ async fn admit(app: &App, headers: &HeaderMap) -> Result<(Handshake, Caller, Sea
         return Err(Problem::leaving());
     }
     let seat = app.seats.take(&caller.owner)?;
-    Ok((handshake, caller, seat))
+    Ok((handshake, Holder { caller, presented }, seat))
 }
 
-async fn serve(app: Arc<App>, line: Arc<Line>, seat: Seat, caller: Caller, upgrade: OnUpgrade) {
+async fn serve(app: Arc<App>, line: Arc<Line>, seat: Seat, holder: Holder, upgrade: OnUpgrade) {
     let talk = async {
-        let Ok(upgraded) = upgrade.await else { return };
+        let upgraded = match upgrade.await {
+            Ok(upgraded) => upgraded,
+            Err(error) => {
+                tracing::info!(%error, "a connection has not become the WebSocket that it was to be");
+                return;
+            }
+        };
         let Some((connection, read)) = talk::connection(upgraded) else {
             tracing::error!("a WebSocket's connection is none of ours");
             return;
         };
         let began = tokio::time::Instant::now();
-        let ending = Talk::new(app, caller, connection, &read).await.run().await;
+        let ending = Talk::new(app, holder, connection, &read).await.run().await;
         let code = ending.told().map(|(code, _)| code);
         tracing::info!(?ending, code, seconds = began.elapsed().as_secs(), "a WebSocket has closed");
     };

@@ -8,13 +8,16 @@ use drover_shared::schema::{Seq, limits};
 use serde::Deserializer as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+
+use super::answer::GoesOn;
+use crate::error::Problem;
+use crate::generate::aside;
 
 /// A frame as far as it can be read: also of a bad one the identifier is known, if it has a good one.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Asked {
     pub(super) id: Option<String>,
-    pub(super) what: Result<What, Rejection>,
+    pub(super) what: Result<What, Problem>,
 }
 
 /// What is asked for.
@@ -43,8 +46,7 @@ pub(super) enum What {
     /// The results of the calls with which a job has ended, and perhaps to be told of the one that goes on.
     Answer {
         job: String,
-        results: Vec<Value>,
-        request: Map<String, Value>,
+        goes_on: GoesOn,
         telling: Option<Telling>,
     },
     Ping,
@@ -70,17 +72,35 @@ pub(crate) const TYPES: [(&str, &[&str]); 7] = [
     ("ping", &[]),
 ];
 
-/// Reads a frame.
-pub(super) fn read(frame: &Bytes) -> Asked {
+impl What {
+    /// The route of HTTP that does the same, whose scopes are asked for.
+    pub(super) fn route(&self) -> &'static str {
+        match self {
+            Self::Submit { .. } | Self::Answer { .. } => "/v1/chat/completions",
+            Self::Subscribe { .. } => "/v1/jobs/{id}/events",
+            Self::Cancel { .. } => "/v1/jobs/{id}/cancel",
+            Self::Get { .. } => "/v1/jobs/{id}",
+            Self::Unsubscribe { .. } | Self::Ping => "/v1/ws",
+        }
+    }
+}
+
+/// Reads a frame; a large one where that holds up nobody.
+pub(super) async fn read(frame: Bytes) -> Asked {
+    let read = aside(frame.len(), move || parse(&frame)).await;
+    read.unwrap_or_else(|problem| Asked { id: None, what: Err(problem) })
+}
+
+fn parse(frame: &Bytes) -> Asked {
     let fields = match fields(frame) {
         Ok(fields) => fields,
-        Err(rejection) => return Asked { id: None, what: Err(rejection) },
+        Err(rejection) => return Asked { id: None, what: Err(rejection.into()) },
     };
     let id = match fields.get("id").map(|_| id(&fields)).transpose() {
         Ok(id) => id,
-        Err(rejection) => return Asked { id: None, what: Err(rejection) },
+        Err(rejection) => return Asked { id: None, what: Err(rejection.into()) },
     };
-    Asked { id, what: what(&fields, frame) }
+    Asked { id, what: what(&fields, frame).map_err(Problem::from) }
 }
 
 fn fields(frame: &Bytes) -> Result<Fields<'_>, Rejection> {
@@ -123,8 +143,7 @@ fn what(fields: &Fields, frame: &Bytes) -> Result<What, Rejection> {
         "job.get" => What::Get { job: job()? },
         "job.answer" => What::Answer {
             job: job()?,
-            results: results(fields)?,
-            request: fields.optional("request", "an object")?.unwrap_or_default(),
+            goes_on: GoesOn::read(fields.required("results")?, fields.get("request"))?,
             telling: asked_for(fields)?,
         },
         _ => What::Ping,
@@ -162,34 +181,11 @@ fn telling(fields: &Fields) -> Result<Telling, Rejection> {
     }
 }
 
-/// The results as messages of a chat.
-fn results(fields: &Fields) -> Result<Vec<Value>, Rejection> {
-    fields.required("results")?;
-    let results: Vec<Map<String, Value>> =
-        fields.optional("results", "a list of objects")?.unwrap_or_default();
-    if results.is_empty() || results.len() > limits::SOCKET_RESULTS {
-        let why = format!("It must hold 1 to {} results.", limits::SOCKET_RESULTS);
-        return Err(Rejection::invalid_value("results", &why));
-    }
-    results.into_iter().enumerate().map(|(at, result)| message(at, result)).collect()
-}
-
-fn message(at: usize, mut result: Map<String, Value>) -> Result<Value, Rejection> {
-    if let Some(name) = result.keys().find(|name| !["tool_call_id", "content"].contains(&name.as_str())) {
-        return Err(Rejection::unknown_parameter(&format!("results[{at}].{name}")));
-    }
-    if let Some(name) = ["tool_call_id", "content"].into_iter().find(|name| !result.contains_key(*name)) {
-        return Err(missing(&format!("results[{at}].{name}")));
-    }
-    result.insert("role".to_owned(), "tool".into());
-    Ok(Value::Object(result))
-}
-
-fn wrong(name: &str, expected: &str) -> Rejection {
+pub(super) fn wrong(name: &str, expected: &str) -> Rejection {
     Rejection::invalid("invalid_type", name, format!("Invalid value for '{name}'. It must be {expected}."))
 }
 
-fn missing(name: &str) -> Rejection {
+pub(super) fn missing(name: &str) -> Rejection {
     Rejection::invalid("missing_required_parameter", name, format!("Missing required parameter: '{name}'."))
 }
 
@@ -278,7 +274,7 @@ mod tests {
     use super::*;
 
     fn asked(frame: &str) -> Asked {
-        read(&Bytes::copy_from_slice(frame.as_bytes()))
+        parse(&Bytes::copy_from_slice(frame.as_bytes()))
     }
 
     #[test]
@@ -303,7 +299,7 @@ mod tests {
             ),
             (r#"{"type":"job.cancel","job":"job_1"}"#, What::Cancel { job: job() }),
         ] {
-            assert_eq!(asked(frame), Asked { id: None, what: Ok(expected) }, "{frame}");
+            assert_eq!(asked(frame).what.expect(frame), expected, "{frame}");
         }
     }
 
@@ -365,7 +361,7 @@ mod tests {
             ),
         ] {
             let asked = asked(frame);
-            let rejection = asked.what.expect_err(frame);
+            let Problem(rejection) = asked.what.expect_err(frame);
             assert_eq!((asked.id.as_deref(), rejection.code), (id, code), "{frame}");
             assert_eq!(rejection.param.as_deref(), param, "{frame}");
             assert_eq!(rejection.status, 400, "{frame}");

@@ -16,15 +16,16 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::close::Ending;
+use super::holder::Holder;
 use super::request::{self, Asked};
 use super::subscriptions::Subscriptions;
 use super::{frame, work};
 use crate::app::App;
-use crate::auth::Caller;
+use crate::error::Problem;
 
 pub(super) struct Talk {
     app: Arc<App>,
-    caller: Caller,
+    holder: Holder,
     socket: WebSocketStream<TcpStream>,
     subscriptions: Subscriptions,
     /// When the client is next asked whether it is still there.
@@ -49,11 +50,11 @@ fn config() -> WebSocketConfig {
 
 impl Talk {
     /// `read` is what has come already.
-    pub(super) async fn new(app: Arc<App>, caller: Caller, connection: TcpStream, read: &[u8]) -> Self {
+    pub(super) async fn new(app: Arc<App>, holder: Holder, connection: TcpStream, read: &[u8]) -> Self {
         let (role, config) = (Role::Server, Some(config()));
         let socket = WebSocketStream::from_partially_read(connection, read.to_vec(), role, config).await;
         let ping_at = Instant::now() + app.settings.socket_ping;
-        Self { app, caller, socket, subscriptions: Subscriptions::default(), ping_at, unanswered: 0 }
+        Self { app, holder, socket, subscriptions: Subscriptions::default(), ping_at, unanswered: 0 }
     }
 
     /// Talks to the end.
@@ -91,8 +92,9 @@ impl Talk {
     async fn hear(&mut self, message: Message) -> Result<(), Ending> {
         self.unanswered = 0;
         self.ping_at = Instant::now() + self.app.settings.socket_ping;
+        let good = self.holder.still(&self.app).await?;
         let answer = match message {
-            Message::Text(text) => self.do_what(text.into()).await,
+            Message::Text(text) => self.do_what(text.into(), good).await,
             Message::Binary(_) => {
                 let message = "Binary frames mean nothing here; send JSON in text frames.";
                 frame::error(self.app.dialect, None, &Rejection::new(400, "unsupported_frame", message))
@@ -103,15 +105,17 @@ impl Talk {
         self.say(vec![answer]).await
     }
 
-    async fn do_what(&mut self, text: Bytes) -> Utf8Bytes {
-        let Asked { id, what } = request::read(&text);
+    /// `good`: whether it is known who asks.
+    async fn do_what(&mut self, text: Bytes, good: Result<(), Problem>) -> Utf8Bytes {
+        let Asked { id, what } = request::read(text).await;
         let id = id.as_deref();
-        let answered = match what {
+        let answered = match good.and(what) {
             Ok(what) => {
                 // In a box, since what a request needs is many times what an idle WebSocket does.
-                Box::pin(work::answer(&self.app, &self.caller, &mut self.subscriptions, id, what)).await
+                let (app, caller) = (&self.app, &self.holder.caller);
+                Box::pin(work::answer(app, caller, &mut self.subscriptions, id, what)).await
             }
-            Err(rejection) => Err(rejection.into()),
+            Err(problem) => Err(problem),
         };
         answered.unwrap_or_else(|problem| frame::error(self.app.dialect, id, &problem.0))
     }
@@ -140,6 +144,8 @@ impl Talk {
         if self.unanswered >= limits::SOCKET_PINGS {
             return Err(Ending::Silent);
         }
+        // While nobody can say, it is asked again with the next one.
+        let _ = self.holder.still(&self.app).await?;
         self.unanswered += 1;
         self.ping_at = Instant::now() + self.app.settings.socket_ping;
         let ping = self.socket.send(Message::Ping(Bytes::new()));

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use drover_shared::dialect::{Answer, Delivery, Rejection};
+use drover_shared::dialect::{Answer, Rejection};
 use drover_shared::schema::{CancelReason, Job, JobId, Seq, limits};
-use serde::Deserialize;
-use serde_json::{Map, Value};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use super::answer::GoesOn;
 use super::frame::Frame;
 use super::request::{Telling, What};
 use super::subscriptions::{Subscription, Subscriptions};
@@ -16,10 +15,8 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Problem;
 use crate::generate::{Asked, Prepared, add, prepare};
-use crate::{jobs, results};
-
-/// Fields that `job.answer` says by itself.
-const OWN_FIELDS: [&str; 3] = ["messages", "input", "session_id"];
+use crate::jobs::JobBody;
+use crate::{jobs, results, router};
 
 /// Does what is asked for, and gives the frame that answers it.
 pub(super) async fn answer(
@@ -29,12 +26,13 @@ pub(super) async fn answer(
     id: Option<&str>,
     what: What,
 ) -> Result<Utf8Bytes, Problem> {
+    caller.require(router::scopes(what.route()))?;
     match what {
         What::Ping => Ok(Frame::Pong { id }.text()),
         What::Submit { request, telling } => submit(app, caller, subscriptions, id, request, telling).await,
-        What::Answer { job, results, request, telling } => {
+        What::Answer { job, goes_on, telling } => {
             let job = find(app, caller, &job).await?;
-            let request = continuing(&job, results, request)?;
+            let request = continuing(&job, goes_on)?;
             submit(app, caller, subscriptions, id, request, telling).await
         }
         What::Subscribe { job, after, telling } => {
@@ -86,18 +84,13 @@ async fn submit(
     if telling.is_some() {
         room(subscriptions)?;
     }
-    in_background(&request)?;
-    let asked = Asked { caller: caller.clone(), session: None, prefers_async: true };
-    let Prepared { job, answer, delivery, ignored } = prepare(app, app.dialect, request, asked).await?;
-    if delivery != Delivery::Background {
-        tracing::error!(job = %job.id, "a request of a WebSocket was taken for another one");
-        return Err(Problem::internal());
-    }
-    let job_id = job.id;
+    let asked = Asked { caller: caller.clone(), session: None, prefers_async: true, only_async: true };
+    let Prepared { job, answer, ignored, .. } = prepare(app, app.dialect, request, asked).await?;
+    let (job_id, added) = (job.id, JobBody::added(&job));
     add(app, job).await?;
     tracing::info!(job = %job_id, "added over a WebSocket");
-    let job = app.store.job(job_id).await?.ok_or_else(|| Problem::no_such_job(&job_id.to_string()))?;
-    let job = jobs::tell(app, job).await?;
+    // It is there, so that its client must be told which it is, whatever fails from now on.
+    let job = look(app, job_id).await.unwrap_or(added);
     if let Some(telling) = telling {
         subscriptions.add(form(app, &answer, 0, telling, false));
     }
@@ -106,32 +99,8 @@ async fn submit(
     Ok(Frame::Submitted { id, job: &job, session_id, project_id, ignored, subscribed }.text())
 }
 
-/// Refuses what would have the answer come another way than over this WebSocket.
-fn in_background(request: &Bytes) -> Result<(), Rejection> {
-    #[derive(Deserialize)]
-    struct Delivered {
-        #[serde(default)]
-        stream: Value,
-        #[serde(default)]
-        background: Value,
-    }
-    // What cannot be read is told by who reads all of it.
-    let Ok(delivered) = serde_json::from_slice::<Delivered>(request) else { return Ok(()) };
-    if delivered.stream == Value::Bool(true) {
-        let why = "Over a WebSocket every job is in the background; subscribe to it.";
-        return Err(Rejection::invalid_value("stream", why));
-    }
-    if delivered.background == Value::Bool(false) {
-        return Err(Rejection::invalid_value(
-            "background",
-            "Over a WebSocket every job is in the background.",
-        ));
-    }
-    Ok(())
-}
-
 /// The request that goes on from a job with the results of its calls.
-fn continuing(job: &Job, results: Vec<Value>, request: Map<String, Value>) -> Result<Bytes, Rejection> {
+fn continuing(job: &Job, goes_on: GoesOn) -> Result<Bytes, Rejection> {
     if !job.state.is_terminal() {
         return Err(results::not_finished());
     }
@@ -140,14 +109,12 @@ fn continuing(job: &Job, results: Vec<Value>, request: Map<String, Value>) -> Re
                    'session_id': 'new', or send the whole conversation with job.submit.";
         return Err(Rejection::invalid_value("job", why));
     };
-    if let Some(name) = OWN_FIELDS.into_iter().find(|name| request.contains_key(*name)) {
-        let why = "The job and its results say so already.";
-        return Err(Rejection::invalid_value(&format!("request.{name}"), why));
-    }
-    let mut request = request;
-    request.insert("session_id".to_owned(), session.to_string().into());
-    request.insert("messages".to_owned(), results.into());
-    Ok(Value::Object(request).to_string().into())
+    Ok(goes_on.in_session(session))
+}
+
+async fn look(app: &App, id: JobId) -> Result<JobBody, Problem> {
+    let job = app.store.job(id).await?.ok_or_else(|| Problem::no_such_job(&id.to_string()))?;
+    jobs::tell(app, job).await
 }
 
 async fn show(app: &App, id: Option<&str>, job: Job) -> Result<Utf8Bytes, Problem> {

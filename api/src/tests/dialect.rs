@@ -31,7 +31,9 @@ impl Dialect for Plain {
                 },
                 ..JobSpec::default()
             },
-            delivery: if body["background"].as_bool().unwrap_or(beside.prefers_async) {
+            delivery: if body["stream"] == true && body["background"] != false && beside.prefers_async {
+                return Err(Rejection::invalid("invalid_value", "stream", "Nobody waits for it."));
+            } else if body["background"].as_bool().unwrap_or(beside.prefers_async) {
                 Delivery::Background
             } else if body["stream"] == true {
                 Delivery::Stream

@@ -23,6 +23,8 @@ pub(crate) struct FakeStore {
     pub(super) state: Mutex<State>,
     /// Every operation fails.
     pub(super) broken: AtomicBool,
+    /// Breaks down as soon as a job is added.
+    pub(super) breaks_after_adding: AtomicBool,
     /// Enqueueing waits while this is false.
     pub(super) enqueue_gate: watch::Sender<bool>,
     /// How often events were asked for.
@@ -92,6 +94,7 @@ impl Default for FakeStore {
         Self {
             state: Mutex::new(state),
             broken: AtomicBool::new(false),
+            breaks_after_adding: AtomicBool::new(false),
             enqueue_gate: watch::Sender::new(true),
             reads: AtomicUsize::new(0),
             changes: watch::Sender::new(0),
@@ -229,6 +232,7 @@ impl Store for FakeStore {
         }
         drop(state);
         self.changed();
+        self.broken.fetch_or(self.breaks_after_adding.load(Ordering::Relaxed), Ordering::Relaxed);
         Ok(Enqueued::Added)
     }
 

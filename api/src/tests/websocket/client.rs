@@ -76,10 +76,19 @@ impl Socket {
 
     /// The head of the answer, and what comes after it.
     pub(super) async fn ask(address: SocketAddr, path: &str, headers: &str) -> (String, Self) {
+        Self::ask_over("1.1", address, path, headers).await
+    }
+
+    pub(super) async fn ask_over(
+        version: &str,
+        address: SocketAddr,
+        path: &str,
+        headers: &str,
+    ) -> (String, Self) {
         let stream = TcpStream::connect(address).await.expect("a connection");
         let mut socket = Self { stream, read: Vec::new() };
         let request = format!(
-            "GET {path} HTTP/1.1\r\nhost: drover\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+            "GET {path} HTTP/{version}\r\nhost: drover\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
         );
         socket.send(request.as_bytes()).await;

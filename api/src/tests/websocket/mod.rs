@@ -1,5 +1,6 @@
 //! `/v1/ws` over real sockets.
 
 mod client;
+mod holders;
 mod protocol;
 mod requests;

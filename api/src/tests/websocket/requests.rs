@@ -1,5 +1,7 @@
 //! What is asked for over a WebSocket, and by whom.
 
+use std::sync::atomic::Ordering;
+
 use drover_shared::schema::CancelReason;
 use serde_json::{Value, json};
 
@@ -138,6 +140,16 @@ async fn what_cannot_be_is_refused_and_does_nothing() {
         assert_eq!((&told["status"], &told["error"]["code"]), (&json!(status), &json!(code)), "{request}");
         assert_eq!(told["error"]["param"], param, "{request}");
     }
+    // What is said twice counts as it counts for whoever makes the job.
+    for (fields, param) in [
+        (r#""background":true,"background":false"#, "background"),
+        (r#""stream":false,"stream":true"#, "stream"),
+        (r#""background":false,"stream":true"#, "stream"),
+    ] {
+        socket.say_text(&format!(r#"{{"type":"job.submit","request":{{"model":"opus",{fields}}}}}"#)).await;
+        let told = socket.hear().await;
+        assert_eq!((&told["status"], &told["error"]["param"]), (&json!(400), &json!(param)), "{fields}");
+    }
     assert!(api.store.lock().jobs.is_empty());
     api.store.break_down(true);
     let told = socket.answer(submit()).await;
@@ -145,6 +157,23 @@ async fn what_cannot_be_is_refused_and_does_nothing() {
     assert!(told["retry_after_ms"].is_number());
     api.store.break_down(false);
     assert_eq!(socket.answer(submit()).await["type"], "job.submitted");
+}
+
+#[tokio::test]
+async fn who_has_a_job_is_told_which_whatever_fails_then() {
+    let api = Api::start().await;
+    let mut socket = Socket::open(api.address).await;
+    api.store.breaks_after_adding.store(true, Ordering::Relaxed);
+    let mut request = submit();
+    request["subscribe"] = true.into();
+    let told = socket.answer(request).await;
+    api.store.breaks_after_adding.store(false, Ordering::Relaxed);
+    api.store.break_down(false);
+    let job = api.store.job_enqueued().await;
+    assert_eq!((&told["type"], &told["subscribed"]), (&json!("job.submitted"), &json!(true)));
+    assert_eq!(told["job"], api.get(&format!("/v1/jobs/{job}")).await.json().await);
+    api.store.say(job, [started()]);
+    assert_eq!(socket.hear().await["event"]["seq"], 1);
 }
 
 #[tokio::test]
@@ -190,6 +219,15 @@ async fn who_may_not_come_is_told_in_http() {
     let refused = Call::get("/v1/ws").header("x-api-key", "sesame").send(api.address).await;
     assert_eq!((refused.status.as_u16(), refused.header("upgrade")), (426, "websocket"));
     assert_eq!(refused.json().await["error"]["code"], "upgrade_required");
+    let upgrade = |method| {
+        let call = Call::new(method, "/v1/ws").header("x-api-key", "sesame").header("connection", "upgrade");
+        let call = call.header("upgrade", "websocket").header("sec-websocket-version", "13");
+        call.header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+    };
+    let refused = upgrade("HEAD").send(api.address).await;
+    assert_eq!((refused.status.as_u16(), refused.header("allow")), (405, "GET"));
+    let (head, _) = Socket::ask_over("1.0", api.address, "/v1/ws", key).await;
+    assert!(head.contains(" 426 "), "{head}");
     let refused = Call::new("POST", "/v1/ws").header("x-api-key", "sesame").send(api.address).await;
     assert_eq!(refused.status, 405);
 }

@@ -167,8 +167,10 @@ fn delivery(body: &Node, stream: bool, prefers_async: bool) -> Result<Delivery, 
     match (background, stream, field) {
         (true, true, Some(field)) => Err(field.invalid_value(WHY)),
         (true, true, None) => {
-            let message = format!("'Prefer: respond-async', which is 'background', excludes 'stream'. {WHY}");
-            Err(Rejection::invalid("invalid_value", "background", message))
+            let message = format!(
+                "'background', which 'Prefer: respond-async' or a WebSocket asks for, excludes 'stream'. {WHY}"
+            );
+            Err(Rejection::invalid("invalid_value", "stream", message))
         }
         (true, false, _) => Ok(Delivery::Background),
         (false, true, _) => Ok(Delivery::Stream),

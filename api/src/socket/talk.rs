@@ -92,6 +92,10 @@ impl Talk {
     async fn hear(&mut self, message: Message) -> Result<(), Ending> {
         self.unanswered = 0;
         self.ping_at = Instant::now() + self.app.settings.socket_ping;
+        if let Message::Close(_) = message {
+            // The library has its answer ready, after which nothing may be said any more.
+            return Err(Ending::Closed);
+        }
         let good = self.holder.still(&self.app).await?;
         let answer = match message {
             Message::Text(text) => self.do_what(text.into(), good).await,
@@ -99,7 +103,7 @@ impl Talk {
                 let message = "Binary frames mean nothing here; send JSON in text frames.";
                 frame::error(self.app.dialect, None, &Rejection::new(400, "unsupported_frame", message))
             }
-            // They are answered by the library, with the next read; and its next word is the end.
+            // They are answered by the library, with the next read.
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => return Ok(()),
         };
         self.say(vec![answer]).await
@@ -157,12 +161,11 @@ impl Talk {
     /// what it is told (RFC 6455, section 7.1.1).
     async fn close(&mut self, ending: Ending) {
         if let Some(frame) = ending.frame() {
-            // There is nobody to complain to.
-            if self.socket.close(Some(frame)).await.is_err() {
-                return;
-            }
-            while let Some(Ok(_)) = self.socket.next().await {}
+            // Fails where the client has begun to close: then it is answered below.
+            let _ = self.socket.close(Some(frame)).await;
         }
+        // The answer to the client's close goes out with the next read, and its own comes in with one.
+        while let Some(Ok(_)) = self.socket.next().await {}
         let connection = self.socket.get_mut();
         let _ = connection.shutdown().await;
         let mut rest = [0; 512];

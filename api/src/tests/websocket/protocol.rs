@@ -102,6 +102,39 @@ async fn a_close_is_answered_with_its_code() {
 }
 
 #[tokio::test]
+async fn a_close_amid_a_stream_is_answered_too() {
+    let api = Api::start().await;
+    for round in 0..20 {
+        let mut socket = Socket::open(api.address).await;
+        let request = json!({"type": "job.submit", "request": {"model": "opus"}, "subscribe": true});
+        let id = socket.answer(request).await["job"]["id"].as_str().expect("a job").parse().expect("an id");
+        // So that there is always something to be told, also when the close has come.
+        let talking = async {
+            loop {
+                api.store.say(id, [text("piece")]);
+                tokio::task::yield_now().await;
+            }
+        };
+        let closing = async {
+            assert_eq!(socket.hear().await["type"], "job.event");
+            socket.send(&frame(CLOSE, b"\x03\xe8")).await;
+            loop {
+                let (first, payload) = socket.frame().await.expect("an answer to the close");
+                if first == CLOSE {
+                    break payload;
+                }
+            }
+        };
+        let told = tokio::select! {
+            () = talking => unreachable!("it goes on for ever"),
+            told = closing => told,
+        };
+        assert_eq!(told, b"\x03\xe8", "round {round}");
+        assert_eq!(socket.frame().await, None);
+    }
+}
+
+#[tokio::test]
 async fn both_may_close_at_once_and_either_may_just_go() {
     let api = Api::start().await;
     let mut both = Socket::open(api.address).await;

@@ -6,8 +6,8 @@ use super::limits;
 use super::spec::{JobSpec, Part};
 
 impl JobSpec {
-    /// About how many tokens prompt and answer take together. What a session holds already is not known here; at its
-    /// end a job is settled for what it has used.
+    /// About how many tokens prompts and answers take together: each answer is asked for by itself, with the whole
+    /// prompt. What a session holds already is not known here; at its end a job is settled for what it has used.
     pub fn estimated_tokens(&self) -> u64 {
         let tools: usize = self.tools.iter().map(json).sum();
         let said: u64 = self.turns.iter().flat_map(|turn| &turn.parts).map(part).sum();
@@ -15,7 +15,8 @@ impl JobSpec {
         let answers = u64::from(self.choices.map_or(1, std::num::NonZeroU32::get));
         tokens(self.system.len() + tools)
             .saturating_add(said)
-            .saturating_add(answer.saturating_mul(answers))
+            .saturating_add(answer)
+            .saturating_mul(answers)
             .max(1)
     }
 }
@@ -57,6 +58,6 @@ mod tests {
         assert_eq!(spec.estimated_tokens(), 2 + 1 + 2 + limits::ANSWER_TOKENS);
         spec.sampling = Sampling { max_tokens: Some(10), ..Sampling::default() };
         spec.choices = std::num::NonZeroU32::new(3);
-        assert_eq!(spec.estimated_tokens(), 5 + 30);
+        assert_eq!(spec.estimated_tokens(), (5 + 10) * 3, "each answer sends the prompt");
     }
 }

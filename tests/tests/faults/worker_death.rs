@@ -10,8 +10,9 @@ use nix::unistd::Pid;
 
 /// Says nothing for long enough to be killed in the silence, and speaks when it is asked again.
 const SILENT_FIRST: &str = "1 times wait 60s then say 20 words or say 20 words";
-/// The same, but speaks to a worker that was frozen for as long as death takes.
-const SILENT_A_WHILE: &str = "1 times wait 10s then say 20 words or say 20 words";
+/// The same, but speaks to a worker that is frozen: after the stream has begun, which is held for ten seconds where
+/// nothing is said, and before the worker counts as dead.
+const SILENT_A_WHILE: &str = "1 times wait 18s then say 20 words or say 20 words";
 /// Speaks for as long as anyone listens.
 const LONG: &str = "say 1000 words every 50ms";
 

@@ -1,10 +1,11 @@
 //! Whether a request may become a job: the decisions, without the I/O.
 
 use drover_shared::dialect::{AgentWish, Dialect, Rejection};
-use drover_shared::provider::fit::Unfit;
+use drover_shared::provider::fit::{Unfit, fit};
 use drover_shared::provider::resolve;
 use drover_shared::provider::resolve::Resolved;
-use drover_shared::schema::{ApiKey, Denied, limits};
+use drover_shared::schema::offer::Setting;
+use drover_shared::schema::{ApiKey, Denied, JobSpec, limits};
 
 use crate::error::try_again_ms;
 use crate::fleet::View;
@@ -66,8 +67,22 @@ pub(crate) fn unknown_model(view: &View, model: &str) -> Rejection {
     Rejection { param: Some("model".to_owned()), ..Rejection::new(404, "model_not_found", message) }
 }
 
+/// Whether the job can be done by its model, for that key. With `drop`, what no provider takes is left out of the job
+/// and named.
+pub(crate) fn suit(
+    dialect: &dyn Dialect,
+    view: &View,
+    key: Option<&ApiKey>,
+    spec: &mut JobSpec,
+    drop: bool,
+) -> Result<Vec<Setting>, Rejection> {
+    let resolved = model(view, &spec.model)?;
+    price(key, &resolved)?;
+    fit(spec, &resolved, &view.offer, drop).map_err(|why| unfit(dialect, &spec.model, why))
+}
+
 /// 400: the model, or all of its providers, do not take what was asked for.
-pub(crate) fn unfit(dialect: &dyn Dialect, model: &str, unfit: Unfit) -> Rejection {
+fn unfit(dialect: &dyn Dialect, model: &str, unfit: Unfit) -> Rejection {
     match unfit {
         Unfit::Setting(setting) => {
             let param = dialect.parameter(setting);
@@ -136,7 +151,7 @@ pub(crate) fn denied(denied: Denied) -> Rejection {
 }
 
 /// Refuses a model for a key with a budget where nobody knows what it costs: it would spend without end.
-pub(crate) fn price(key: Option<&ApiKey>, model: &Resolved) -> Result<(), Rejection> {
+fn price(key: Option<&ApiKey>, model: &Resolved) -> Result<(), Rejection> {
     let has_budget = key.is_some_and(|key| key.limits.has_budget());
     if has_budget && model.routes.iter().any(|route| route.tariff.is_none()) {
         let message = "This API key has a budget, and what this model costs is not known.";

@@ -3,13 +3,19 @@
 
 use axum::extract::Request;
 use axum::http::Version;
-use axum::http::header::HOST;
+use axum::http::header::{HOST, HeaderMap, HeaderName};
 use axum::middleware::Next;
 use axum::response::Response;
 use drover_shared::dialect::Rejection;
 use drover_shared::schema::limits;
 
 use crate::error::Problem;
+
+/// The items of headers that hold lists, which may be spread over several of them (RFC 9110, section 5.3).
+pub(crate) fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> + use<'a> {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|list| list.split(',')).map(str::trim)
+}
 
 /// Within the envelope, so that a refusal has the usual shape.
 pub(crate) async fn check(request: Request, next: Next) -> Result<Response, Problem> {

@@ -26,10 +26,8 @@ pub(crate) fn of_client(headers: &HeaderMap) -> Result<Option<&str>, Rejection> 
     let is_printable = |text: &&str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     text.filter(is_printable).map(Some).ok_or_else(|| {
         let most = limits::CLIENT_REQUEST_BYTES;
-        let message = format!(
-            "Invalid value for 'X-Client-Request-Id'. It must be printable ASCII of at most {most} characters."
-        );
-        Rejection::invalid("invalid_value", "X-Client-Request-Id", message)
+        let why = format!("It must be printable ASCII of at most {most} characters.");
+        Rejection::invalid_value("X-Client-Request-Id", &why)
     })
 }
 

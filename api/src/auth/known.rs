@@ -120,13 +120,10 @@ impl Keys {
         *self.memory.lock().await = None;
     }
 
-    /// Writes down which keys were used. Returns how many.
-    pub(crate) async fn note_use(&self) -> Result<u64, StoreError> {
+    /// Writes down which keys were used.
+    pub(crate) async fn note_use(&self) -> Result<(), StoreError> {
         let used: Vec<(Owner, Millis)> = self.used().drain().collect();
-        if !used.is_empty() {
-            self.store.keys().note_use(&used).await?;
-        }
-        Ok(0)
+        if used.is_empty() { Ok(()) } else { self.store.keys().note_use(&used).await }
     }
 
     fn used(&self) -> std::sync::MutexGuard<'_, HashMap<Owner, Millis>> {

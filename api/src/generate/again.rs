@@ -4,14 +4,11 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use drover_shared::dialect::{AgentWish, Answer, Answered, Dialect, Request};
-use drover_shared::provider::fit::fit;
-use drover_shared::schema::{Delivery, Job, JobId, JobSpec, NewJob, Owner, Part, SessionId, Terms, limits};
-use drover_shared::store::millis;
+use drover_shared::schema::{Delivery, Job, JobId, JobSpec, NewJob, Owner, Part, SessionId, Terms};
 use uuid::Uuid;
 
-use super::add::add;
 use super::prepare::new_job;
-use super::{background, past, place};
+use super::{deliver, past, place};
 use crate::admission;
 use crate::app::App;
 use crate::auth::Caller;
@@ -38,13 +35,10 @@ pub(crate) async fn answer(
     let id = JobId::from_uuid(Uuid::now_v7());
     let told = Answer { job: id, created_s: now.div_euclid(1_000), ..told };
     let keep = told.keep(dialect, keep.stored.then_some(keep.metadata));
-    let terms =
-        Terms { delivery: Delivery::Background, run_at_ms: None, retry_of: Some(old.id), ..old.terms };
-    let deadline_at_ms = now.saturating_add(millis(limits::QUEUE_DEADLINE));
-    let job = NewJob { terms, deadline_at_ms, ..new_job(id, old.owner, spec, keep, now) };
-    add(app, job).await?;
-    ticket.concerns(id);
-    let mut response = background::answer(app, id).await?;
+    let delivery = Delivery::Background;
+    let terms = Terms { delivery, run_at_ms: None, retry_of: Some(old.id), ..old.terms };
+    let job = NewJob { terms, ..new_job(id, old.owner, spec, keep, now) };
+    let mut response = deliver(dialect, app, ticket, job, &told, delivery).await?;
     response.headers_mut().extend(place::headers(told.session, told.project));
     Ok(response)
 }
@@ -58,10 +52,7 @@ async fn fits(
 ) -> Result<(), Problem> {
     let owner = &caller.owner;
     let view = app.fleet.get().await?;
-    let resolved = admission::model(&view, &spec.model)?;
-    admission::price(caller.key.as_deref(), &resolved)?;
-    fit(spec, &resolved, &view.offer, false)
-        .map_err(|unfit| admission::unfit(dialect, &spec.model, unfit))?;
+    admission::suit(dialect, &view, caller.key.as_deref(), spec, false)?;
     if let Some(agent) = &mut spec.agent {
         let options = std::mem::take(&mut agent.options);
         let mut wish = AgentWish { options, names_servers: true, ..AgentWish::default() };

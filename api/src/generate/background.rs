@@ -9,7 +9,7 @@ use drover_shared::schema::JobId;
 
 use crate::app::App;
 use crate::error::Problem;
-use crate::jobs;
+use crate::{head, jobs};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -17,15 +17,13 @@ const RESPOND_ASYNC: &str = "respond-async";
 
 /// Whether the headers say so: a list of preferences, each of which may have parameters (RFC 7240, section 2).
 pub(super) fn is_preferred(headers: &HeaderMap) -> bool {
-    let lists = headers.get_all(PREFER).into_iter().filter_map(|value| value.to_str().ok());
-    let names = lists.flat_map(|list| list.split(',')).filter_map(|preference| preference.split(';').next());
+    let names = head::list(headers, &PREFER).filter_map(|preference| preference.split(';').next());
     names.map(str::trim).any(|name| name.eq_ignore_ascii_case(RESPOND_ASYNC))
 }
 
 /// 202 with the job, as `GET /v1/jobs/{id}` tells it.
 pub(super) async fn answer(app: &App, id: JobId) -> Result<Response, Problem> {
-    let job = app.store.job(id).await?.ok_or_else(|| Problem::no_such_job(&id.to_string()))?;
-    let mut response = (StatusCode::ACCEPTED, Json(jobs::tell(app, job).await?)).into_response();
+    let mut response = (StatusCode::ACCEPTED, Json(jobs::look(app, id).await?)).into_response();
     if let Ok(place) = HeaderValue::try_from(format!("/v1/jobs/{id}")) {
         response.headers_mut().insert(LOCATION, place);
     }

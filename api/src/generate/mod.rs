@@ -105,8 +105,7 @@ async fn deliver(
 fn session_header(headers: &HeaderMap) -> Result<Option<String>, Rejection> {
     let Some(value) = headers.get(dialect::SESSION_HEADER) else { return Ok(None) };
     let Ok(text) = value.to_str() else {
-        let message = format!("Invalid value for '{}'. It is no text.", dialect::SESSION_HEADER);
-        return Err(Rejection::invalid("invalid_value", dialect::SESSION_HEADER, message));
+        return Err(Rejection::invalid_value(dialect::SESSION_HEADER, "It is no text."));
     };
     Ok(Some(text.to_owned()))
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use drover_shared::dialect::{self, Answer, Beside, Delivery, Dialect, Rejection};
-use drover_shared::provider::fit::fit;
 use drover_shared::schema::{IfBusy, JobId, JobSpec, Keep, NewJob, Owner, Terms, Told, Tool, limits};
 use drover_shared::store::millis;
 use uuid::Uuid;
@@ -74,10 +73,7 @@ pub(crate) async fn prepare(
     if model.is_empty() {
         model.clone_from(&spec.model);
     }
-    let resolved = admission::model(&view, &spec.model)?;
-    admission::price(key.as_deref(), &resolved)?;
-    let dropped = fit(&mut spec, &resolved, &view.offer, drop_unsupported)
-        .map_err(|unfit| admission::unfit(dialect, &spec.model, unfit))?;
+    let dropped = admission::suit(dialect, &view, key.as_deref(), &mut spec, drop_unsupported)?;
     // What was left out is not asked of the answer either.
     if !dropped.is_empty() {
         form.output.clone_from(&spec.output);

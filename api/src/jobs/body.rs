@@ -87,26 +87,7 @@ struct ErrorBody {
 impl JobBody {
     /// A job that has just been added, as far as that is known without asking the store.
     pub(crate) fn added(job: &NewJob) -> Self {
-        let row = Job {
-            id: job.id,
-            owner: job.owner.clone(),
-            state: JobState::Queued,
-            model: job.spec.model.clone(),
-            attempts: 0,
-            max_attempts: job.max_attempts,
-            worker: None,
-            created_at_ms: job.created_at_ms,
-            started_at_ms: None,
-            finished_at_ms: None,
-            failure: None,
-            changes: None,
-            usage: None,
-            deadline_at_ms: job.deadline_at_ms,
-            session: job.spec.session(),
-            project: job.spec.agent.as_ref().map(|agent| agent.project),
-            terms: job.terms.clone(),
-        };
-        Self::new(row, Vec::new(), 0)
+        Self::new(job.row(), Vec::new(), 0)
     }
 
     pub(super) fn new(job: Job, calls: Vec<Call>, cost_microusd: u64) -> Self {

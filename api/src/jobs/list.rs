@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use drover_shared::dialect::Rejection;
-use drover_shared::schema::{Job, JobQuery, JobState, Owner};
+use drover_shared::schema::{Job, JobQuery, JobState};
 use serde_json::{Value, json};
 
 use super::body::Entry;
@@ -25,15 +25,10 @@ pub(crate) async fn list(
     RawQuery(query): RawQuery,
     Caller { owner, .. }: Caller,
 ) -> Result<Json<Value>, Problem> {
-    Ok(Json(answer(&app, &owner, query.as_deref()).await?))
-}
-
-/// The answer to a query, whichever way it came.
-pub(crate) async fn answer(app: &App, owner: &Owner, query: Option<&str>) -> Result<Value, Problem> {
-    let asked = page::read_with(query, true, ONCE, SEVERAL)?;
+    let asked = page::read_with(query.as_deref(), true, ONCE, SEVERAL)?;
     let query = read(&asked.besides)?;
-    let listed = app.store.jobs().list(owner, &query, &asked.page).await?;
-    Ok(page::answer(&asked, &listed, |job: &Job| json!(Entry::from(job.clone()))))
+    let listed = app.store.jobs().list(&owner, &query, &asked.page).await?;
+    Ok(Json(page::answer(&asked, &listed, |job: &Job| json!(Entry::from(job.clone())))))
 }
 
 fn read(parameters: &[(String, String)]) -> Result<JobQuery, Rejection> {

@@ -43,9 +43,7 @@ pub(crate) async fn cancel(
     Caller { owner, .. }: Caller,
 ) -> Result<Json<JobBody>, Problem> {
     let job = find(&app, &ticket, &owner, &id).await?;
-    app.store.cancel(job.id, CancelReason::Requested, app.clock.now_ms()).await?;
-    let job = app.store.job(job.id).await?.ok_or_else(|| Problem::no_such_job(&id))?;
-    Ok(Json(tell(&app, job).await?))
+    Ok(Json(call_off(&app, job.id).await?))
 }
 
 /// `POST /v1/jobs/{id}/retry`: the same once more, as a job of its own in the background.
@@ -85,6 +83,18 @@ pub(crate) async fn delete(
     }
 }
 
+/// Calls the job off, and tells how it stands then.
+pub(crate) async fn call_off(app: &App, id: JobId) -> Result<JobBody, Problem> {
+    app.store.cancel(id, CancelReason::Requested, app.clock.now_ms()).await?;
+    look(app, id).await
+}
+
+/// How the job stands now.
+pub(crate) async fn look(app: &App, id: JobId) -> Result<JobBody, Problem> {
+    let job = app.store.job(id).await?.ok_or_else(|| Problem::no_such_job(&id.to_string()))?;
+    tell(app, job).await
+}
+
 /// The job as clients see it, with what its calls to providers have cost.
 pub(crate) async fn tell(app: &App, job: Job) -> Result<JobBody, Problem> {
     let calls = app.store.calls(job.id).await?;
@@ -99,15 +109,15 @@ pub(crate) async fn tell(app: &App, job: Job) -> Result<JobBody, Problem> {
     Ok(JobBody::new(job, calls, sum.usage.cost_microusd))
 }
 
-/// The job of that id, if it belongs to who is asking. Whether others have one of that id is not told.
+/// The job that a request is about.
 pub(crate) async fn find(app: &App, ticket: &Ticket, owner: &Owner, id: &str) -> Result<Job, Problem> {
     let job = owned(app, owner, id).await?;
     ticket.concerns(job.id);
     Ok(job)
 }
 
-/// The same, of a request that concerns another.
-async fn owned(app: &App, owner: &Owner, id: &str) -> Result<Job, Problem> {
+/// The job of that id, if it belongs to who is asking. Whether others have one of that id is not told.
+pub(crate) async fn owned(app: &App, owner: &Owner, id: &str) -> Result<Job, Problem> {
     let unknown = || Problem::no_such_job(id);
     let job_id: JobId = id.parse().map_err(|_| unknown())?;
     app.store.job(job_id).await?.filter(|job| job.owner == *owner).ok_or_else(unknown)

@@ -30,8 +30,7 @@ pub(crate) async fn create(
     let now = app.clock.now_ms();
     let change = fields::read(Fields::of(&app, request).await?, now)?;
     let Some(name) = change.name.clone().filter(|name| !name.trim().is_empty()) else {
-        let message = "Missing required parameter: 'name'.";
-        return Err(Rejection::invalid("missing_required_parameter", "name", message).into());
+        return Err(Rejection::missing("name").into());
     };
     let mut new = new(name, now);
     change.apply(&mut new.key);

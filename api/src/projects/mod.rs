@@ -27,8 +27,7 @@ pub(crate) async fn create(
 ) -> Result<Json<Value>, Problem> {
     let change = read(Fields::of(&app, request).await?)?;
     let Some(name) = change.name else {
-        let message = "Missing required parameter: 'name'.";
-        return Err(Rejection::invalid("missing_required_parameter", "name", message).into());
+        return Err(Rejection::missing("name").into());
     };
     let project = Project {
         name,

@@ -2,6 +2,7 @@
 //! load nothing from anywhere else.
 
 use std::io::Read as _;
+use std::sync::OnceLock;
 
 use axum::body::{Body, Bytes};
 use axum::extract::Path;
@@ -14,6 +15,7 @@ use drover_shared::dialect::Rejection;
 use flate2::read::GzDecoder;
 
 use crate::error::Problem;
+use crate::head;
 
 /// Swagger UI writes styles into its elements, and draws with images that stand in its style sheet.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -24,22 +26,42 @@ const CACHED: &str = "max-age=3600";
 /// A file as it goes out.
 enum Asset {
     Plain(&'static str),
-    /// With gzip.
-    Packed(&'static [u8]),
+    Packed(Packed),
+}
+
+/// A file with gzip, and without it once somebody has asked for it so.
+struct Packed {
+    packed: &'static [u8],
+    whole: OnceLock<Bytes>,
+}
+
+impl Packed {
+    const fn new(packed: &'static [u8]) -> Self {
+        Self { packed, whole: OnceLock::new() }
+    }
+
+    fn whole(&self) -> Result<Bytes, Problem> {
+        if let Some(whole) = self.whole.get() {
+            return Ok(whole.clone());
+        }
+        let mut content = Vec::new();
+        GzDecoder::new(self.packed).read_to_end(&mut content).map_err(|_| Problem::internal())?;
+        Ok(self.whole.get_or_init(|| content.into()).clone())
+    }
 }
 
 /// What the page refers to, with its media type.
-const ASSETS: [(&str, &str, Asset); 3] = [
+static ASSETS: [(&str, &str, Asset); 3] = [
     ("start.js", "text/javascript; charset=utf-8", Asset::Plain(include_str!("start.js"))),
     (
         "swagger-ui-bundle.js",
         "text/javascript; charset=utf-8",
-        Asset::Packed(include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js.gz"))),
+        Asset::Packed(Packed::new(include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js.gz")))),
     ),
     (
         "swagger-ui.css",
         "text/css; charset=utf-8",
-        Asset::Packed(include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css.gz"))),
+        Asset::Packed(Packed::new(include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css.gz")))),
     ),
 ];
 
@@ -60,12 +82,12 @@ pub(crate) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Resul
     let (_, kind, asset) = found.ok_or_else(|| Rejection::new(404, "asset_not_found", "No such file."))?;
     let mut response = match asset {
         Asset::Plain(text) => Response::new(Body::from(*text)),
-        Asset::Packed(packed) if takes_gzip(&headers) => {
-            let mut response = Response::new(Body::from(Bytes::from_static(packed)));
+        Asset::Packed(file) if takes_gzip(&headers) => {
+            let mut response = Response::new(Body::from(file.packed));
             set(&mut response, CONTENT_ENCODING, "gzip");
             response
         }
-        Asset::Packed(packed) => Response::new(Body::from(unpacked(packed)?)),
+        Asset::Packed(file) => Response::new(Body::from(file.whole()?)),
     };
     set(&mut response, CONTENT_TYPE, kind);
     set(&mut response, X_CONTENT_TYPE_OPTIONS, "nosniff");
@@ -76,19 +98,11 @@ pub(crate) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Resul
 
 /// Every browser does; programs that fetch the page may not.
 fn takes_gzip(headers: &HeaderMap) -> bool {
-    let lists = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let mut codings = lists.flat_map(|list| list.split(',')).map(str::trim);
-    codings.any(|coding| {
+    head::list(headers, &ACCEPT_ENCODING).any(|coding| {
         let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
         name.trim().eq_ignore_ascii_case("gzip")
             && !matches!(weight.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000")
     })
-}
-
-fn unpacked(packed: &[u8]) -> Result<Vec<u8>, Problem> {
-    let mut content = Vec::new();
-    GzDecoder::new(packed).read_to_end(&mut content).map_err(|_| Problem::internal())?;
-    Ok(content)
 }
 
 fn set(response: &mut Response, name: HeaderName, value: &'static str) {

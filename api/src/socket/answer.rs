@@ -10,7 +10,7 @@ use serde::Deserializer as _;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::request::{missing, wrong};
+use super::request::wrong;
 
 /// Fields of a request that `job.answer` says by itself.
 const OWN_FIELDS: [&str; 3] = ["messages", "input", "session_id"];
@@ -81,8 +81,8 @@ fn message(at: usize, result: &RawValue) -> Result<String, Rejection> {
         return Err(Rejection::unknown_parameter(&format!("results[{at}].{name}")));
     }
     let [id, content] = found;
-    let id = id.ok_or_else(|| missing(&format!("results[{at}].tool_call_id")))?;
-    let content = content.ok_or_else(|| missing(&format!("results[{at}].content")))?;
+    let id = id.ok_or_else(|| Rejection::missing(&format!("results[{at}].tool_call_id")))?;
+    let content = content.ok_or_else(|| Rejection::missing(&format!("results[{at}].content")))?;
     Ok(format!(r#"{{"role":"tool","tool_call_id":{id},"content":{content}}}"#))
 }
 

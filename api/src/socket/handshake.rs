@@ -12,6 +12,7 @@ use drover_shared::schema::KeyDigest;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::auth::digest;
+use crate::head;
 
 /// What both sides speak over the WebSocket.
 const PROTOCOL: &str = "drover.v1";
@@ -42,8 +43,8 @@ pub(super) fn line<B>(request: &Request<B>) -> Result<(), Rejection> {
 
 /// Reads the head.
 pub(super) fn read(headers: &HeaderMap) -> Result<Handshake, Rejection> {
-    if !lists(headers, &UPGRADE).any(|name| name.eq_ignore_ascii_case("websocket"))
-        || !lists(headers, &CONNECTION).any(|name| name.eq_ignore_ascii_case("upgrade"))
+    if !head::list(headers, &UPGRADE).any(|name| name.eq_ignore_ascii_case("websocket"))
+        || !head::list(headers, &CONNECTION).any(|name| name.eq_ignore_ascii_case("upgrade"))
     {
         let message = "This is a WebSocket. Connect with 'Connection: Upgrade' and 'Upgrade: websocket'.";
         return Err(Rejection::new(426, "upgrade_required", message));
@@ -54,12 +55,11 @@ pub(super) fn read(headers: &HeaderMap) -> Result<Handshake, Rejection> {
     }
     let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
     if STANDARD.decode(key).ok().is_none_or(|nonce| nonce.len() != 16) {
-        let message = "Invalid value for 'Sec-WebSocket-Key'. It must be 16 bytes in Base64.";
-        return Err(Rejection::invalid("invalid_value", "Sec-WebSocket-Key", message));
+        return Err(Rejection::invalid_value("Sec-WebSocket-Key", "It must be 16 bytes in Base64."));
     }
     let accept = derive_accept_key(key);
-    let names_protocol = lists(headers, &SEC_WEBSOCKET_PROTOCOL).any(|name| name == PROTOCOL);
-    let key = lists(headers, &SEC_WEBSOCKET_PROTOCOL).find_map(|name| name.strip_prefix(KEY_PROTOCOL));
+    let names_protocol = head::list(headers, &SEC_WEBSOCKET_PROTOCOL).any(|name| name == PROTOCOL);
+    let key = head::list(headers, &SEC_WEBSOCKET_PROTOCOL).find_map(|name| name.strip_prefix(KEY_PROTOCOL));
     // One that cannot be read is as good as a wrong one.
     let key = key.map(|key| digest(&URL_SAFE_NO_PAD.decode(key.trim_end_matches('=')).unwrap_or_default()));
     Ok(Handshake { accept, names_protocol, key })
@@ -89,12 +89,6 @@ pub(super) fn required() -> [(HeaderName, HeaderValue); 3] {
         (UPGRADE, HeaderValue::from_static("websocket")),
         (SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
     ]
-}
-
-/// The items of headers that hold lists.
-fn lists<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|list| list.split(',')).map(str::trim)
 }
 
 #[cfg(test)]

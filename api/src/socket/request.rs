@@ -185,10 +185,6 @@ pub(super) fn wrong(name: &str, expected: &str) -> Rejection {
     Rejection::invalid("invalid_type", name, format!("Invalid value for '{name}'. It must be {expected}."))
 }
 
-pub(super) fn missing(name: &str) -> Rejection {
-    Rejection::invalid("missing_required_parameter", name, format!("Missing required parameter: '{name}'."))
-}
-
 /// The fields of a frame, unread; those alone that some request has.
 #[derive(Default)]
 struct Fields<'a> {
@@ -204,7 +200,7 @@ impl<'a> Fields<'a> {
     }
 
     fn required(&self, name: &str) -> Result<&'a RawValue, Rejection> {
-        self.get(name).ok_or_else(|| missing(name))
+        self.get(name).ok_or_else(|| Rejection::missing(name))
     }
 
     fn text(&self, name: &str) -> Result<String, Rejection> {

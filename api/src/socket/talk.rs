@@ -74,7 +74,8 @@ impl Talk {
         tokio::select! {
             () = self.app.shutdown.cancelled() => Err(Ending::Leaving),
             message = self.socket.next() => match message {
-                None => Err(Ending::Closed),
+                // The library has its answer to a close ready, after which nothing may be said any more.
+                None | Some(Ok(Message::Close(_))) => Err(Ending::Closed),
                 Some(message) => self.hear(message?).await,
             },
             Some((mut subscription, batch)) = self.subscriptions.next() => match batch {
@@ -92,10 +93,6 @@ impl Talk {
     async fn hear(&mut self, message: Message) -> Result<(), Ending> {
         self.unanswered = 0;
         self.ping_at = Instant::now() + self.app.settings.socket_ping;
-        if let Message::Close(_) = message {
-            // The library has its answer ready, after which nothing may be said any more.
-            return Err(Ending::Closed);
-        }
         let good = self.holder.still(&self.app).await?;
         let answer = match message {
             Message::Text(text) => self.do_what(text.into(), good).await,
@@ -103,7 +100,7 @@ impl Talk {
                 let message = "Binary frames mean nothing here; send JSON in text frames.";
                 frame::error(self.app.dialect, None, &Rejection::new(400, "unsupported_frame", message))
             }
-            // They are answered by the library, with the next read.
+            // They are answered by the library, with the next read; a close comes no further than to `step`.
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => return Ok(()),
         };
         self.say(vec![answer]).await

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use drover_shared::dialect::{Answer, Rejection};
-use drover_shared::schema::{CancelReason, Job, JobId, Seq, limits};
+use drover_shared::schema::{Job, JobId, Seq, limits};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::answer::GoesOn;
@@ -31,12 +31,12 @@ pub(super) async fn answer(
         What::Ping => Ok(Frame::Pong { id }.text()),
         What::Submit { request, telling } => submit(app, caller, subscriptions, id, request, telling).await,
         What::Answer { job, goes_on, telling } => {
-            let job = find(app, caller, &job).await?;
+            let job = jobs::owned(app, &caller.owner, &job).await?;
             let request = continuing(&job, goes_on)?;
             submit(app, caller, subscriptions, id, request, telling).await
         }
         What::Subscribe { job, after, telling } => {
-            let job = find(app, caller, &job).await?;
+            let job = jobs::owned(app, &caller.owner, &job).await?;
             room(subscriptions)?;
             if subscriptions.has(job.id) {
                 let message = "This WebSocket is subscribed to the job already.";
@@ -59,15 +59,14 @@ pub(super) async fn answer(
             Ok(Frame::Unsubscribed { id, job }.text())
         }
         What::Cancel { job } => {
-            let job = find(app, caller, &job).await?;
-            app.store.cancel(job.id, CancelReason::Requested, app.clock.now_ms()).await?;
-            let job =
-                app.store.job(job.id).await?.ok_or_else(|| Problem::no_such_job(&job.id.to_string()))?;
-            show(app, id, job).await
+            let job = jobs::owned(app, &caller.owner, &job).await?;
+            let job = jobs::call_off(app, job.id).await?;
+            Ok(Frame::Job { id, job: &job }.text())
         }
         What::Get { job } => {
-            let job = find(app, caller, &job).await?;
-            show(app, id, job).await
+            let job = jobs::owned(app, &caller.owner, &job).await?;
+            let job = jobs::tell(app, job).await?;
+            Ok(Frame::Job { id, job: &job }.text())
         }
     }
 }
@@ -90,7 +89,7 @@ async fn submit(
     add(app, job).await?;
     tracing::info!(job = %job_id, "added over a WebSocket");
     // It is there, so that its client must be told which it is, whatever fails from now on.
-    let job = look(app, job_id).await.unwrap_or(added);
+    let job = jobs::look(app, job_id).await.unwrap_or(added);
     if let Some(telling) = telling {
         subscriptions.add(form(app, &answer, 0, telling, false));
     }
@@ -110,23 +109,6 @@ fn continuing(job: &Job, goes_on: GoesOn) -> Result<Bytes, Rejection> {
         return Err(Rejection::invalid_value("job", why));
     };
     Ok(goes_on.in_session(session))
-}
-
-async fn look(app: &App, id: JobId) -> Result<JobBody, Problem> {
-    let job = app.store.job(id).await?.ok_or_else(|| Problem::no_such_job(&id.to_string()))?;
-    jobs::tell(app, job).await
-}
-
-async fn show(app: &App, id: Option<&str>, job: Job) -> Result<Utf8Bytes, Problem> {
-    let job = jobs::tell(app, job).await?;
-    Ok(Frame::Job { id, job: &job }.text())
-}
-
-/// The job of that identifier, if it is the caller's.
-async fn find(app: &App, caller: &Caller, id: &str) -> Result<Job, Problem> {
-    let unknown = || Problem::no_such_job(id);
-    let job: JobId = id.parse().map_err(|_| unknown())?;
-    app.store.job(job).await?.filter(|job| job.owner == caller.owner).ok_or_else(unknown)
 }
 
 fn room(subscriptions: &Subscriptions) -> Result<(), Rejection> {

@@ -202,26 +202,7 @@ impl Store for FakeStore {
         if queued as u64 >= max_queued {
             return Ok(Enqueued::QueueFull);
         }
-        let row = Job {
-            id: job.id,
-            owner: job.owner.clone(),
-            state: JobState::Queued,
-            model: job.spec.model.clone(),
-            attempts: 0,
-            max_attempts: job.max_attempts,
-            worker: None,
-            created_at_ms: job.created_at_ms,
-            started_at_ms: None,
-            finished_at_ms: None,
-            failure: None,
-            changes: None,
-            usage: None,
-            deadline_at_ms: job.deadline_at_ms,
-            session: job.spec.session(),
-            project: job.spec.agent.as_ref().map(|agent| agent.project),
-            terms: job.terms.clone(),
-        };
-        state.jobs.insert(job.id, (row, Vec::new()));
+        state.jobs.insert(job.id, (job.row(), Vec::new()));
         if let Some(key) = &job.key {
             state.keys.insert(key.key.clone(), (key.clone(), job.id));
             state.attended.insert(job.id, 1);

@@ -60,7 +60,7 @@ async fn receive(app: &App, owner: &Owner, id: FileId, request: Request) -> Resu
             }
         }
     }
-    let (name, bytes) = file.ok_or_else(|| files::missing("file"))?;
+    let (name, bytes) = file.ok_or_else(|| Rejection::missing("file"))?;
     let wish = form.read()?;
     let file = StoredFile {
         id,

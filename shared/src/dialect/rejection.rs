@@ -44,6 +44,11 @@ impl Rejection {
         Self::invalid("invalid_value", name, format!("Invalid value for '{name}'. {why}"))
     }
 
+    /// 400: a parameter is not there.
+    pub fn missing(name: &str) -> Self {
+        Self::invalid("missing_required_parameter", name, format!("Missing required parameter: '{name}'."))
+    }
+
     /// 400: there is no parameter of this name in the query.
     pub fn unknown_parameter(name: &str) -> Self {
         let name: String = name.chars().take(64).collect();

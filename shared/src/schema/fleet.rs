@@ -38,6 +38,26 @@ pub struct WorkerReport {
     pub started_at_ms: i64,
 }
 
+impl WorkerReport {
+    /// A worker that has just begun: one slot, and nothing done.
+    pub fn begun(id: WorkerId, started_at_ms: i64) -> Self {
+        Self {
+            id,
+            version: String::new(),
+            claude_version: None,
+            slots: 1,
+            active_jobs: 0,
+            claude_processes: 0,
+            zombie_processes_cleaned: 0,
+            providers: Vec::new(),
+            agents: true,
+            draining: false,
+            pool: PoolReport::default(),
+            started_at_ms,
+        }
+    }
+}
+
 /// Workers that did not tell yet take every job.
 fn everybody() -> bool {
     true

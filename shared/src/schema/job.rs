@@ -42,6 +42,31 @@ pub struct NewJob {
     pub origin: Option<Origin>,
 }
 
+impl NewJob {
+    /// Its row once it is added, before anybody has taken it up.
+    pub fn row(&self) -> Job {
+        Job {
+            id: self.id,
+            owner: self.owner.clone(),
+            state: JobState::Queued,
+            model: self.spec.model.clone(),
+            attempts: 0,
+            max_attempts: self.max_attempts,
+            worker: None,
+            created_at_ms: self.created_at_ms,
+            deadline_at_ms: self.deadline_at_ms,
+            started_at_ms: None,
+            finished_at_ms: None,
+            failure: None,
+            usage: None,
+            changes: None,
+            session: self.spec.session(),
+            project: self.spec.agent.as_ref().map(|agent| agent.project),
+            terms: self.terms.clone(),
+        }
+    }
+}
+
 /// What a job does whose session is busy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IfBusy {

@@ -3,7 +3,7 @@
 use super::report::{Figure, Section};
 use super::statistics::median;
 use drover_shared::clock::now_ms;
-use drover_shared::schema::{LeaseToken, PoolReport, WorkerId, WorkerReport};
+use drover_shared::schema::{LeaseToken, WorkerId, WorkerReport};
 use drover_shared::store::{SqliteStore, Store as _};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, SqliteConnection};
@@ -99,7 +99,7 @@ impl Queue {
         }
         tx.commit().await.expect("a commit");
         let worker = WorkerId("bench".to_owned());
-        store.beat(&report(&worker), now_ms()).await.expect("a beat");
+        store.beat(&WorkerReport::begun(worker.clone(), now_ms()), now_ms()).await.expect("a beat");
         Self { store, conn, worker, _dir: dir }
     }
 
@@ -126,22 +126,5 @@ impl Queue {
             took.push(started.elapsed().as_secs_f64() * 1e6);
         }
         median(&took)
-    }
-}
-
-fn report(id: &WorkerId) -> WorkerReport {
-    WorkerReport {
-        id: id.clone(),
-        version: String::new(),
-        claude_version: None,
-        slots: 1,
-        active_jobs: 0,
-        claude_processes: 0,
-        zombie_processes_cleaned: 0,
-        pool: PoolReport::default(),
-        providers: Vec::new(),
-        agents: true,
-        draining: false,
-        started_at_ms: now_ms(),
     }
 }

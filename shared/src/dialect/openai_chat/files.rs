@@ -48,7 +48,7 @@ impl Form {
 
     /// What the fields say, once all are there.
     pub fn read(self) -> Result<Wish, Rejection> {
-        let purpose = self.purpose.ok_or_else(|| missing("purpose"))?;
+        let purpose = self.purpose.ok_or_else(|| Rejection::missing("purpose"))?;
         if !PURPOSES.contains(&purpose.as_str()) {
             let known = PURPOSES.map(|known| format!("'{known}'")).join(", ");
             return Err(Rejection::invalid_value("purpose", &format!("It must be one of {known}.")));
@@ -56,11 +56,11 @@ impl Form {
         let seconds = match (self.anchor.as_deref(), self.seconds) {
             (None, None) => None,
             (Some("created_at"), Some(seconds)) => Some(life(&seconds)?),
-            (Some("created_at"), None) => return Err(missing("expires_after[seconds]")),
+            (Some("created_at"), None) => return Err(Rejection::missing("expires_after[seconds]")),
             (Some(_), _) => {
                 return Err(Rejection::invalid_value("expires_after[anchor]", "It must be 'created_at'."));
             }
-            (None, Some(_)) => return Err(missing("expires_after[anchor]")),
+            (None, Some(_)) => return Err(Rejection::missing("expires_after[anchor]")),
         };
         Ok(Wish { purpose, seconds })
     }
@@ -73,12 +73,6 @@ fn life(seconds: &str) -> Result<i64, Rejection> {
         let why = format!("It must be an integer from {least} to {most}.");
         Rejection::invalid_value("expires_after[seconds]", &why)
     })
-}
-
-/// 400: the form lacks a field.
-pub fn missing(name: &str) -> Rejection {
-    let message = format!("Missing required parameter: '{name}'.");
-    Rejection::invalid("missing_required_parameter", name, message)
 }
 
 /// The name of a file, as its client gave it.

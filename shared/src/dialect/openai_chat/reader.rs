@@ -118,9 +118,7 @@ impl<'a> Node<'a> {
 
     /// The field of that name should be there.
     pub(super) fn missing(&'a self, name: &'a str) -> Rejection {
-        let path = Path::Field { of: &self.path, name }.to_string();
-        let message = format!("Missing required parameter: '{path}'.");
-        Rejection::invalid("missing_required_parameter", path, message)
+        Rejection::missing(&Path::Field { of: &self.path, name }.to_string())
     }
 
     fn field(&'a self, name: &'a str, value: &'a Value) -> Self {

@@ -27,8 +27,3 @@ pub const TAG_CHARS: usize = 64;
 pub const RUN_AHEAD: Duration = Duration::from_hours(24 * 30);
 /// How long a job may be left to wait once its time has come, where its client says so.
 pub const WAIT_LONGEST: Duration = RUN_AHEAD;
-/// Longest key of a request, in bytes; Stripe's and the IETF draft's examples have 36, and Stripe takes 255.
-pub const REQUEST_KEY_BYTES: usize = 255;
-/// How long a job is kept for a client that has lost it and may ask for it again by its key: longer than SDKs pause between
-/// their retries (8 s).
-pub const KEY_GRACE: Duration = Duration::from_secs(15);

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::schema::{
-    Block, Event, IfBusy, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Offer, Owner, Part, PoolReport,
-    Role, Sampling, SeqEvent, StopReason, Terms, Told, Turn, Usage, WorkerId, WorkerReport,
+    Block, Event, IfBusy, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Offer, Owner, Part, Role,
+    Sampling, SeqEvent, StopReason, Terms, Told, Turn, Usage, WorkerId, WorkerReport,
 };
 use crate::store::{Append, Appended, Claim, Enqueued, GiveBack, Millis, Store};
 
@@ -87,20 +87,7 @@ impl Hand {
     }
 
     pub(super) fn report(&self) -> WorkerReport {
-        WorkerReport {
-            id: self.id.clone(),
-            version: "0.0.0".to_owned(),
-            claude_version: None,
-            slots: 1,
-            active_jobs: 0,
-            claude_processes: 0,
-            zombie_processes_cleaned: 0,
-            pool: PoolReport::default(),
-            providers: Vec::new(),
-            agents: self.agents,
-            draining: false,
-            started_at_ms: NOW,
-        }
+        WorkerReport { agents: self.agents, ..WorkerReport::begun(self.id.clone(), NOW) }
     }
 
     pub(in crate::store) async fn beat(&self, now: Millis) {

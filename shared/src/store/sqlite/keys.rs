@@ -28,6 +28,16 @@ struct Row {
     revoked_at_ms: Option<Millis>,
 }
 
+/// SQL: a key's row.
+macro_rules! row {
+    () => {
+        "SELECT owner, name, digest, scopes, requests_per_minute, tokens_per_minute, concurrent_jobs, queued_jobs,
+                daily_budget_microusd, monthly_budget_microusd, priority, created_at_ms, expires_at_ms, last_used_at_ms,
+                revoked_at_ms
+         FROM api_key"
+    };
+}
+
 impl Row {
     fn into_known(self) -> Result<KnownKey, StoreError> {
         let scopes = serde_json::from_str(&self.scopes).map_err(|error| not_json(&self.owner, &error))?;
@@ -88,14 +98,9 @@ impl ApiKeys for SqliteStore {
     }
 
     async fn all(&self) -> Result<Vec<KnownKey>, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT owner, name, digest, scopes, requests_per_minute, tokens_per_minute, concurrent_jobs, queued_jobs,
-                    daily_budget_microusd, monthly_budget_microusd, priority, created_at_ms, expires_at_ms,
-                    last_used_at_ms, revoked_at_ms
-             FROM api_key ORDER BY created_at_ms, owner",
-        )
-        .fetch_all(&self.readers)
-        .await?;
+        let rows: Vec<Row> = sqlx::query_as(concat!(row!(), " ORDER BY created_at_ms, owner"))
+            .fetch_all(&self.readers)
+            .await?;
         rows.into_iter().map(Row::into_known).collect()
     }
 
@@ -154,15 +159,8 @@ impl ApiKeys for SqliteStore {
 }
 
 async fn read(conn: &mut SqliteConnection, owner: &Owner) -> Result<Option<ApiKey>, StoreError> {
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT owner, name, digest, scopes, requests_per_minute, tokens_per_minute, concurrent_jobs, queued_jobs,
-                daily_budget_microusd, monthly_budget_microusd, priority, created_at_ms, expires_at_ms, last_used_at_ms,
-                revoked_at_ms
-         FROM api_key WHERE owner = ?1",
-    )
-    .bind(&owner.0)
-    .fetch_optional(conn)
-    .await?;
+    let row: Option<Row> =
+        sqlx::query_as(concat!(row!(), " WHERE owner = ?1")).bind(&owner.0).fetch_optional(conn).await?;
     Ok(row.map(Row::into_known).transpose()?.map(|known| known.key))
 }
 

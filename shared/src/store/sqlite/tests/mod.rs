@@ -13,7 +13,7 @@ use ulid::Ulid;
 use uuid::Uuid;
 
 use super::SqliteStore;
-use crate::schema::{JobId, PoolReport, WorkerId, WorkerReport};
+use crate::schema::{JobId, WorkerId, WorkerReport};
 use crate::store::conformance::{Bench, Tamper, conformance};
 use crate::store::{Store, queue};
 
@@ -69,20 +69,7 @@ fn any_id() -> JobId {
 }
 
 fn report(id: &str) -> WorkerReport {
-    WorkerReport {
-        id: WorkerId(id.to_owned()),
-        version: String::new(),
-        claude_version: None,
-        slots: 1,
-        active_jobs: 0,
-        claude_processes: 0,
-        zombie_processes_cleaned: 0,
-        pool: PoolReport::default(),
-        providers: Vec::new(),
-        agents: true,
-        draining: false,
-        started_at_ms: 0,
-    }
+    WorkerReport::begun(WorkerId(id.to_owned()), 0)
 }
 
 async fn bench() -> File {

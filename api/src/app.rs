@@ -47,7 +47,12 @@ impl App {
         Arc::new(Self {
             keys: Keys::new(&settings.api_keys, Arc::clone(&store), clock.clone()),
             fleet: FleetView::new(Arc::clone(&store), clock.clone()),
-            tail: Arc::new(Tail::new(Arc::clone(&store), clock.clone(), shutdown.clone())),
+            tail: Arc::new(Tail::new(
+                Arc::clone(&store),
+                clock.clone(),
+                settings.return_grace,
+                shutdown.clone(),
+            )),
             seats: Arc::default(),
             archives: Arc::new(Semaphore::new(limits::ARCHIVES)),
             file_work: Arc::new(Semaphore::new(limits::FILE_WORK)),

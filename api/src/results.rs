@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::extract::{Extension, Path, State};
 use axum::response::Response;
 use drover_shared::dialect::{self, Answer, Dialect, Rejection};
-use drover_shared::schema::Keep;
+use drover_shared::schema::{JobId, Keep};
+use drover_shared::store::StoreError;
 
 use crate::app::App;
 use crate::auth::Caller;
@@ -25,14 +26,20 @@ pub(crate) async fn show(
     if !job.state.is_terminal() {
         return Err(not_finished().into());
     }
-    let keep = app.store.answers().form(job.id).await?;
-    let form = keep.and_then(|keep| Some((spoken(&app, &keep)?, Answer::kept(&keep)?)));
-    // Of jobs alone that an older version has taken.
-    let (dialect, answer) = form.ok_or_else(|| Problem::no_such_job(&id))?;
+    let (dialect, answer) = form(&app, job.id).await?.ok_or_else(|| Problem::no_such_job(&id))?;
     let events = app.store.events(job.id, 0, u32::MAX).await?;
     let mut response = whole::told(dialect, &answer, &events)?;
     response.headers_mut().extend(place::headers(answer.session, answer.project));
     Ok(response)
+}
+
+/// How a job's answer is told; `None` of jobs alone that an older version has taken.
+pub(crate) async fn form(
+    app: &App,
+    job: JobId,
+) -> Result<Option<(&'static dyn Dialect, Answer)>, StoreError> {
+    let keep = app.store.answers().form(job).await?;
+    Ok(keep.and_then(|keep| Some((spoken(app, &keep)?, Answer::kept(&keep)?))))
 }
 
 /// The dialect that the answer is told in.

@@ -39,6 +39,8 @@ pub struct Settings {
     pub stream_hold: Duration,
     /// Pause between heartbeats on a quiet stream.
     pub stream_heartbeat: Duration,
+    /// How long a job with a key goes on without a client.
+    pub return_grace: Duration,
     /// Silence of a WebSocket's client after which it is pinged.
     pub socket_ping: Duration,
     /// How long a WebSocket's client may take to read a few frames.
@@ -72,6 +74,7 @@ impl Default for Settings {
             upload_stall: limits::UPLOAD_STALL,
             stream_hold: limits::STREAM_HOLD,
             stream_heartbeat: limits::STREAM_HEARTBEAT,
+            return_grace: limits::RETURN_GRACE,
             socket_ping: limits::SOCKET_PING,
             socket_write: limits::SOCKET_WRITE,
             retention: limits::RETENTION,

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use drover_shared::dialect::Delivery;
-use drover_shared::schema::NewJob;
+use drover_shared::schema::{JobId, NewJob};
 use drover_shared::store::Enqueued;
 use tracing::Instrument as _;
 
+use super::place::Begun;
+use super::replay;
 use crate::admission;
 use crate::app::App;
 use crate::envelope::Ticket;
@@ -14,14 +16,33 @@ use crate::error::Problem;
 use crate::metrics;
 use crate::tail::Reader;
 
-/// Adds a job that is there for nobody's sake.
-pub(crate) async fn add(app: &Arc<App>, job: NewJob) -> Result<(), Problem> {
+/// A job to be added, and what was begun for it.
+pub(crate) struct Order {
+    pub(crate) job: NewJob,
+    pub(crate) begun: Begun,
+}
+
+/// Adds a job that is there for nobody's sake. Gives the one that was there under its key instead, if one was.
+pub(crate) async fn add(app: &Arc<App>, order: Order) -> Result<Option<JobId>, Problem> {
     let max_queued = app.settings.max_queued;
-    let store = Arc::clone(&app.store);
-    let adding = tokio::spawn(async move { store.enqueue(&job, max_queued).await }.in_current_span());
-    admitted(adding.await.map_err(|_panicked| Problem::internal())??, max_queued)?;
-    metrics::enqueued(Delivery::Background);
-    Ok(())
+    let adding = {
+        let app = Arc::clone(app);
+        async move { enqueue(&app, order).await }
+    };
+    let added = tokio::spawn(adding.in_current_span()).await.map_err(|_panicked| Problem::internal())?;
+    let known = admitted(added?, max_queued)?;
+    if known.is_none() {
+        metrics::enqueued(Delivery::Background);
+    }
+    Ok(known)
+}
+
+/// A reader of a job that was to be added.
+pub(super) enum Taken {
+    /// Of the job itself.
+    New(Reader),
+    /// Of the one that was there under its key.
+    Known(Reader),
 }
 
 /// Adds a job that is there for its reader's sake. The reader travels with it, and is dropped, which calls the job off,
@@ -29,34 +50,52 @@ pub(crate) async fn add(app: &Arc<App>, job: NewJob) -> Result<(), Problem> {
 pub(super) async fn add_for_reader(
     app: &Arc<App>,
     ticket: &Ticket,
-    job: NewJob,
+    order: Order,
     delivery: Delivery,
-) -> Result<Reader, Problem> {
-    let id = job.id;
+) -> Result<Taken, Problem> {
+    let id = order.job.id;
     // Before the job exists, so that nothing of it can be missed.
-    let mut reader = app.tail.open_new(id);
+    let mut reader = app.tail.open_new(id, order.job.key.is_some());
     reader.answers(delivery, ticket.started());
     let max_queued = app.settings.max_queued;
-    let store = Arc::clone(&app.store);
-    let adding = async move {
-        let added = store.enqueue(&job, max_queued).await;
-        if !matches!(added, Ok(Enqueued::Added)) {
-            reader.disown();
+    let adding = {
+        let app = Arc::clone(app);
+        async move {
+            let added = enqueue(&app, order).await;
+            if !matches!(added, Ok(Enqueued::Added)) {
+                reader.disown();
+            }
+            if let Ok(Enqueued::Known(known)) = added {
+                reader = app.tail.open_again(known);
+            }
+            (added, reader)
         }
-        (added, reader)
     };
     let adding = tokio::spawn(adding.in_current_span());
     let (added, reader) = adding.await.map_err(|_panicked| Problem::internal())?;
-    admitted(added?, max_queued)?;
+    if admitted(added?, max_queued)?.is_some() {
+        return Ok(Taken::Known(reader));
+    }
     metrics::enqueued(delivery);
     ticket.concerns(id);
-    Ok(reader)
+    Ok(Taken::New(reader))
 }
 
-/// Why the job was not added, if it was not.
-fn admitted(added: Enqueued, max_queued: u64) -> Result<(), Problem> {
+/// Undoes what was begun for a job that was not added. Whether it was is not known if the store has failed.
+async fn enqueue(app: &App, Order { job, begun }: Order) -> Result<Enqueued, Problem> {
+    let added = app.store.enqueue(&job, app.settings.max_queued).await?;
+    if added != Enqueued::Added {
+        begun.undo(&*app.store, job.created_at_ms).await;
+    }
+    Ok(added)
+}
+
+/// Why the job was not added, if it was not; the one under its key, if there is one.
+fn admitted(added: Enqueued, max_queued: u64) -> Result<Option<JobId>, Problem> {
     Err(match added {
-        Enqueued::Added => return Ok(()),
+        Enqueued::Added => return Ok(None),
+        Enqueued::Known(known) => return Ok(Some(known)),
+        Enqueued::KeyReused => replay::reused().into(),
         Enqueued::Denied(denied) => admission::denied(denied).into(),
         Enqueued::QueueFull => admission::queue_full(max_queued).into(),
         Enqueued::ProjectFull => admission::project_full().into(),
@@ -64,7 +103,5 @@ fn admitted(added: Enqueued, max_queued: u64) -> Result<(), Problem> {
         Enqueued::SessionBusy => admission::session_busy().into(),
         Enqueued::SessionFull => admission::session_full().into(),
         Enqueued::SessionTooLong => admission::session_too_long().into(),
-        // Only who brings a key is told so.
-        Enqueued::Known(_) | Enqueued::KeyReused => Problem::internal(),
     })
 }

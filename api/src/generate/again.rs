@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use drover_shared::dialect::{AgentWish, Answer, Answered, Dialect, Request};
-use drover_shared::schema::{Delivery, Job, JobId, JobSpec, NewJob, Owner, Part, SessionId, Terms};
+use drover_shared::schema::{
+    Delivery, Job, JobId, JobSpec, NewJob, Owner, Part, RequestKey, SessionId, Terms,
+};
 use uuid::Uuid;
 
+use super::place::Begun;
 use super::prepare::new_job;
-use super::{deliver, past, place};
+use super::{Order, deliver, past};
 use crate::admission;
 use crate::app::App;
 use crate::auth::Caller;
@@ -22,6 +25,7 @@ pub(crate) async fn answer(
     ticket: &Ticket,
     caller: &Caller,
     old: Job,
+    key: Option<RequestKey>,
 ) -> Result<Response, Problem> {
     let unknown = || Problem::no_such_job(&old.id.to_string());
     let answers = app.store.answers();
@@ -37,10 +41,9 @@ pub(crate) async fn answer(
     let keep = told.keep(dialect, keep.stored.then_some(keep.metadata));
     let delivery = Delivery::Background;
     let terms = Terms { delivery, run_at_ms: None, retry_of: Some(old.id), ..old.terms };
-    let job = NewJob { terms, ..new_job(id, old.owner, spec, keep, now) };
-    let mut response = deliver(dialect, app, ticket, job, &told, delivery).await?;
-    response.headers_mut().extend(place::headers(told.session, told.project));
-    Ok(response)
+    let job = NewJob { terms, key, ..new_job(id, old.owner, spec, keep, now) };
+    let order = Order { job, begun: Begun::default() };
+    deliver(dialect, app, ticket, order, &told, delivery).await
 }
 
 /// Refuses what could not be asked for now, and lets it have what its project allows now.

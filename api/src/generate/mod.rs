@@ -7,6 +7,7 @@ mod background;
 mod past;
 pub(crate) mod place;
 mod prepare;
+pub(crate) mod replay;
 mod route;
 mod streamed;
 mod terms;
@@ -15,20 +16,22 @@ pub(crate) mod whole;
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use drover_shared::dialect::{self, Answer, Delivery, Dialect, Rejection};
-use drover_shared::schema::{NewJob, limits};
+use drover_shared::schema::{NewJob, RequestKey, limits};
 
-use self::add::add_for_reader;
+use self::add::{Taken, add_for_reader};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::envelope::Ticket;
 use crate::error::Problem;
 use crate::resource::body;
 
-pub(crate) use self::add::add;
+pub(crate) use self::add::{Order, add};
 pub(crate) use self::prepare::{Asked, Prepared, prepare};
 
 const IGNORED: HeaderName = HeaderName::from_static("x-drover-ignored-parameters");
@@ -57,16 +60,36 @@ async fn generate(
     if app.shutdown.is_cancelled() {
         return Err(Problem::leaving());
     }
+    let key = replay::header(request.headers())?;
     let session = session_header(request.headers())?;
     let prefers_async = background::is_preferred(request.headers());
     let body = body::read(&app.settings, app.settings.body_limit_bytes, request).await?;
     let asked = Asked { caller, session, prefers_async, only_async: false };
-    let Prepared { job, answer, delivery, ignored } = prepare(app, dialect, body, asked).await?;
-    let mut response = deliver(dialect, app, ticket, job, &answer, delivery).await?;
-    if prefers_async && delivery == Delivery::Background {
+    let key = replay::of_request(key, dialect, &asked, &body).await?;
+    // Before all else: whatever has changed meanwhile, the job is there.
+    let replayed = replay::answer(app, ticket, &asked.caller.owner, key.as_ref()).await?;
+    let mut response = match replayed {
+        Some(response) => response,
+        None => made(dialect, app, ticket, body, asked, key).await?,
+    };
+    if prefers_async && response.status() == StatusCode::ACCEPTED {
         background::applied(&mut response);
     }
-    response.headers_mut().extend(place::headers(answer.session, answer.project));
+    Ok(response)
+}
+
+/// Makes a job of the request, and answers with what becomes of it.
+async fn made(
+    dialect: &'static dyn Dialect,
+    app: &Arc<App>,
+    ticket: &Ticket,
+    body: Bytes,
+    asked: Asked,
+    key: Option<RequestKey>,
+) -> Result<Response, Problem> {
+    let Prepared { job, begun, answer, delivery, ignored } = prepare(app, dialect, body, asked).await?;
+    let order = Order { job: NewJob { key, ..job }, begun };
+    let mut response = deliver(dialect, app, ticket, order, &answer, delivery).await?;
     if let Some(names) = ignored_header(&ignored) {
         response.headers_mut().insert(IGNORED, names);
     }
@@ -78,27 +101,33 @@ async fn deliver(
     dialect: &'static dyn Dialect,
     app: &Arc<App>,
     ticket: &Ticket,
-    job: NewJob,
+    order: Order,
     answer: &Answer,
     delivery: Delivery,
 ) -> Result<Response, Problem> {
-    let id = job.id;
-    let job = NewJob { origin: Some(ticket.origin()), ..job };
-    match delivery {
-        Delivery::Background => {
-            add(app, job).await?;
-            ticket.concerns(id);
-            background::answer(app, id).await
+    let Order { job, begun } = order;
+    let (id, has_key) = (job.id, job.key.is_some());
+    let order = Order { job: NewJob { origin: Some(ticket.origin()), ..job }, begun };
+    let answered = if delivery == Delivery::Background {
+        if let Some(known) = add(app, order).await? {
+            return replay::tell(app, ticket, app.tail.open_again(known)).await;
         }
-        Delivery::Stream => {
-            let reader = add_for_reader(app, ticket, job, delivery).await?;
-            streamed::answer(dialect, &app.settings, answer, reader).await
-        }
-        Delivery::Whole => {
-            let reader = add_for_reader(app, ticket, job, delivery).await?;
-            whole::answer(dialect, answer, reader).await
-        }
-    }
+        ticket.concerns(id);
+        background::answer(app, id).await
+    } else {
+        let reader = match add_for_reader(app, ticket, order, delivery).await? {
+            Taken::New(reader) => reader,
+            Taken::Known(reader) => return replay::tell(app, ticket, reader).await,
+        };
+        let answered = match delivery {
+            Delivery::Stream => streamed::answer(dialect, &app.settings, answer, reader).await,
+            Delivery::Background | Delivery::Whole => whole::answer(dialect, answer, reader).await,
+        };
+        if has_key { answered.map_err(replay::for_good) } else { answered }
+    };
+    let mut response = answered?;
+    response.headers_mut().extend(place::headers(answer.session, answer.project));
+    Ok(response)
 }
 
 /// The session that a header names.

@@ -101,18 +101,25 @@ impl Place {
         owner: &Owner,
         spec: &mut JobSpec,
         now: i64,
-    ) -> Result<Told, Problem> {
+    ) -> Result<(Told, Begun), Problem> {
+        let mut begun = Begun::default();
         let project = match (&self.agent, &self.known) {
             (None, _) => None,
             (Some(wish), known) => {
                 let named = known.as_ref().and_then(|session| session.project).or(wish.project);
-                Some(project(store, owner, named, now).await?)
+                let project = project(store, owner, named, now).await?;
+                begun.project = named.is_none().then_some(project.id);
+                Some(project)
             }
         };
         let session = match self.known {
             Some(session) => session.id,
-            None if !self.begins => return Ok(self.told),
-            None => new_session(store, owner, project.as_ref().map(|project| project.id), now).await?,
+            None if !self.begins => return Ok((self.told, begun)),
+            None => {
+                let id = new_session(store, owner, project.as_ref().map(|project| project.id), now).await?;
+                begun.session = Some(id);
+                id
+            }
         };
         match project {
             None => spec.chat = Some(session),
@@ -122,7 +129,29 @@ impl Place {
                     Some(AgentSpec { session, project: project.id, network: project.network, options });
             }
         }
-        Ok(self.told)
+        Ok((self.told, begun))
+    }
+}
+
+/// What was begun for a job.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Begun {
+    session: Option<SessionId>,
+    project: Option<ProjectId>,
+}
+
+impl Begun {
+    /// The job is not there, so that nobody has been told of them. What cannot be undone stays; it is in nobody's way.
+    pub(super) async fn undo(self, store: &dyn Store, now: i64) {
+        let undone = match (self.project, self.session) {
+            // With its sessions.
+            (Some(project), _) => store.delete_project(project, now).await,
+            (None, Some(session)) => store.delete_session(session).await,
+            (None, None) => return,
+        };
+        if let Err(error) = undone {
+            tracing::warn!(%error, "what was begun for a job that was not added could not be undone");
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use drover_shared::schema::{IfBusy, JobId, JobSpec, Keep, NewJob, Owner, Terms, 
 use drover_shared::store::millis;
 use uuid::Uuid;
 
+use super::place::Begun;
 use super::{aside, place, terms, uploads};
 use crate::admission;
 use crate::app::App;
@@ -29,6 +30,8 @@ pub(crate) struct Asked {
 /// A job that is ready to be added, and how its client takes the answer.
 pub(crate) struct Prepared {
     pub(crate) job: NewJob,
+    /// A session and a project that are there for it alone.
+    pub(crate) begun: Begun,
     pub(crate) answer: Answer,
     pub(crate) delivery: Delivery,
     /// Fields of the body that mean nothing here.
@@ -91,13 +94,13 @@ pub(crate) async fn prepare(
         let denied = app.store.keys().denied(&owner, &spec, now).await?;
         denied.map_or(Ok(()), |denied| Err(admission::denied(denied)))?;
     }
-    let told = place.make(&*app.store, &owner, &mut spec, now).await?;
+    let (told, begun) = place.make(&*app.store, &owner, &mut spec, now).await?;
     let (session, project) = (spec.session(), spec.agent.as_ref().map(|agent| agent.project));
     let job = JobId::from_uuid(Uuid::now_v7());
     let answer = Answer { job, model, created_s: now.div_euclid(1_000), usage, form, session, project };
     let keep = answer.keep(dialect, keep);
     let job = NewJob { if_busy, told, terms, deadline_at_ms, ..new_job(job, owner, spec, keep, now) };
-    Ok(Prepared { job, answer, delivery, ignored })
+    Ok(Prepared { job, begun, answer, delivery, ignored })
 }
 
 async fn parse(

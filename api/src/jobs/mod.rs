@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::envelope::Ticket;
 use crate::error::Problem;
-use crate::generate::again;
+use crate::generate::{again, replay};
 use crate::resource::Fields;
 use crate::results::not_finished;
 
@@ -57,12 +57,17 @@ pub(crate) async fn retry(
     if app.shutdown.is_cancelled() {
         return Err(Problem::leaving());
     }
+    let key = replay::header(request.headers())?;
     let job = owned(&app, &caller.owner, &id).await?;
     Fields::of(&app, request).await?.done()?;
+    let key = key.map(|key| replay::of_retry(key, job.id));
+    if let Some(replayed) = replay::answer(&app, &ticket, &caller.owner, key.as_ref()).await? {
+        return Ok(replayed);
+    }
     if !job.state.is_terminal() {
         return Err(not_finished().into());
     }
-    again::answer(&app, &ticket, &caller, job).await
+    again::answer(&app, &ticket, &caller, job, key).await
 }
 
 /// `DELETE /v1/jobs/{id}`: with all that it has said, but not what it has cost.

@@ -12,6 +12,16 @@ use crate::jobs::JobBody;
 /// How a job's failure is told where its answer was awaited.
 pub(super) const FAILURES: &[u16] = &[402, 404, 409, 413, 422, 502, 504];
 
+/// The key of a request, by which it is found again.
+pub(super) fn request_key() -> Value {
+    json!({ "type": "string", "pattern": format!("^[!-~]{{1,{}}}$", limits::REQUEST_KEY_CHARS) })
+}
+
+/// What that key does.
+pub(super) const AGAIN: &str = "The client's own name for the request. The same request under the same key is answered by \
+                                the job that it has made already, with the header `idempotent-replayed: true`; another \
+                                request under it is refused (422).";
+
 pub(super) fn operations(schemas: &mut Schemas) -> Vec<Operation> {
     let completion = schemas.by(described::completion);
     let file = schemas.by(described::file);
@@ -87,6 +97,7 @@ fn generate(schemas: &mut Schemas, completion: &Value) -> Operation {
     )
     .header("prefer", &text(), "`respond-async`: the same as `background: true`.")
     .header("x-drover-session-id", &text(), "The same as `session_id`.")
+    .header("idempotency-key", &request_key(), AGAIN)
     .takes(&described::request(), true, &example)
     .refuses(FAILURES)
     .answers_content(

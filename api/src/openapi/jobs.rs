@@ -5,7 +5,7 @@ use drover_shared::schema::{Event, JobId, JobState, ProjectId, SessionId};
 use serde_json::json;
 
 use super::bodies::{paged, text};
-use super::chats::FAILURES;
+use super::chats::{AGAIN, FAILURES, request_key};
 use super::operation::{Operation, Tag};
 use super::schemas::{Schemas, deleted, page};
 use crate::jobs::{Entry, JobBody};
@@ -36,7 +36,8 @@ pub(super) fn operations(schemas: &mut Schemas) -> Vec<Operation> {
             .query("created_before", &seconds, "Only those asked for before, in seconds since 1970.")
             .answers(200, "The jobs.", &page(&entry)),
         one("post", "/v1/jobs/{id}/retry", "retry_job", "Does the same once more, in the background.")
-            .refuses(&[400, 409, 429, 503])
+            .refuses(&[400, 409, 422, 429, 503])
+            .header("idempotency-key", &request_key(), AGAIN)
             .takes(&json!({ "type": "object", "additionalProperties": false }), false, &json!({}))
             .answers(202, "The new job.", &job),
         one("delete", "/v1/jobs/{id}", "delete_job", "Forgets a job that has ended; what it has cost stays.")

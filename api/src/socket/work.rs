@@ -14,7 +14,7 @@ use super::subscriptions::{Subscription, Subscriptions};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Problem;
-use crate::generate::{Asked, Prepared, add, prepare};
+use crate::generate::{Asked, Order, Prepared, add, prepare};
 use crate::jobs::JobBody;
 use crate::{jobs, results, router};
 
@@ -84,9 +84,9 @@ async fn submit(
         room(subscriptions)?;
     }
     let asked = Asked { caller: caller.clone(), session: None, prefers_async: true, only_async: true };
-    let Prepared { job, answer, ignored, .. } = prepare(app, app.dialect, request, asked).await?;
+    let Prepared { job, begun, answer, ignored, .. } = prepare(app, app.dialect, request, asked).await?;
     let (job_id, added) = (job.id, JobBody::added(&job));
-    add(app, job).await?;
+    add(app, Order { job, begun }).await?;
     tracing::info!(job = %job_id, "added over a WebSocket");
     // It is there, so that its client must be told which it is, whatever fails from now on.
     let job = jobs::look(app, job_id).await.unwrap_or(added);

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use registry::{Errand, Registry};
+use registry::{Errand, Registry, Sake};
 
 pub(crate) use reader::{Batch, Reader};
 
@@ -30,20 +30,34 @@ const SETTLE: Duration = Duration::from_secs(2);
 pub(crate) struct Tail {
     store: Arc<dyn Store>,
     clock: Clock,
+    /// How long a job with a key goes on without a client.
+    return_grace: Duration,
     registry: Registry,
     shutdown: CancellationToken,
     leavings: TaskTracker,
 }
 
 impl Tail {
-    pub(crate) fn new(store: Arc<dyn Store>, clock: Clock, shutdown: CancellationToken) -> Self {
-        Self { store, clock, registry: Registry::default(), shutdown, leavings: TaskTracker::new() }
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        clock: Clock,
+        return_grace: Duration,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let (registry, leavings) = (Registry::default(), TaskTracker::new());
+        Self { store, clock, return_grace, registry, shutdown, leavings }
     }
 
     /// A reader of a job that is about to be enqueued for this reader's sake: when it and all who joined
-    /// it have left before the end, the job is called off.
-    pub(crate) fn open_new(self: &Arc<Self>, job: JobId) -> Reader {
-        Reader::new(Arc::clone(self), job, self.registry.join_new(job))
+    /// it have left before the end, the job is called off; one with a key only if its client does not come back.
+    pub(crate) fn open_new(self: &Arc<Self>, job: JobId, has_key: bool) -> Reader {
+        let sake = if has_key { Sake::Clients { noted: 1 } } else { Sake::Readers };
+        Reader::new(Arc::clone(self), job, self.registry.join_new(job, sake))
+    }
+
+    /// A reader from the beginning for a client that has come again under the job's key, which the store has noted.
+    pub(crate) fn open_again(self: &Arc<Self>, job: JobId) -> Reader {
+        Reader::behind(Arc::clone(self), job, self.registry.join_again(job), 0, false)
     }
 
     /// A reader of a job's events after `after`. `ended` says that the job is known to have ended.

@@ -110,6 +110,11 @@ impl Reader {
         None
     }
 
+    /// Which job it reads.
+    pub(crate) fn job(&self) -> JobId {
+        self.job
+    }
+
     /// Whether the job's terminal event has been seen.
     pub(crate) fn saw_the_end(&self) -> bool {
         self.finish == Some(Finish::Whole)
@@ -120,7 +125,7 @@ impl Reader {
         self.awaited = Some((delivery, since));
     }
 
-    /// The job was not enqueued; there is nothing to call off.
+    /// The job was not enqueued, or nobody waits for it; there is nothing to call off.
     pub(crate) fn disown(&self) {
         self.tail.registry.disown(self.job, self.hub);
     }
@@ -203,10 +208,10 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        let last_one = self.tail.registry.leave(self.job, self.hub);
+        let Some(sake) = self.tail.registry.leave(self.job, self.hub) else { return };
         // Answers of jobs that outlive this api are kept for whoever asks the next one.
-        if last_one && self.finish.is_none() && !self.tail.shutdown.is_cancelled() {
-            leave::call_off(&self.tail, self.job, self.span.clone());
+        if self.finish.is_none() && !self.tail.shutdown.is_cancelled() {
+            leave::go(&self.tail, self.job, sake, self.span.clone());
         }
     }
 }

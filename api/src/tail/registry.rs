@@ -34,6 +34,19 @@ pub(super) enum Joined {
     Behind,
 }
 
+/// For whose sake a job is here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Sake {
+    /// For nobody's here: others have asked for it, or nobody waits for it.
+    #[default]
+    Others,
+    /// For its readers' alone.
+    Readers,
+    /// For that of clients who asked for it under its key, here and perhaps at other apis: the store was told so often
+    /// that one is here.
+    Clients { noted: u32 },
+}
+
 #[derive(Default)]
 pub(super) struct Registry {
     state: Mutex<State>,
@@ -50,7 +63,6 @@ struct State {
     swept_to: Option<JobId>,
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all combinations occur")]
 struct Hub {
     number: u64,
     events: broadcast::Sender<Events>,
@@ -58,8 +70,7 @@ struct Hub {
     /// nothing is handed out, since all read by themselves.
     position: Option<Seq>,
     readers: usize,
-    /// Whether the job is here for its readers' sake only.
-    owned: bool,
+    sake: Sake,
     marked: bool,
     reading: bool,
     read_since_sweep: bool,
@@ -67,11 +78,22 @@ struct Hub {
 
 impl Registry {
     /// Joins a job that does not exist yet, at its beginning.
-    pub(super) fn join_new(&self, job: JobId) -> Seat {
+    pub(super) fn join_new(&self, job: JobId, sake: Sake) -> Seat {
         let mut state = self.lock();
         let hub = state.hub(job);
-        hub.owned = true;
+        hub.sake = sake;
         hub.position.get_or_insert(0);
+        hub.seat()
+    }
+
+    /// Joins a job that its client has asked for again.
+    pub(super) fn join_again(&self, job: JobId) -> Seat {
+        let mut state = self.lock();
+        let hub = state.hub(job);
+        hub.sake = match hub.sake {
+            Sake::Clients { noted } => Sake::Clients { noted: noted.saturating_add(1) },
+            Sake::Others | Sake::Readers => Sake::Clients { noted: 1 },
+        };
         hub.seat()
     }
 
@@ -95,23 +117,23 @@ impl Registry {
         Joined::Live
     }
 
-    /// A reader leaves. Whether its job is to be called off.
-    pub(super) fn leave(&self, job: JobId, hub: u64) -> bool {
+    /// A reader leaves. If it was the last one: for whose sake the job was here.
+    pub(super) fn leave(&self, job: JobId, hub: u64) -> Option<Sake> {
         let mut state = self.lock();
-        let Some(hub) = state.current(job, hub) else { return false };
+        let hub = state.current(job, hub)?;
         hub.readers -= 1;
         if hub.readers > 0 {
-            return false;
+            return None;
         }
-        let owned = hub.owned;
+        let sake = hub.sake;
         state.hubs.remove(&job);
-        owned
+        Some(sake)
     }
 
     /// The job is not there for its readers' sake after all.
     pub(super) fn disown(&self, job: JobId, hub: u64) {
         if let Some(hub) = self.lock().current(job, hub) {
-            hub.owned = false;
+            hub.sake = Sake::Others;
         }
     }
 
@@ -228,7 +250,7 @@ impl Hub {
             events: broadcast::Sender::new(limits::READER_BACKLOG),
             position: None,
             readers: 0,
-            owned: false,
+            sake: Sake::Others,
             marked: false,
             reading: false,
             read_since_sweep: false,
@@ -274,9 +296,22 @@ mod tests {
     }
 
     #[test]
+    fn the_last_reader_tells_how_often_a_client_was_noted() {
+        let registry = Registry::default();
+        let leave = |seat: &Seat| registry.leave(JOB, seat.hub);
+        let first = registry.join_new(JOB, Sake::Clients { noted: 1 });
+        let (again, other) = (registry.join_again(JOB), registry.join(JOB));
+        assert_eq!((leave(&first), leave(&again)), (None, None));
+        assert_eq!(leave(&other), Some(Sake::Clients { noted: 2 }));
+        assert_eq!(leave(&registry.join_again(JOB)), Some(Sake::Clients { noted: 1 }));
+        assert_eq!(leave(&registry.join(JOB)), Some(Sake::Others));
+        assert_eq!(leave(&first), None, "its hub has gone");
+    }
+
+    #[test]
     fn a_job_is_read_once_at_a_time_and_again_when_it_rang_meanwhile() {
         let registry = Registry::default();
-        let _seat = registry.join_new(JOB);
+        let _seat = registry.join_new(JOB, Sake::Readers);
         registry.ring(JOB);
         let errand = registry.take().expect("it rang");
         registry.ring(JOB);

@@ -18,6 +18,7 @@ mod logs;
 mod money;
 mod own;
 mod reference;
+mod replay;
 mod shutdown;
 mod sockets;
 pub(crate) mod store;

@@ -41,7 +41,7 @@ impl OwnJobs for FakeStore {
         Ok(self.lock().recall(key))
     }
 
-    async fn leave(&self, id: JobId, times: u32, now: Millis) -> Result<(), StoreError> {
+    async fn leave(&self, id: JobId, times: u32, now: Millis) -> Result<bool, StoreError> {
         self.check()?;
         let is_alone = {
             let mut state = self.lock();
@@ -52,6 +52,6 @@ impl OwnJobs for FakeStore {
         if is_alone {
             self.cancel(id, CancelReason::ClientGone, now).await?;
         }
-        Ok(())
+        Ok(is_alone)
     }
 }

@@ -171,13 +171,13 @@ async fn unfed() -> (Arc<FakeStore>, Arc<Tail>, JobId) {
     let row = api.store.lock().jobs[&job].clone();
     store.lock().jobs.insert(job, row);
     let shared = Arc::clone(&store) as Arc<dyn Store>;
-    (store, Arc::new(Tail::new(shared, Clock::system(), CancellationToken::new())), job)
+    (store, Arc::new(Tail::new(shared, Clock::system(), limits::RETURN_GRACE, CancellationToken::new())), job)
 }
 
 #[tokio::test]
 async fn a_gap_is_filled_from_the_store() {
     let (store, tail, job) = unfed().await;
-    let reader = tail.open_new(job);
+    let reader = tail.open_new(job, false);
     store.say(job, [completed()]);
     tail.skip_to(job, 2).await;
     assert_eq!(read_all(reader).await, [1, 2, 3, 4]);

@@ -145,7 +145,7 @@ measured! {
         fn list(owner: &Owner, query: &JobQuery, page: &Page<JobId>) -> Listed<Job>;
         fn delete(owner: &Owner, id: JobId) -> Removed;
         fn recall(owner: &Owner, key: &RequestKey) -> Option<Recalled>;
-        fn leave(id: JobId, times: u32, now: Millis) -> ();
+        fn leave(id: JobId, times: u32, now: Millis) -> bool;
     } {}
     ApiKeys "keys_" of keys {
         fn create(key: &ApiKey, digest: &KeyDigest, most: u32) -> KeyAdded;

@@ -1,5 +1,6 @@
 //! Every limit there is, with its reason. What an operator may set is a setting whose default stands here.
 
+mod again;
 mod egress;
 mod files;
 mod keys;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use super::spec::Effort;
 
-pub use self::{egress::*, files::*, keys::*, projects::*, sight::*, sockets::*, stored::*};
+pub use self::{again::*, egress::*, files::*, keys::*, projects::*, sight::*, sockets::*, stored::*};
 
 // --- What clients may send ---------------------------------------------------------------------------
 

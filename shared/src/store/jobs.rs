@@ -25,8 +25,8 @@ pub trait OwnJobs: Send + Sync {
     async fn recall(&self, owner: &Owner, key: &RequestKey) -> Result<Option<Recalled>, StoreError>;
 
     /// An api's last client has left who had waited for a job under its key; the api had noted so `times`. If no other api
-    /// has one, the job is called off, and its key is free for another.
-    async fn leave(&self, id: JobId, times: u32, now: Millis) -> Result<(), StoreError>;
+    /// has one, the job is called off, and its key is free for another. Whether it was.
+    async fn leave(&self, id: JobId, times: u32, now: Millis) -> Result<bool, StoreError>;
 }
 
 /// A job that there is under a key.

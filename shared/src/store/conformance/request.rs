@@ -20,8 +20,8 @@ async fn recall(store: &Arc<dyn Store>, digest: &str) -> Option<Recalled> {
     store.jobs().recall(&Owner::anonymous(), &key(digest)).await.expect("a store")
 }
 
-async fn leave(store: &Arc<dyn Store>, id: JobId, times: u32) {
-    store.jobs().leave(id, times, NOW).await.expect("a store");
+async fn leave(store: &Arc<dyn Store>, id: JobId, times: u32) -> bool {
+    store.jobs().leave(id, times, NOW).await.expect("a store")
 }
 
 pub(in crate::store) async fn a_key_stands_for_one_job(bench: &dyn Bench) {
@@ -72,9 +72,9 @@ pub(in crate::store) async fn the_last_who_leaves_calls_the_job_off(bench: &dyn 
     let id = enqueue_this(&store, keyed("1")).await;
     assert_eq!(recall(&store, "1").await, Some(Recalled::Same(id)));
     assert_eq!(store.enqueue(&keyed("1"), 10).await.expect("a store"), Enqueued::Known(id));
-    leave(&store, id, 2).await;
+    assert!(!leave(&store, id, 2).await);
     assert_eq!(job(&store, id).await.state, JobState::Queued, "another waits for it");
-    leave(&store, id, 1).await;
+    assert!(leave(&store, id, 1).await);
     let end = assert_ended(&store, id, JobState::Cancelled).await;
     assert_eq!(end, Event::Cancelled { reason: CancelReason::ClientGone, usage: Usage::default() });
     assert_eq!(recall(&store, "1").await, None, "who asks again gets an answer");
@@ -83,7 +83,7 @@ pub(in crate::store) async fn the_last_who_leaves_calls_the_job_off(bench: &dyn 
     let hand = Hand::hire(bench, "w").await;
     let claim = hand.take(NOW).await;
     assert_eq!(claim.lease.job, again);
-    leave(&store, again, 1).await;
+    assert!(leave(&store, again, 1).await);
     let held = store.held(&hand.id).await.expect("a store");
     assert_eq!(held[0].called_off, Some(CancelReason::ClientGone));
     assert_eq!(recall(&store, "1").await, None, "also before its worker has stopped it");
@@ -91,10 +91,10 @@ pub(in crate::store) async fn the_last_who_leaves_calls_the_job_off(bench: &dyn 
     let ended = enqueue_this(&store, keyed("1")).await;
     let claim = hand.take(NOW).await;
     hand.append(say(&claim, 1, &[started(1), completed()])).await;
-    leave(&store, ended, 1).await;
+    assert!(!leave(&store, ended, 1).await);
     assert_eq!(job(&store, ended).await.state, JobState::Completed);
     assert_eq!(recall(&store, "1").await, Some(Recalled::Same(ended)));
-    leave(&store, new_job().id, 1).await;
+    assert!(!leave(&store, new_job().id, 1).await);
 }
 
 pub(in crate::store) async fn nobody_waits_for_a_job_in_the_background(bench: &dyn Bench) {
@@ -102,6 +102,6 @@ pub(in crate::store) async fn nobody_waits_for_a_job_in_the_background(bench: &d
     let terms = Terms { delivery: Delivery::Background, ..Terms::default() };
     let id = enqueue_this(&store, NewJob { terms, ..keyed("1") }).await;
     assert_eq!(recall(&store, "1").await, Some(Recalled::Same(id)));
-    leave(&store, id, 5).await;
+    assert!(!leave(&store, id, 5).await);
     assert_eq!(job(&store, id).await.state, JobState::Queued);
 }

@@ -166,7 +166,7 @@ impl OwnJobs for SqliteStore {
         request::recall(self, owner, key).await
     }
 
-    async fn leave(&self, id: JobId, times: u32, now: Millis) -> Result<(), StoreError> {
+    async fn leave(&self, id: JobId, times: u32, now: Millis) -> Result<bool, StoreError> {
         request::leave(self, id, times, now).await
     }
 }

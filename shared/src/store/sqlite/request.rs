@@ -60,7 +60,12 @@ async fn find(
 
 /// Lets go of a job, which is called off if nobody else has it. Its key is then free: who asks again later wants an answer,
 /// and not to be told that nobody had waited for it.
-pub(super) async fn leave(store: &SqliteStore, id: JobId, times: u32, now: Millis) -> Result<(), StoreError> {
+pub(super) async fn leave(
+    store: &SqliteStore,
+    id: JobId,
+    times: u32,
+    now: Millis,
+) -> Result<bool, StoreError> {
     let mut tx = store.begin().await?;
     let left: Option<i64> = sqlx::query_scalar(
         "UPDATE job SET attended = max(attended - ?2, 0), request_key = iif(attended <= ?2, NULL, request_key)
@@ -76,8 +81,8 @@ pub(super) async fn leave(store: &SqliteStore, id: JobId, times: u32, now: Milli
         Some(_) | None => None,
     };
     tx.commit().await?;
-    if let Some(called) = called {
+    if let Some(called) = &called {
         called.ring(store, id);
     }
-    Ok(())
+    Ok(called.is_some())
 }

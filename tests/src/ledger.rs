@@ -14,6 +14,14 @@ pub async fn begun(database: &Path) -> Vec<String> {
     owners.fetch_all(&mut connection).await.expect("the owners")
 }
 
+/// How many apis are noted to have clients that wait for a job under its key.
+pub async fn attended(database: &Path, job: &str) -> i64 {
+    let options = SqliteConnectOptions::new().filename(database);
+    let mut connection = SqliteConnection::connect_with(&options).await.expect("the database opens");
+    let attended = sqlx::query_scalar("SELECT attended FROM job WHERE id = ?1").bind(job);
+    attended.fetch_one(&mut connection).await.expect("the job")
+}
+
 /// The ids of all jobs, whatever their state, oldest first.
 pub async fn job_ids(database: &Path) -> Vec<String> {
     let options = SqliteConnectOptions::new().filename(database);

@@ -19,6 +19,7 @@ mod media;
 mod metrics;
 mod projects;
 mod refusals;
+mod replays;
 mod responses_bodies;
 mod road;
 mod sdks;

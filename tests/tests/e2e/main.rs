@@ -14,6 +14,7 @@ mod histories;
 mod jobs;
 mod keys;
 mod limits;
+mod listing;
 mod logs;
 mod media;
 mod metrics;

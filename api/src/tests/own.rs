@@ -38,17 +38,18 @@ impl OwnJobs for FakeStore {
 
     async fn recall(&self, _: &Owner, key: &RequestKey) -> Result<Option<Recalled>, StoreError> {
         self.check()?;
-        Ok(self.lock().recall(key))
+        self.note(|state| state.recalling += 1);
+        self.recall_gate.subscribe().wait_for(|open| *open).await.expect("the gate stands");
+        Ok(self.note(|state| state.recall(key)))
     }
 
     async fn leave(&self, id: JobId, times: u32, now: Millis) -> Result<bool, StoreError> {
         self.check()?;
-        let is_alone = {
-            let mut state = self.lock();
+        let is_alone = self.note(|state| {
             let attended = state.attended.entry(id).or_default();
             *attended = attended.saturating_sub(times);
             *attended == 0
-        };
+        });
         if is_alone {
             self.cancel(id, CancelReason::ClientGone, now).await?;
         }

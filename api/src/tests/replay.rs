@@ -188,6 +188,23 @@ async fn a_client_at_another_api_keeps_the_job() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_while_its_job_is_looked_for_is_not_waited_for() {
+    let api = Api::with(|settings| settings.return_grace = Duration::from_millis(1)).await;
+    let asked = ask(&api, WHOLE);
+    let job = api.store.job_enqueued().await;
+    api.store.recall_gate.send_replace(false);
+    let again = ask(&api, WHOLE);
+    api.store.until("a search", |state| (state.recalling == 2).then_some(())).await;
+    drop(again);
+    // The handler is gone when its connection is; a second request shows that the server went on.
+    assert_eq!(api.get("/livez").await.status, 200);
+    api.store.recall_gate.send_replace(true);
+    api.store.until("the second client", |state| (state.attended[&job] == 2).then_some(())).await;
+    drop(asked);
+    assert_eq!(api.store.called_off(job).await, CancelReason::ClientGone);
+}
+
+#[tokio::test]
 async fn an_api_that_leaves_does_not_wait_for_clients_to_come_back() {
     let (api, _) = deserted(LONG).await;
     api.shutdown.cancel();

@@ -27,6 +27,8 @@ pub(crate) struct FakeStore {
     pub(super) breaks_after_adding: AtomicBool,
     /// Enqueueing waits while this is false.
     pub(super) enqueue_gate: watch::Sender<bool>,
+    /// Looking for a key's job waits while this is false.
+    pub(super) recall_gate: watch::Sender<bool>,
     /// How often events were asked for.
     pub(super) reads: AtomicUsize,
     changes: watch::Sender<u64>,
@@ -69,6 +71,7 @@ pub(super) struct State {
     /// Whether rings get lost.
     pub(super) deaf: bool,
     pub(super) enqueueing: usize,
+    pub(super) recalling: usize,
     /// What becomes of every job that is to be added, if not the usual.
     pub(super) refusal: Option<Enqueued>,
     rings: Vec<mpsc::Sender<Ring>>,
@@ -96,6 +99,7 @@ impl Default for FakeStore {
             broken: AtomicBool::new(false),
             breaks_after_adding: AtomicBool::new(false),
             enqueue_gate: watch::Sender::new(true),
+            recall_gate: watch::Sender::new(true),
             reads: AtomicUsize::new(0),
             changes: watch::Sender::new(0),
         }
@@ -153,6 +157,13 @@ impl FakeStore {
         }
         drop(state);
         self.changed();
+    }
+
+    /// Changes something that a test may wait for.
+    pub(super) fn note<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let changed = change(&mut self.lock());
+        self.changed();
+        changed
     }
 
     fn changed(&self) {

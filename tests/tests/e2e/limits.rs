@@ -122,6 +122,32 @@ async fn two_apis_let_through_what_the_limits_say_and_no_more() {
 }
 
 #[tokio::test]
+async fn what_a_full_queue_refuses_leaves_nothing() {
+    let upstream = Upstream::start();
+    let builder = Cluster::builder().upstream(&upstream).env("DROVER_MAX_QUEUED", "1");
+    let cluster = builder.start().await;
+    let client = cluster.client();
+    let mut later = in_background("say 1 words");
+    let tomorrow = std::time::SystemTime::now() + std::time::Duration::from_hours(24);
+    let tomorrow = tomorrow.duration_since(std::time::UNIX_EPOCH).expect("a time after 1970");
+    later["run_at"] = tomorrow.as_secs().into();
+    let waits = client.post(chat::PATH, &later).await;
+    assert_eq!(waits.status, 202, "{}", waits.text());
+    for more in [json!({"session_id": "new"}), json!({"agent": true})] {
+        let mut body = later.clone();
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        let refused = client.post(chat::PATH, &body).await;
+        assert_eq!(
+            (refused.status.as_u16(), ErrorBody::of(&refused.json()).code),
+            (429, "queue_full".to_owned())
+        );
+    }
+    for list in ["/v1/sessions", "/v1/projects"] {
+        assert_eq!(client.get(list).await.json()["data"], json!([]), "{list}");
+    }
+}
+
+#[tokio::test]
 async fn a_budget_that_is_spent_lets_nothing_through() {
     let upstream = Upstream::start();
     let mut cluster = Cluster::builder().upstream(&upstream).env("API_KEYS", "admin").start().await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use drover_tests::chat::{self, ErrorBody, ask, streaming};
+use drover_tests::chat::{self, ErrorBody, Spoken, ask, streaming};
 use drover_tests::client::{Answer, Client, Events, Frame, PATIENCE};
 use drover_tests::foreign::{self, Language};
 use drover_tests::harness::{ClaudeKind, Cluster, wait_for};
@@ -138,6 +138,27 @@ async fn a_stream_that_broke_is_told_again_from_its_first_event() {
     assert_eq!(ledger::job_ids(&cluster.database()).await.len(), 1);
     let sessions = client.get("/v1/sessions").await.json();
     assert_eq!(sessions["data"].as_array().map(Vec::len), Some(1), "no second session is begun");
+}
+
+#[tokio::test]
+async fn when_its_api_is_killed_the_same_request_goes_on_at_another() {
+    let upstream = Upstream::start();
+    let mut cluster = Cluster::builder().upstream(&upstream).start().await;
+    let (client, other) = (cluster.client(), cluster.add_api().await);
+    let prompt = "say 40 words every 50ms";
+    let body = streaming(ask(prompt));
+    let mut broken = Events::open(keyed(&client, "k", &body)).await;
+    let first = broken.next().await.expect("the model speaks");
+    cluster.kill_api().await;
+    while let Ok(Some(_)) = broken.try_next().await {}
+    let again = Events::open(keyed(&other, "k", &body)).await;
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    let spoken = Spoken::of(again).await;
+    assert_eq!((spoken.text(), spoken.done, &spoken.chunks[0].data), (words(40), true, &first.data));
+    cluster.restart_api().await;
+    let late = Events::open(keyed(&cluster.client(), "k", &body)).await;
+    assert_eq!(Spoken::of(late).await.text(), words(40));
+    assert_eq!(upstream.calls_for(prompt).len(), 1);
 }
 
 #[tokio::test]

@@ -31,11 +31,15 @@ pub struct Builder {
 pub struct Cluster {
     dir: TempDir,
     env: BTreeMap<String, String>,
-    api: Option<Process>,
-    more_apis: Vec<Process>,
-    address: String,
+    apis: Vec<Api>,
     workers: Vec<Process>,
     started_workers: usize,
+}
+
+/// An api and where it listens, also while it is dead.
+struct Api {
+    process: Process,
+    address: String,
 }
 
 impl Builder {
@@ -99,16 +103,8 @@ impl Builder {
         let read: Vec<String> = read.iter().map(|path| path.display().to_string()).collect();
         env.insert("DROVER_SLOT_READ".to_owned(), read.join(","));
         env.extend(self.env);
-        let mut cluster = Cluster {
-            dir,
-            env,
-            api: None,
-            more_apis: Vec::new(),
-            address: String::new(),
-            workers: Vec::new(),
-            started_workers: 0,
-        };
-        cluster.start_api().await;
+        let mut cluster = Cluster { dir, env, apis: Vec::new(), workers: Vec::new(), started_workers: 0 };
+        cluster.add_api().await;
         cluster.add_workers(self.workers).await;
         cluster
     }
@@ -120,12 +116,17 @@ impl Cluster {
         Builder { workers: 1, claude: ClaudeKind::Scripted(None), env: BTreeMap::new() }
     }
 
-    /// Base URL of the api.
+    /// Base URL of the first api.
     pub fn api_url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address(0))
     }
 
-    /// A client of the api.
+    /// Where an api listens, as `127.0.0.1:8000`.
+    pub fn address(&self, index: usize) -> &str {
+        &self.apis[index].address
+    }
+
+    /// A client of the first api.
     pub fn client(&self) -> Client {
         Client::new(self.api_url())
     }
@@ -140,32 +141,34 @@ impl Cluster {
         self.dir.path().join("data/drover.db")
     }
 
-    /// The api.
+    /// The first api.
     pub fn api(&mut self) -> &mut Process {
-        self.api.as_mut().expect("the api was started")
+        &mut self.apis[0].process
     }
 
-    /// Kills the api with -9.
+    /// Kills the first api with -9.
     pub async fn kill_api(&mut self) -> ExitStatus {
         self.api().end(Signal::SIGKILL).await
     }
 
-    /// Starts the api again, at the same address.
+    /// Starts the first api again, at the same address.
     pub async fn restart_api(&mut self) {
-        let port = self.address.rsplit(':').next().expect("an address has a port").to_owned();
-        self.env.insert("PORT".to_owned(), port);
-        self.start_api().await;
+        let port = self.address(0).rsplit(':').next().expect("an address has a port").to_owned();
+        self.apis[0] = self.start_api(0, port).await;
+    }
+
+    /// Kills an api with -9 and starts another in its place, at an address of its own.
+    pub async fn replace_api(&mut self, index: usize) {
+        self.apis[index].process.end(Signal::SIGKILL).await;
+        self.apis[index] = self.start_api(index, "0".to_owned()).await;
     }
 
     /// Starts one more api on the same store, and answers with a client of it.
     pub async fn add_api(&mut self) -> Client {
-        let name = format!("api-{}", self.more_apis.len() + 1);
-        let env = self.env.iter().map(|(name, value)| (name.clone(), value.clone()));
-        let env: BTreeMap<_, _> = env.chain([("PORT".to_owned(), "0".to_owned())]).collect();
-        let mut api = Process::start("drover-api", &name, self.dir.path(), &env);
-        let address = api.ready().await;
-        self.more_apis.push(api);
-        Client::new(format!("http://{address}"))
+        let api = self.start_api(self.apis.len(), "0".to_owned()).await;
+        let client = Client::new(format!("http://{}", api.address));
+        self.apis.push(api);
+        client
     }
 
     /// Runs the api's binary with other arguments, in the environment of the cluster, and answers with what it printed.
@@ -237,10 +240,12 @@ impl Cluster {
         wait_until(&what, PATIENCE, || self.logs().contains(text).then_some(())).await;
     }
 
-    async fn start_api(&mut self) {
-        let mut api = Process::start("drover-api", "api", self.dir.path(), &self.env);
-        self.address = api.ready().await;
-        self.api = Some(api);
+    async fn start_api(&self, index: usize, port: String) -> Api {
+        let mut env = self.env.clone();
+        env.insert("PORT".to_owned(), port);
+        let mut process = Process::start("drover-api", &format!("api-{index}"), self.dir.path(), &env);
+        let address = process.ready().await;
+        Api { process, address }
     }
 
     async fn add_workers(&mut self, count: usize) {
@@ -256,7 +261,7 @@ impl Cluster {
     }
 
     fn processes(&self) -> impl Iterator<Item = &Process> {
-        self.api.iter().chain(&self.more_apis).chain(&self.workers)
+        self.apis.iter().map(|api| &api.process).chain(&self.workers)
     }
 }
 

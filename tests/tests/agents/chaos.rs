@@ -8,6 +8,7 @@ use std::time::Duration;
 use drover_shared::schema::{AgentSpec, Event, FailureKind, ProjectId};
 use drover_tests::client::{Answer, Client};
 use drover_tests::desk::{Desk, text};
+use drover_tests::dice::Dice;
 use drover_tests::harness::{Cluster, Process, wait_for};
 use drover_tests::upstream::{Call, Upstream};
 use nix::sys::signal::Signal;
@@ -20,19 +21,6 @@ use crate::sessions::builder;
 const WORKERS: usize = 3;
 /// How long a restart, the rescue of what was lost, and a queue of other sessions' turns may take together.
 const PATIENCE: Duration = Duration::from_mins(2);
-
-/// Numbers that look random: `SplitMix64`.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-}
 
 /// A number from the environment, for longer and other plays by hand.
 pub(crate) fn number(name: &str, usual: u64) -> u64 {
@@ -129,7 +117,7 @@ async fn nothing_is_lost_or_doubled_while_workers_die_and_jobs_are_cancelled() {
     let upstream = Arc::new(Upstream::start());
     let mut cluster = builder(&upstream).workers(WORKERS).start().await;
     let desk = Arc::new(Desk::of(&cluster).await);
-    let mut dice = Dice(number("DROVER_CHAOS_SEED", 1));
+    let mut dice = Dice::new(number("DROVER_CHAOS_SEED", 1));
     let sessions = usize::try_from(number("DROVER_CHAOS_SESSIONS", 8)).expect("a few");
     let mut projects = Vec::new();
     for _ in 0..sessions / 2 {
@@ -145,7 +133,7 @@ async fn nothing_is_lost_or_doubled_while_workers_die_and_jobs_are_cancelled() {
             spec: desk.session(projects[n % projects.len()]).await,
             name: format!("s{n}"),
             turns: Vec::new(),
-            dice: Dice(dice.below(u64::MAX)),
+            dice: dice.split(),
         };
         players.push(tokio::spawn(player.play(number("DROVER_CHAOS_TURNS", 2), asked.clone())));
     }

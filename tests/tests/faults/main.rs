@@ -12,5 +12,6 @@ mod drain;
 mod jobs;
 mod leaving;
 mod load;
+mod sockets;
 mod start;
 mod worker_death;

@@ -124,6 +124,7 @@ fn routes(dialect: &'static dyn Dialect) -> Routes {
         .route("/v1/jobs/{id}/result", get(results::show))
         .route("/v1/jobs/{id}/cancel", post(jobs::cancel))
         .route("/v1/ws", get(socket::open))
+        .route("/v1/ws/tickets", post(socket::ticket))
         .route("/v1/jobs/{id}/retry", post(jobs::retry))
         .route("/v1/projects/{id}/archive", get(files::archive))
         .route("/v1/projects/{id}/files", get(files::list).post(files::upload_several))

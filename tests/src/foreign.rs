@@ -46,7 +46,8 @@ fn command(language: Language, script: &str, home: &TempDir) -> Command {
             let file = home.path().join("script.mjs");
             std::fs::write(&file, script).expect("the script can be written");
             let mut command = Command::new("node");
-            command.arg(file);
+            // A browser has one; Node from version 22 on without being asked.
+            command.arg("--experimental-websocket").arg(file);
             command
         }
     }

@@ -1,4 +1,4 @@
-//! `GET /v1/jobs`: a key's jobs, found by what they are.
+//! `GET /v1/jobs`, and `job.list` over a WebSocket: a key's jobs, found by what they are.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use drover_shared::dialect::Rejection;
-use drover_shared::schema::{Job, JobQuery, JobState};
+use drover_shared::schema::{Job, JobId, JobQuery, JobState, Owner, limits};
 use serde_json::{Value, json};
 
 use super::body::Entry;
@@ -14,21 +14,41 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Problem;
 use crate::resource::page;
-use crate::resource::parameters::{boolean, invalid};
+use crate::resource::parameters::{boolean, invalid, parameters_with};
 
 /// What may be asked of the jobs once, and what several times.
 const ONCE: &[&str] = &["model", "session_id", "project_id", "background", "created_after", "created_before"];
 const SEVERAL: &[&str] = &["status", "tag"];
+
+/// What is asked for of a key's jobs.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Listing {
+    asked: page::Asked<JobId>,
+    query: JobQuery,
+}
 
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
     Caller { owner, .. }: Caller,
 ) -> Result<Json<Value>, Problem> {
-    let asked = page::read_with(query.as_deref(), true, ONCE, SEVERAL)?;
-    let query = read(&asked.besides)?;
-    let listed = app.store.jobs().list(&owner, &query, &asked.page).await?;
-    Ok(Json(page::answer(&asked, &listed, |job: &Job| json!(Entry::from(job.clone())))))
+    let listing = Listing::read(parameters_with(query.as_deref(), SEVERAL)?)?;
+    Ok(Json(listing.tell(&app, &owner).await?))
+}
+
+impl Listing {
+    /// Reads parameters, of which those of [`SEVERAL`] alone come several times.
+    pub(crate) fn read(parameters: Vec<(String, String)>) -> Result<Self, Rejection> {
+        let asked = page::read_all(parameters, true, ONCE, SEVERAL)?;
+        let query = read(&asked.besides)?;
+        Ok(Self { asked, query })
+    }
+
+    /// The owner's jobs that were asked for.
+    pub(crate) async fn tell(&self, app: &App, owner: &Owner) -> Result<Value, Problem> {
+        let listed = app.store.jobs().list(owner, &self.query, &self.asked.page).await?;
+        Ok(page::answer(&self.asked, &listed, |job: &Job| json!(Entry::from(job.clone()))))
+    }
 }
 
 fn read(parameters: &[(String, String)]) -> Result<JobQuery, Rejection> {
@@ -45,6 +65,9 @@ fn read(parameters: &[(String, String)]) -> Result<JobQuery, Rejection> {
             // No other names were let through.
             _ => query.tags.push(value.clone()),
         }
+    }
+    if query.tags.len() > limits::TAGS {
+        return Err(invalid("tag", &format!("No job has more than {} labels.", limits::TAGS)));
     }
     Ok(query)
 }

@@ -21,7 +21,7 @@ use crate::resource::Fields;
 use crate::results::not_finished;
 
 pub(crate) use self::body::{Entry, JobBody};
-pub(crate) use self::list::list;
+pub(crate) use self::list::{Listing, list};
 
 /// `GET /v1/jobs/{id}`
 pub(crate) async fn show(

@@ -144,7 +144,7 @@ pub(crate) struct NewKey {
 
 /// One that may ask for answers and jobs, without limits.
 pub(crate) fn new(name: String, now: Millis) -> NewKey {
-    let (secret, digest) = secret::mint();
+    let (secret, digest) = secret::mint(secret::KEY);
     let key = ApiKey {
         owner: owner_of(&digest),
         name,

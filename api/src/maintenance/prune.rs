@@ -15,6 +15,7 @@ pub(super) async fn keep(app: &App) {
         tell("prune stored answers", answers(app).await);
         tell("prune", jobs(app).await);
         tell("prune files", files(app).await);
+        tell("prune tickets", tickets(app).await);
         tell("prune sessions", sessions(app).await);
         tell("prune the ledger", calls(app).await);
     }
@@ -34,6 +35,11 @@ async fn files(app: &App) -> Result<u64, StoreError> {
 async fn jobs(app: &App) -> Result<u64, StoreError> {
     let before = app.clock.now_ms().saturating_sub(millis(app.settings.retention));
     in_batches(|| app.store.prune(before, limits::PRUNE_BATCH)).await
+}
+
+async fn tickets(app: &App) -> Result<u64, StoreError> {
+    let now = app.clock.now_ms();
+    in_batches(|| app.store.tickets().expire(now, limits::PRUNE_BATCH)).await
 }
 
 async fn sessions(app: &App) -> Result<u64, StoreError> {

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::bodies::{paged, text};
 use super::chats::{AGAIN, FAILURES, request_key};
 use super::operation::{Operation, Tag};
-use super::schemas::{Schemas, deleted, page};
+use super::schemas::{Schemas, deleted, object, page};
 use crate::jobs::{Entry, JobBody};
 
 pub(super) fn operations(schemas: &mut Schemas) -> Vec<Operation> {
@@ -62,7 +62,16 @@ pub(super) fn operations(schemas: &mut Schemas) -> Vec<Operation> {
             &job,
         ),
         Operation::new(Tag::Jobs, "get", "/v1/ws", "open_socket", "Jobs over a WebSocket: one connection, many jobs.")
+            .query("ticket", &text(), "A ticket, where no header can be set.")
             .refuses(&[400, 403, 426, 429])
             .answers_content(101, "A WebSocket, whose frames websocket.schema.json describes.", &json!({})),
+        Operation::new(Tag::Jobs, "post", "/v1/ws/tickets", "create_socket_ticket", "What opens a WebSocket once.")
+            .refuses(&[400, 403, 429])
+            .takes(&json!({ "type": "object", "additionalProperties": false }), false, &json!({}))
+            .answers(
+                201,
+                "The ticket, and until when it is good, in seconds since 1970.",
+                &object(&json!({ "object": { "const": "ws.ticket" }, "ticket": text(), "expires_at": seconds })),
+            ),
     ]
 }

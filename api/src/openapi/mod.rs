@@ -91,6 +91,18 @@ fn document() -> Value {
     })
 }
 
+/// What the schema of a WebSocket's frames takes from here: the types in them, as `$defs`.
+#[cfg(test)]
+pub(crate) fn of_frames() -> Map<String, Value> {
+    let mut schemas = Schemas::below("/$defs");
+    schemas.of::<crate::jobs::JobBody>();
+    schemas.of::<drover_shared::schema::Event>();
+    let list = schemas::page(&schemas.of::<crate::jobs::Entry>());
+    let Value::Object(mut all) = schemas.components() else { unreachable!("definitions are an object") };
+    all.insert("JobList".to_owned(), list);
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

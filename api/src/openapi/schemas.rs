@@ -9,8 +9,13 @@ pub(super) struct Schemas(SchemaGenerator);
 
 impl Schemas {
     pub(super) fn new() -> Self {
+        Self::below("/components/schemas")
+    }
+
+    /// For a document that has them somewhere else.
+    pub(super) fn below(path: &str) -> Self {
         let settings = SchemaSettings::draft2020_12().with(|settings| {
-            settings.definitions_path = "/components/schemas".into();
+            settings.definitions_path = path.to_owned().into();
             settings.meta_schema = None;
             settings.contract = Contract::Serialize;
         });

@@ -35,13 +35,23 @@ pub(crate) fn read_with<Id: FromStr>(
     besides: &[&str],
     repeatable: &[&str],
 ) -> Result<Asked<Id>, Rejection> {
+    read_all(parameters_with(query, repeatable)?, newest_first, besides, repeatable)
+}
+
+/// Reads parameters, wherever they stood; those alone that are repeatable come several times.
+pub(crate) fn read_all<Id: FromStr>(
+    parameters: Vec<(String, String)>,
+    newest_first: bool,
+    besides: &[&str],
+    repeatable: &[&str],
+) -> Result<Asked<Id>, Rejection> {
     let mut asked = Asked {
         page: Page { newest_first, after: None, skip: 0, limit: limits::PAGE_USUAL },
         number: 1,
         besides: Vec::new(),
     };
     let mut sizes = Vec::new();
-    for (name, value) in parameters_with(query, repeatable)? {
+    for (name, value) in parameters {
         match name.as_str() {
             "page" => asked.number = count(&name, &value, u32::MAX)?,
             "per_page" | "limit" => sizes.push(count(&name, &value, limits::PAGE)?),

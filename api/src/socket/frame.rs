@@ -3,6 +3,7 @@
 use drover_shared::dialect::{Dialect, Rejection};
 use drover_shared::schema::{JobId, ProjectId, Seq, SeqEvent, SessionId};
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -46,6 +47,13 @@ pub(super) enum Frame<'a> {
         id: Option<&'a str>,
         job: &'a JobBody,
     },
+    #[serde(rename = "job.listed")]
+    Listed {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        /// What `GET /v1/jobs` answers.
+        list: &'a Value,
+    },
     #[serde(rename = "pong")]
     Pong {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,14 +71,9 @@ pub(super) enum Frame<'a> {
     },
     #[serde(rename = "job.event")]
     Event { job: JobId, event: &'a RawValue },
-    #[serde(rename = "job.chunk")]
-    Chunk {
-        job: JobId,
-        /// The event that it tells of; at the last chunk of each event.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        seq: Option<Seq>,
-        chunk: &'a RawValue,
-    },
+    /// All chunks of one event, so that whoever goes on after it has had all of it or nothing.
+    #[serde(rename = "job.chunks")]
+    Chunks { job: JobId, seq: Seq, chunks: Vec<&'a RawValue> },
     /// No more is coming of the job.
     #[serde(rename = "job.ended")]
     Ended { job: JobId },
@@ -105,14 +108,11 @@ pub(super) fn event(job: JobId, event: &SeqEvent) -> Utf8Bytes {
     Frame::Event { job, event }.text()
 }
 
-/// The frames of one event's chunks, which stand in `stream` as server-sent events.
-pub(super) fn chunks(job: JobId, seq: Seq, stream: &[u8], out: &mut Vec<Utf8Bytes>) {
+/// The frame of one event's chunks, which stand in `stream` as server-sent events; none where there are none.
+pub(super) fn chunks(job: JobId, seq: Seq, stream: &[u8]) -> Option<Utf8Bytes> {
     let text = std::str::from_utf8(stream).unwrap_or_default();
     let data = text.split("\n\n").filter_map(|frame| frame.strip_prefix("data: "));
-    let mut chunks = data.filter(|data| *data != "[DONE]").peekable();
-    while let Some(chunk) = chunks.next() {
-        let seq = chunks.peek().is_none().then_some(seq);
-        let Ok(chunk) = serde_json::from_str(chunk) else { continue };
-        out.push(Frame::Chunk { job, seq, chunk }.text());
-    }
+    let chunks: Vec<&RawValue> =
+        data.filter(|data| *data != "[DONE]").filter_map(|chunk| serde_json::from_str(chunk).ok()).collect();
+    (!chunks.is_empty()).then(|| Frame::Chunks { job, seq, chunks }.text())
 }

@@ -13,19 +13,31 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::auth::digest;
 use crate::head;
+use crate::resource::parameters::{parameters, unknown};
 
 /// What both sides speak over the WebSocket.
 const PROTOCOL: &str = "drover.v1";
 /// What a browser says its key in, since it can set no header.
 const KEY_PROTOCOL: &str = "drover.key.";
+/// The same for a ticket.
+const TICKET_PROTOCOL: &str = "drover.ticket.";
+/// And for a ticket in the address.
+const TICKET: &str = "ticket";
 
 /// A request that can become a WebSocket.
 pub(super) struct Handshake {
     accept: String,
     /// Whether the client has named our protocol, and so has to be told that it is spoken.
     names_protocol: bool,
-    /// The digest of the key, if it came as a protocol.
-    pub(super) key: Option<KeyDigest>,
+    /// What it says who asks, besides the headers that every request may have.
+    pub(super) brought: Option<Brought>,
+}
+
+/// What stands in the address or in a protocol, by its digest.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Brought {
+    Ticket(KeyDigest),
+    Key(KeyDigest),
 }
 
 /// Refuses what cannot become a WebSocket, whatever else its head says: axum takes HEAD for GET, and what came before
@@ -41,8 +53,8 @@ pub(super) fn line<B>(request: &Request<B>) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Reads the head.
-pub(super) fn read(headers: &HeaderMap) -> Result<Handshake, Rejection> {
+/// Reads the head. A ticket counts before a key.
+pub(super) fn read(query: Option<&str>, headers: &HeaderMap) -> Result<Handshake, Rejection> {
     if !head::list(headers, &UPGRADE).any(|name| name.eq_ignore_ascii_case("websocket"))
         || !head::list(headers, &CONNECTION).any(|name| name.eq_ignore_ascii_case("upgrade"))
     {
@@ -59,10 +71,24 @@ pub(super) fn read(headers: &HeaderMap) -> Result<Handshake, Rejection> {
     }
     let accept = derive_accept_key(key);
     let names_protocol = head::list(headers, &SEC_WEBSOCKET_PROTOCOL).any(|name| name == PROTOCOL);
-    let key = head::list(headers, &SEC_WEBSOCKET_PROTOCOL).find_map(|name| name.strip_prefix(KEY_PROTOCOL));
+    let told =
+        |prefix| head::list(headers, &SEC_WEBSOCKET_PROTOCOL).find_map(move |name| name.strip_prefix(prefix));
+    let ticket = ticket(query)?.or_else(|| told(TICKET_PROTOCOL).map(|ticket| digest(ticket.as_bytes())));
     // One that cannot be read is as good as a wrong one.
-    let key = key.map(|key| digest(&URL_SAFE_NO_PAD.decode(key.trim_end_matches('=')).unwrap_or_default()));
-    Ok(Handshake { accept, names_protocol, key })
+    let read = |key: &str| digest(&URL_SAFE_NO_PAD.decode(key.trim_end_matches('=')).unwrap_or_default());
+    let key = || told(KEY_PROTOCOL).map(|key| Brought::Key(read(key)));
+    Ok(Handshake { accept, names_protocol, brought: ticket.map(Brought::Ticket).or_else(key) })
+}
+
+fn ticket(query: Option<&str>) -> Result<Option<KeyDigest>, Rejection> {
+    let mut ticket = None;
+    for (name, value) in parameters(query)? {
+        if name != TICKET {
+            return Err(unknown(&name));
+        }
+        ticket = Some(digest(value.as_bytes()));
+    }
+    Ok(ticket)
 }
 
 fn upgrade(message: &str) -> Rejection {
@@ -112,6 +138,30 @@ mod tests {
         headers
     }
 
+    fn read(headers: &HeaderMap) -> Result<Handshake, Rejection> {
+        super::read(None, headers)
+    }
+
+    #[test]
+    fn a_ticket_stands_in_the_address_or_in_a_protocol() {
+        let head = |protocols| headers(GOOD.into_iter().chain([("sec-websocket-protocol", protocols)]));
+        let brought = |query, protocols| super::read(query, &head(protocols)).map(|it| it.brought);
+        for (query, protocols, ticket) in [
+            (Some("ticket=t%31"), "drover.v1", "t1"),
+            (None, "drover.v1, drover.ticket.t2, drover.key.eA", "t2"),
+            (Some("ticket=t1"), "drover.ticket.t2", "t1"),
+            // Which is a wrong one, and not none.
+            (Some("ticket="), "drover.v1", ""),
+        ] {
+            let expected = Some(Brought::Ticket(digest(ticket.as_bytes())));
+            assert_eq!(brought(query, protocols).expect("a good head"), expected);
+        }
+        for (query, param) in [("tickets=x", "tickets"), ("ticket=x&ticket=y", "ticket")] {
+            let rejection = brought(Some(query), "drover.v1").expect_err(query);
+            assert_eq!((rejection.status, rejection.param.as_deref()), (400, Some(param)));
+        }
+    }
+
     #[test]
     fn a_head_is_answered_as_the_specification_says() {
         let handshake = read(&headers(GOOD)).expect("a good head");
@@ -119,7 +169,7 @@ mod tests {
         assert!(!handshake.headers().any(|(name, _)| name == SEC_WEBSOCKET_PROTOCOL));
         let offered = [("sec-websocket-protocol", "drover.v1, drover.key.c2VzYW1l")];
         let handshake = read(&headers(GOOD.into_iter().chain(offered))).expect("a good head");
-        assert_eq!(handshake.key, Some(digest(b"sesame")));
+        assert_eq!(handshake.brought, Some(Brought::Key(digest(b"sesame"))));
         let told = handshake.headers().find(|(name, _)| *name == SEC_WEBSOCKET_PROTOCOL);
         assert_eq!(told.expect("a protocol").1, "drover.v1", "the key is never said back");
     }

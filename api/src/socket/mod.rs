@@ -6,10 +6,12 @@ mod close;
 mod frame;
 mod handshake;
 mod holder;
+mod listing;
 mod request;
 mod seats;
 mod subscriptions;
 mod talk;
+mod ticket;
 mod work;
 
 use std::sync::Arc;
@@ -23,7 +25,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use self::handshake::Handshake;
+use self::handshake::{Brought, Handshake};
 use self::holder::Holder;
 use self::seats::Seat;
 use self::talk::Talk;
@@ -33,8 +35,9 @@ use crate::error::Problem;
 use crate::router;
 
 #[cfg(test)]
-pub(crate) use self::request::TYPES;
+pub(crate) use self::request::{TYPES, refuses};
 pub(crate) use self::seats::Seats;
+pub(crate) use self::ticket::ticket;
 
 /// What a connection keeps of the server's while it lives, be it HTTP's or a WebSocket's.
 pub(crate) struct Line {
@@ -61,7 +64,7 @@ pub(crate) async fn open(
     mut request: Request,
 ) -> Response {
     let admitted = match handshake::line(&request) {
-        Ok(()) => admit(&app, request.headers()).await,
+        Ok(()) => admit(&app, request.uri().query(), request.headers()).await,
         Err(rejection) => Err(rejection.into()),
     };
     match admitted {
@@ -86,19 +89,28 @@ pub(crate) async fn open(
 }
 
 /// Who is asking, if the WebSocket can be had.
-async fn admit(app: &App, headers: &HeaderMap) -> Result<(Handshake, Holder, Seat), Problem> {
-    let handshake = handshake::read(headers)?;
+async fn admit(
+    app: &App,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<(Handshake, Holder, Seat), Problem> {
+    let handshake = handshake::read(query, headers)?;
     let origins = &app.settings.allowed_origins;
     origins.admit(headers)?;
-    let presented = handshake.key.map_or_else(|| presented(headers), |key| vec![key]);
+    // A ticket is not to be used up for nothing.
+    if app.shutdown.is_cancelled() {
+        return Err(Problem::leaving());
+    }
+    let presented = match &handshake.brought {
+        Some(Brought::Ticket(digest)) => ticket::redeem(app, digest).await?,
+        Some(Brought::Key(digest)) => vec![*digest],
+        None => presented(headers),
+    };
     let caller = app.keys.holder(&presented).await?;
     if caller.is_anonymous() {
         guest::check(headers, origins)?;
     }
     caller.require(router::scopes("/v1/ws"))?;
-    if app.shutdown.is_cancelled() {
-        return Err(Problem::leaving());
-    }
     let seat = app.seats.take(&caller.owner)?;
     Ok((handshake, Holder { caller, presented }, seat))
 }

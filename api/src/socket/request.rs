@@ -10,8 +10,10 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::answer::GoesOn;
+use super::listing;
 use crate::error::Problem;
 use crate::generate::aside;
+use crate::jobs::Listing;
 
 /// A frame as far as it can be read: also of a bad one the identifier is known, if it has a good one.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub(super) enum What {
     Get {
         job: String,
     },
+    /// Those of the key's jobs that are so and so.
+    List(Listing),
     /// The results of the calls with which a job has ended, and perhaps to be told of the one that goes on.
     Answer {
         job: String,
@@ -62,12 +66,13 @@ pub(super) enum Telling {
 }
 
 /// Every type of request, with the fields that it may have besides `type` and `id`.
-pub(crate) const TYPES: [(&str, &[&str]); 7] = [
+pub(crate) const TYPES: [(&str, &[&str]); 8] = [
     ("job.submit", &["request", "subscribe", "format", "include_usage"]),
     ("job.subscribe", &["job", "after", "format", "include_usage"]),
     ("job.unsubscribe", &["job"]),
     ("job.cancel", &["job"]),
     ("job.get", &["job"]),
+    ("job.list", listing::NAMES),
     ("job.answer", &["job", "results", "request", "subscribe", "format", "include_usage"]),
     ("ping", &[]),
 ];
@@ -80,6 +85,7 @@ impl What {
             Self::Subscribe { .. } => "/v1/jobs/{id}/events",
             Self::Cancel { .. } => "/v1/jobs/{id}/cancel",
             Self::Get { .. } => "/v1/jobs/{id}",
+            Self::List(_) => "/v1/jobs",
             Self::Unsubscribe { .. } | Self::Ping => "/v1/ws",
         }
     }
@@ -141,6 +147,7 @@ fn what(fields: &Fields, frame: &Bytes) -> Result<What, Rejection> {
         "job.unsubscribe" => What::Unsubscribe { job: job()? },
         "job.cancel" => What::Cancel { job: job()? },
         "job.get" => What::Get { job: job()? },
+        "job.list" => What::List(listing::read(fields.known.iter().copied())?),
         "job.answer" => What::Answer {
             job: job()?,
             goes_on: GoesOn::read(fields.required("results")?, fields.get("request"))?,
@@ -265,6 +272,12 @@ impl<'a> Visitor<'a> for ReadFields {
     }
 }
 
+/// Whether a frame is refused by what it is alone.
+#[cfg(test)]
+pub(crate) fn refuses(frame: &str) -> bool {
+    parse(&Bytes::copy_from_slice(frame.as_bytes())).what.is_err()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,6 +318,10 @@ mod tests {
         let many = format!(
             r#"{{"type":"job.answer","job":"j","id":"1","results":[{}]}}"#,
             vec![r#"{"tool_call_id":"c","content":"x"}"#; limits::SOCKET_RESULTS + 1].join(",")
+        );
+        let tags = format!(
+            r#"{{"type":"job.list","id":"1","tag":[{}]}}"#,
+            vec![r#""t""#; limits::TAGS + 1].join(",")
         );
         for (frame, id, code, param) in [
             ("[1]", None, "invalid_json", None),
@@ -348,6 +365,18 @@ mod tests {
                 "invalid_value",
                 Some("include_usage"),
             ),
+            (r#"{"id":"1","type":"job.list","limit":"5"}"#, Some("1"), "invalid_type", Some("limit")),
+            (r#"{"id":"1","type":"job.list","limit":101}"#, Some("1"), "invalid_value", Some("limit")),
+            (
+                r#"{"id":"1","type":"job.list","background":"true"}"#,
+                Some("1"),
+                "invalid_type",
+                Some("background"),
+            ),
+            (r#"{"id":"1","type":"job.list","tag":["a",1]}"#, Some("1"), "invalid_type", Some("tag")),
+            (r#"{"id":"1","type":"job.list","status":["done"]}"#, Some("1"), "invalid_value", Some("status")),
+            (r#"{"id":"1","type":"job.list","job":"j"}"#, Some("1"), "unknown_parameter", Some("job")),
+            (&tags, Some("1"), "invalid_value", Some("tag")),
             (&many, Some("1"), "invalid_value", Some("results")),
             (
                 r#"{"id":"1","type":"job.answer","job":"j","results":[{"content":"x"}]}"#,

@@ -61,7 +61,7 @@ impl Subscription {
                     let mut stream = Vec::new();
                     encoder.encode(&event.event, &mut stream);
                     if event.seq > *after {
-                        frame::chunks(self.job, event.seq, &stream, &mut frames);
+                        frames.extend(frame::chunks(self.job, event.seq, &stream));
                     }
                 }
             }

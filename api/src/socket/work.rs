@@ -29,6 +29,10 @@ pub(super) async fn answer(
     caller.require(router::scopes(what.route()))?;
     match what {
         What::Ping => Ok(Frame::Pong { id }.text()),
+        What::List(listing) => {
+            let list = listing.tell(app, &caller.owner).await?;
+            Ok(Frame::Listed { id, list: &list }.text())
+        }
         What::Submit { request, telling } => submit(app, caller, subscriptions, id, request, telling).await,
         What::Answer { job, goes_on, telling } => {
             let job = jobs::owned(app, &caller.owner, &job).await?;

@@ -13,7 +13,7 @@ use drover_shared::schema::{
 };
 use drover_shared::store::{
     ApiKeys, Append, Appended, Claim, Enqueued, Files, Forked, Held, KeptAnswers, KnownKey, Lease, Millis,
-    OwnJobs, Recalled, Removed, Ring, RingRole, Store, StoreError,
+    OwnJobs, Recalled, Removed, Ring, RingRole, Store, StoreError, Ticket, Tickets,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -52,6 +52,7 @@ pub(super) struct State {
     pub(super) keys: BTreeMap<String, (RequestKey, JobId)>,
     pub(super) attended: BTreeMap<JobId, u32>,
     pub(super) api_keys: Vec<KnownKey>,
+    pub(super) tickets: Vec<Ticket>,
     /// How often all keys were asked for.
     pub(super) key_reads: usize,
     /// What is left of every key's minute.
@@ -312,6 +313,10 @@ impl Store for FakeStore {
     }
 
     fn files(&self) -> &dyn Files {
+        self
+    }
+
+    fn tickets(&self) -> &dyn Tickets {
         self
     }
 

@@ -57,6 +57,10 @@ fn jobs(store: &Arc<dyn Store>) -> &dyn OwnJobs {
     store.jobs()
 }
 
+fn tickets(store: &Arc<dyn Store>) -> &dyn Tickets {
+    store.tickets()
+}
+
 fn keys(store: &Arc<dyn Store>) -> &dyn ApiKeys {
     store.keys()
 }
@@ -137,6 +141,10 @@ measured! {
             self
         }
 
+        fn tickets(&self) -> &dyn Tickets {
+            self
+        }
+
         async fn listen(&self, role: RingRole, name: &str) -> Result<mpsc::Receiver<Ring>, StoreError> {
             self.0.listen(role, name).await
         }
@@ -146,6 +154,11 @@ measured! {
         fn delete(owner: &Owner, id: JobId) -> Removed;
         fn recall(owner: &Owner, key: &RequestKey) -> Option<Recalled>;
         fn leave(id: JobId, times: u32, now: Millis) -> bool;
+    } {}
+    Tickets "tickets_" of tickets {
+        fn add(ticket: &Ticket, most: u32, now: Millis) -> bool;
+        fn redeem(digest: &KeyDigest, now: Millis) -> Option<Vec<KeyDigest>>;
+        fn expire(now: Millis, limit: u32) -> u64;
     } {}
     ApiKeys "keys_" of keys {
         fn create(key: &ApiKey, digest: &KeyDigest, most: u32) -> KeyAdded;

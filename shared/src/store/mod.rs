@@ -13,6 +13,7 @@ mod kept;
 mod keys;
 mod queue;
 mod sqlite;
+mod tickets;
 mod url;
 mod worker_lock;
 
@@ -34,6 +35,7 @@ pub use self::jobs::{OwnJobs, Recalled};
 pub use self::kept::KeptAnswers;
 pub use self::keys::{ApiKeys, KeyAdded, KnownKey};
 pub use self::sqlite::SqliteStore;
+pub use self::tickets::{Ticket, Tickets};
 pub use self::url::database_path;
 pub use self::worker_lock::WorkerLock;
 
@@ -253,6 +255,9 @@ pub trait Store: Send + Sync {
 
     /// The API keys, and what is left of what they may use.
     fn keys(&self) -> &dyn ApiKeys;
+
+    /// What stands for a key for a moment.
+    fn tickets(&self) -> &dyn Tickets;
 
     /// The answers that are kept for their clients.
     fn answers(&self) -> &dyn KeptAnswers;

@@ -11,6 +11,7 @@ use drover_shared::schema::{
 };
 use drover_shared::store::{
     ApiKeys, Claim, Enqueued, Files, Forked, Held, KeptAnswers, Millis, OwnJobs, Removed, Ring, RingRole,
+    Tickets,
 };
 use uuid::Uuid;
 
@@ -192,6 +193,10 @@ impl Store for Picky {
     }
 
     fn keys(&self) -> &dyn ApiKeys {
+        unreachable!("publishing only appends")
+    }
+
+    fn tickets(&self) -> &dyn Tickets {
         unreachable!("publishing only appends")
     }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 
+use jsonschema::Validator;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -21,13 +22,33 @@ static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../../../websocket.schema.json")).expect("a schema in JSON")
 });
 
+static SIDES: LazyLock<[(&str, Validator); 2]> = LazyLock::new(|| {
+    ["client", "server"].map(|side| {
+        let mut schema = SCHEMA.clone();
+        schema["oneOf"] = json!([{ "$ref": format!("#/$defs/{side}") }]);
+        (side, jsonschema::validator_for(&schema).expect("a schema"))
+    })
+});
+
+fn validator(side: &str) -> &'static Validator {
+    &SIDES.iter().find(|(name, _)| *name == side).expect("a side").1
+}
+
+/// Whether a side may send the frame.
+pub(super) fn allows(side: &str, frame: &Value) -> bool {
+    validator(side).is_valid(frame)
+}
+
 /// Fails unless the frame is one that this side may send.
 fn check(side: &str, frame: &Value) {
-    let mut schema = SCHEMA.clone();
-    schema["oneOf"] = json!([{ "$ref": format!("#/$defs/{side}") }]);
-    if let Err(error) = jsonschema::validate(&schema, frame) {
+    if let Err(error) = validator(side).validate(frame) {
         panic!("{error}: {frame}");
     }
+}
+
+/// How a kind of frame is described.
+pub(super) fn definition(name: &str) -> &'static Value {
+    &SCHEMA["$defs"][name]
 }
 
 /// The names of what one side may send.

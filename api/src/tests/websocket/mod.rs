@@ -4,3 +4,5 @@ mod client;
 mod holders;
 mod protocol;
 mod requests;
+mod schema;
+mod tickets;

@@ -5,20 +5,13 @@ use std::sync::atomic::Ordering;
 use drover_shared::schema::CancelReason;
 use serde_json::{Value, json};
 
-use super::client::{self, Socket};
-use crate::socket;
+use super::client::Socket;
 use crate::tests::client::Call;
 use crate::tests::store::{completed, started, text};
 use crate::tests::{Api, within};
 
 fn submit() -> Value {
     json!({"type": "job.submit", "id": "s", "request": {"model": "opus"}})
-}
-
-#[test]
-fn the_schema_knows_every_request() {
-    let listed: Vec<&str> = socket::TYPES.iter().map(|(name, _)| *name).collect();
-    assert_eq!(client::names("client"), listed);
 }
 
 #[tokio::test]
@@ -72,7 +65,7 @@ async fn chunks_are_told_as_the_dialect_streams_them() {
     socket.answer(request).await;
     let job = api.store.job_enqueued().await;
     api.store.say(job, [started(), text(r#"{"a":1}"#), text(r#"{"b":2}"#), completed()]);
-    let chunk = |seq: u64, chunk: Value| json!({"type": "job.chunk", "job": job.to_string(), "seq": seq, "chunk": chunk});
+    let chunk = |seq: u64, chunk: Value| json!({"type": "job.chunks", "job": job.to_string(), "seq": seq, "chunks": [chunk]});
     assert_eq!(socket.hear().await, chunk(2, json!({"a": 1})));
     assert_eq!(socket.hear().await, chunk(3, json!({"b": 2})));
     assert_eq!(socket.hear().await["type"], "job.ended");
@@ -111,6 +104,35 @@ async fn a_job_is_shown_called_off_and_left() {
     // Events that are told later do not come any more.
     api.store.say(job, [started()]);
     assert_eq!(socket.answer(json!({"type": "ping"})).await, json!({"type": "pong"}));
+}
+
+#[tokio::test]
+async fn a_list_is_the_one_that_http_has() {
+    let api = Api::start().await;
+    let mut socket = Socket::open(api.address).await;
+    socket.answer(submit()).await;
+    let job = api.store.job_enqueued().await;
+    let told = socket.answer(json!({"type": "job.list", "id": "l", "limit": 7})).await;
+    let list = api.get("/v1/jobs?limit=7").await.json().await;
+    assert_eq!(told, json!({"type": "job.listed", "id": "l", "list": list}));
+    assert_eq!(list["data"][0]["id"], job.to_string());
+    let (session, project) = (format!("session_{}", "1".repeat(32)), format!("project_{}", "2".repeat(32)));
+    let told = socket
+        .answer(json!({
+            "type": "job.list", "status": ["queued", "running"], "tag": ["a,b", "c"], "model": "org/opus",
+            "session_id": session, "project_id": project, "background": true, "created_after": 5,
+            "created_before": 7, "order": "asc", "after": job.to_string(), "per_page": 3,
+        }))
+        .await;
+    assert_eq!(told["type"], "job.listed", "{told}");
+    let by_socket = api.store.lock().jobs_asked.pop();
+    let query = format!(
+        "/v1/jobs?status=queued,running&tag=a%2Cb&tag=c&model=org%2Fopus&session_id={session}&project_id={project}\
+         &background=true&created_after=5&created_before=7&order=asc&after={job}&per_page=3"
+    );
+    assert_eq!(api.get(&query).await.status, 200);
+    let by_http = api.store.lock().jobs_asked.pop();
+    assert!(by_http.is_some() && by_socket == by_http, "{by_socket:?} {by_http:?}");
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ pub const SOCKET_MESSAGE_BYTES: usize = 16 << 20;
 pub const SOCKET_SUBSCRIPTIONS: usize = 256;
 /// Longest identifier of a request, in bytes; a UUID has 36.
 pub const SOCKET_ID_BYTES: usize = 128;
+/// Longest parameter of a list, in bytes of JSON: what an address of HTTP has room for.
+pub const SOCKET_PARAMETER_BYTES: usize = 16 << 10;
 /// Most results of tools in one request: as many as a model is given tools at once.
 pub const SOCKET_RESULTS: usize = 128;
 /// Room for what a client sends, in bytes, kept for each WebSocket; the library's own is 128 KiB.
@@ -26,3 +28,7 @@ pub const SOCKET_PING: Duration = Duration::from_secs(25);
 pub const SOCKET_PINGS: u32 = 2;
 /// How long the end of a WebSocket may take: the last frame has to go out, and the client's to come.
 pub const SOCKET_CLOSE: Duration = Duration::from_secs(5);
+/// How long a ticket is good: a page asks for one right before it connects.
+pub const TICKET: Duration = Duration::from_secs(30);
+/// Tickets of one key that are good at a time: more pages than these do not connect within half a minute.
+pub const TICKETS_OF_A_KEY: u32 = 1_000;

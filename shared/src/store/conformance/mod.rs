@@ -23,6 +23,7 @@ pub(super) mod sessions;
 pub(super) mod share;
 pub(super) mod stray;
 pub(super) mod terms;
+pub(super) mod tickets;
 pub(super) mod transcript;
 
 pub(super) use self::bench::{Bench, Hand, NOW, Tamper, enqueue_this};
@@ -124,6 +125,11 @@ macro_rules! conformance {
                 many_at_once_get_no_more
                 a_key_that_is_gone_asks_for_nothing
                 what_is_spent_is_not_spent_again
+            }
+            tickets {
+                a_ticket_is_good_once_and_for_a_moment
+                of_many_who_come_with_one_ticket_one_is_let_in
+                only_so_many_tickets_of_a_key_are_good
             }
             ledger {
                 calls_are_told_as_they_were_made

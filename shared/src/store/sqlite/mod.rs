@@ -31,6 +31,7 @@ mod session;
 mod share;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod transcript;
 mod worker;
 
@@ -45,7 +46,7 @@ use self::own::Own;
 use super::doorbell::Doorbell;
 use super::{
     ApiKeys, Append, Appended, Claim, Enqueued, Files, Forked, Held, KeptAnswers, Lease, Millis, OwnJobs,
-    Removed, Ring, RingRole, Store, StoreError,
+    Removed, Ring, RingRole, Store, StoreError, Tickets,
 };
 use crate::schema::{
     Call, CancelReason, Fleet, Job, JobId, JobState, LeaseToken, Listed, NewJob, Offer, Owner, Page,
@@ -279,6 +280,10 @@ impl Store for SqliteStore {
     }
 
     fn keys(&self) -> &dyn ApiKeys {
+        self
+    }
+
+    fn tickets(&self) -> &dyn Tickets {
         self
     }
 

@@ -12,7 +12,7 @@ use crate::auth::Keys;
 use crate::clock::Clock;
 use crate::fleet::FleetView;
 use crate::settings::Settings;
-use crate::socket::Seats;
+use crate::socket::{Rooms, Seats};
 use crate::tail::Tail;
 
 /// One api.
@@ -29,6 +29,8 @@ pub(crate) struct App {
     pub(crate) file_work: Arc<Semaphore>,
     /// The places for each WebSocket.
     pub(crate) seats: Arc<Seats>,
+    /// The room for their large messages.
+    pub(crate) rooms: Rooms,
     /// A place for each archive that is packed.
     pub(crate) archives: Arc<Semaphore>,
     /// Cancelled when the api is to leave.
@@ -54,6 +56,7 @@ impl App {
                 shutdown.clone(),
             )),
             seats: Arc::default(),
+            rooms: Rooms::default(),
             archives: Arc::new(Semaphore::new(limits::ARCHIVES)),
             file_work: Arc::new(Semaphore::new(limits::FILE_WORK)),
             started_at_ms: clock.now_ms(),

@@ -143,6 +143,8 @@ pub(crate) fn called_off() {
 pub(crate) enum Over {
     /// Server-sent events.
     Sse,
+    /// A WebSocket's subscription.
+    WebSocket,
 }
 
 /// A stream, counted as open until it is dropped.
@@ -165,6 +167,7 @@ impl Over {
     fn name(self) -> &'static str {
         match self {
             Self::Sse => "sse",
+            Self::WebSocket => "websocket",
         }
     }
 }

@@ -22,6 +22,8 @@ pub(super) enum Ending {
     TooLarge,
     /// The key is not good any more, or not for all that it was.
     Refused,
+    /// The client takes too long for a message.
+    SlowWriter,
     /// The client does not read what it is told.
     SlowReader,
     /// The client answers no pings.
@@ -31,7 +33,7 @@ pub(super) enum Ending {
 impl Ending {
     /// Every end of which a client is told.
     #[cfg(test)]
-    pub(super) const TOLD: [Self; 7] = [
+    pub(super) const TOLD: [Self; 8] = [
         Self::Leaving,
         Self::Protocol,
         Self::NotText,
@@ -39,6 +41,7 @@ impl Ending {
         Self::Refused,
         Self::SlowReader,
         Self::Silent,
+        Self::SlowWriter,
     ];
 
     /// The close code and the reason.
@@ -54,6 +57,7 @@ impl Ending {
                 Some((4408, "the client reads too slowly; connect again and go on after the last seq"))
             }
             Self::Silent => Some((4409, "the client answers no pings")),
+            Self::SlowWriter => Some((4410, "a message was not whole in time; send it faster, or less")),
         }
     }
 

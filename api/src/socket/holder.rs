@@ -1,6 +1,6 @@
 //! Who holds a WebSocket. It lives longer than a request, so that it is asked again and again whether its key is still good.
 
-use drover_shared::schema::KeyDigest;
+use drover_shared::schema::{KeyDigest, Origin};
 
 use super::close::Ending;
 use crate::app::App;
@@ -12,6 +12,8 @@ pub(super) struct Holder {
     pub(super) caller: Caller,
     /// The digests of the keys that were brought.
     pub(super) presented: Vec<KeyDigest>,
+    /// The request with which it was opened: what is asked for over it belongs to the same trace.
+    pub(super) origin: Origin,
 }
 
 impl Holder {

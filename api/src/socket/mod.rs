@@ -2,16 +2,19 @@
 //! in `websocket.schema.json` for machines.
 
 mod answer;
+mod boundary;
 mod close;
 mod frame;
 mod handshake;
 mod holder;
 mod listing;
+mod outgoing;
 mod request;
 mod seats;
 mod subscriptions;
 mod talk;
 mod ticket;
+mod wire;
 mod work;
 
 use std::sync::Arc;
@@ -24,6 +27,7 @@ use hyper::upgrade::OnUpgrade;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::Instrument as _;
 
 use self::handshake::{Brought, Handshake};
 use self::holder::Holder;
@@ -31,6 +35,7 @@ use self::seats::Seat;
 use self::talk::Talk;
 use crate::app::App;
 use crate::auth::{guest, presented};
+use crate::envelope::Ticket;
 use crate::error::Problem;
 use crate::router;
 
@@ -38,6 +43,7 @@ use crate::router;
 pub(crate) use self::request::{TYPES, refuses};
 pub(crate) use self::seats::Seats;
 pub(crate) use self::ticket::ticket;
+pub(crate) use self::wire::Rooms;
 
 /// What a connection keeps of the server's while it lives, be it HTTP's or a WebSocket's.
 pub(crate) struct Line {
@@ -61,16 +67,18 @@ impl Line {
 pub(crate) async fn open(
     State(app): State<Arc<App>>,
     Extension(line): Extension<Arc<Line>>,
+    Extension(ticket): Extension<Arc<Ticket>>,
     mut request: Request,
 ) -> Response {
     let admitted = match handshake::line(&request) {
-        Ok(()) => admit(&app, request.uri().query(), request.headers()).await,
+        Ok(()) => admit(&app, &ticket, request.uri().query(), request.headers()).await,
         Err(rejection) => Err(rejection.into()),
     };
     match admitted {
         Ok((handshake, holder, seat)) => {
             let upgrade = hyper::upgrade::on(&mut request);
-            tokio::spawn(serve(app, line, seat, holder, upgrade));
+            let span = tracing::error_span!("websocket", request = %holder.origin.request, trace = %holder.origin.trace.trace());
+            tokio::spawn(serve(app, line, seat, holder, upgrade).instrument(span));
             let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
             response.headers_mut().extend(handshake.headers());
             response
@@ -91,6 +99,7 @@ pub(crate) async fn open(
 /// Who is asking, if the WebSocket can be had.
 async fn admit(
     app: &App,
+    ticket: &Ticket,
     query: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<(Handshake, Holder, Seat), Problem> {
@@ -112,7 +121,7 @@ async fn admit(
     }
     caller.require(router::scopes("/v1/ws"))?;
     let seat = app.seats.take(&caller.owner)?;
-    Ok((handshake, Holder { caller, presented }, seat))
+    Ok((handshake, Holder { caller, presented, origin: ticket.origin() }, seat))
 }
 
 async fn serve(app: Arc<App>, line: Arc<Line>, seat: Seat, holder: Holder, upgrade: OnUpgrade) {
@@ -129,7 +138,7 @@ async fn serve(app: Arc<App>, line: Arc<Line>, seat: Seat, holder: Holder, upgra
             return;
         };
         let began = tokio::time::Instant::now();
-        let ending = Talk::new(app, holder, connection, &read).await.run().await;
+        let ending = Talk::new(app, holder, connection, read).await.run().await;
         let code = ending.told().map(|(code, _)| code);
         tracing::info!(?ending, code, seconds = began.elapsed().as_secs(), "a WebSocket has closed");
     };

@@ -5,12 +5,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use drover_shared::dialect::Rejection;
 use drover_shared::schema::{Owner, limits};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::try_again_ms;
 
-/// The sockets of this process.
-#[derive(Default)]
-pub(crate) struct Seats(Mutex<HashMap<Owner, usize>>);
+/// The sockets of this process, and the jobs that they are subscribed to.
+pub(crate) struct Seats {
+    taken: Mutex<HashMap<Owner, usize>>,
+    subscriptions: Arc<Semaphore>,
+}
+
+/// A place for a subscription.
+pub(super) struct Place(
+    #[expect(dead_code, reason = "it is free when this is dropped")] OwnedSemaphorePermit,
+);
+
+impl Default for Seats {
+    fn default() -> Self {
+        let subscriptions = Arc::new(Semaphore::new(limits::SUBSCRIPTIONS));
+        Self { taken: Mutex::default(), subscriptions }
+    }
+}
 
 /// A place for one; it is free again when this is dropped.
 pub(super) struct Seat {
@@ -22,6 +37,15 @@ impl Seats {
     /// Takes a place, unless there are too many.
     pub(super) fn take(self: &Arc<Self>, owner: &Owner) -> Result<Seat, Rejection> {
         self.take_of(owner, limits::SOCKETS, limits::SOCKETS_OF_A_KEY)
+    }
+
+    /// Takes a place for a subscription, unless there are too many.
+    pub(super) fn subscribe(&self) -> Result<Place, Rejection> {
+        Arc::clone(&self.subscriptions).try_acquire_owned().map(Place).map_err(|_full| {
+            let most = limits::SUBSCRIPTIONS;
+            let message = format!("This server tells WebSockets of {most} jobs, and of no more.");
+            Rejection::new(503, "too_many_subscriptions", message).retry_after_ms(try_again_ms())
+        })
     }
 
     /// How many there are.
@@ -48,7 +72,7 @@ impl Seats {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Owner, usize>> {
         // Nothing in here panics half-way through a change.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -67,6 +91,18 @@ impl Drop for Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn subscriptions_are_counted_and_given_back() {
+        let seats = Seats::default();
+        let mut places: Vec<Place> = (0..limits::SUBSCRIPTIONS)
+            .map(|_| seats.subscribe().map_err(|it| it.code).expect("room"))
+            .collect();
+        let refused = seats.subscribe().err().expect("no room");
+        assert_eq!((refused.status, refused.code), (503, "too_many_subscriptions"));
+        places.pop();
+        assert!(seats.subscribe().is_ok());
+    }
 
     #[test]
     fn places_are_counted_and_given_back() {

@@ -12,6 +12,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::frame::{self, Frame};
+use super::seats::Place;
+use crate::metrics::{Open, Over};
 use crate::tail::{Batch, Reader};
 
 /// A job, and how it is told.
@@ -19,6 +21,8 @@ pub(super) struct Subscription {
     job: JobId,
     reader: Reader,
     form: Form,
+    _place: Place,
+    _open: Open,
 }
 
 enum Form {
@@ -41,14 +45,24 @@ pub(super) struct Subscriptions {
 
 impl Subscription {
     /// The job's events, as the reader has them.
-    pub(super) fn events(job: JobId, reader: Reader) -> Self {
-        Self { job, reader, form: Form::Events }
+    pub(super) fn events(place: Place, job: JobId, reader: Reader) -> Self {
+        Self::new(place, job, reader, Form::Events)
+    }
+
+    fn new(place: Place, job: JobId, reader: Reader, form: Form) -> Self {
+        Self { job, reader, form, _place: place, _open: Open::over(Over::WebSocket) }
     }
 
     /// The chunks of the job's answer. The reader begins at the beginning.
-    pub(super) fn chunks(dialect: &dyn Dialect, answer: &Answer, reader: Reader, after: Seq) -> Self {
+    pub(super) fn chunks(
+        place: Place,
+        dialect: &dyn Dialect,
+        answer: &Answer,
+        reader: Reader,
+        after: Seq,
+    ) -> Self {
         let form = Form::Chunks { encoder: dialect.stream(answer), after };
-        Self { job: answer.job, reader, form }
+        Self::new(place, answer.job, reader, form)
     }
 
     /// The frames of a batch.

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use drover_shared::dialect::{Answer, Rejection};
-use drover_shared::schema::{Job, JobId, Seq, limits};
+use drover_shared::schema::{Job, JobId, NewJob, Seq, limits};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::answer::GoesOn;
 use super::frame::Frame;
+use super::holder::Holder;
 use super::request::{Telling, What};
+use super::seats::Place;
 use super::subscriptions::{Subscription, Subscriptions};
 use crate::app::App;
-use crate::auth::Caller;
 use crate::error::Problem;
 use crate::generate::{Asked, Order, Prepared, add, prepare};
 use crate::jobs::JobBody;
@@ -21,11 +22,12 @@ use crate::{jobs, results, router};
 /// Does what is asked for, and gives the frame that answers it.
 pub(super) async fn answer(
     app: &Arc<App>,
-    caller: &Caller,
+    holder: &Holder,
     subscriptions: &mut Subscriptions,
     id: Option<&str>,
     what: What,
 ) -> Result<Utf8Bytes, Problem> {
+    let caller = &holder.caller;
     caller.require(router::scopes(what.route()))?;
     match what {
         What::Ping => Ok(Frame::Pong { id }.text()),
@@ -33,21 +35,21 @@ pub(super) async fn answer(
             let list = listing.tell(app, &caller.owner).await?;
             Ok(Frame::Listed { id, list: &list }.text())
         }
-        What::Submit { request, telling } => submit(app, caller, subscriptions, id, request, telling).await,
+        What::Submit { request, telling } => submit(app, holder, subscriptions, id, request, telling).await,
         What::Answer { job, goes_on, telling } => {
             let job = jobs::owned(app, &caller.owner, &job).await?;
             let request = continuing(&job, goes_on)?;
-            submit(app, caller, subscriptions, id, request, telling).await
+            submit(app, holder, subscriptions, id, request, telling).await
         }
         What::Subscribe { job, after, telling } => {
             let job = jobs::owned(app, &caller.owner, &job).await?;
-            room(subscriptions)?;
+            let place = place(app, subscriptions)?;
             if subscriptions.has(job.id) {
                 let message = "This WebSocket is subscribed to the job already.";
                 return Err(Rejection::new(409, "already_subscribed", message).into());
             }
             let ended = job.state.is_terminal();
-            subscriptions.add(subscription(app, job.id, after, telling, ended).await?);
+            subscriptions.add(subscription(app, place, job.id, after, telling, ended).await?);
             Ok(Frame::Subscribed { id, job: job.id, after }.text())
         }
         What::Unsubscribe { job } => {
@@ -78,27 +80,29 @@ pub(super) async fn answer(
 /// Adds a job in the background, and subscribes to it.
 async fn submit(
     app: &Arc<App>,
-    caller: &Caller,
+    holder: &Holder,
     subscriptions: &mut Subscriptions,
     id: Option<&str>,
     request: Bytes,
     telling: Option<Telling>,
 ) -> Result<Utf8Bytes, Problem> {
-    if telling.is_some() {
-        room(subscriptions)?;
-    }
-    let asked = Asked { caller: caller.clone(), session: None, prefers_async: true, only_async: true };
+    let telling = match telling {
+        Some(telling) => Some((telling, place(app, subscriptions)?)),
+        None => None,
+    };
+    let asked = Asked { caller: holder.caller.clone(), session: None, prefers_async: true, only_async: true };
     let Prepared { job, begun, answer, ignored, .. } = prepare(app, app.dialect, request, asked).await?;
+    let job = NewJob { origin: Some(holder.origin.clone()), ..job };
     let (job_id, added) = (job.id, JobBody::added(&job));
     add(app, Order { job, begun }).await?;
     tracing::info!(job = %job_id, "added over a WebSocket");
     // It is there, so that its client must be told which it is, whatever fails from now on.
     let job = jobs::look(app, job_id).await.unwrap_or(added);
-    if let Some(telling) = telling {
-        subscriptions.add(form(app, &answer, 0, telling, false));
+    let subscribed = telling.is_some();
+    if let Some((telling, place)) = telling {
+        subscriptions.add(form(app, place, &answer, 0, telling, false));
     }
     let (session_id, project_id, ignored) = (answer.session, answer.project, &ignored[..]);
-    let subscribed = telling.is_some();
     Ok(Frame::Submitted { id, job: &job, session_id, project_id, ignored, subscribed }.text())
 }
 
@@ -115,24 +119,26 @@ fn continuing(job: &Job, goes_on: GoesOn) -> Result<Bytes, Rejection> {
     Ok(goes_on.in_session(session))
 }
 
-fn room(subscriptions: &Subscriptions) -> Result<(), Rejection> {
+/// A place for one more, of this WebSocket's and of all.
+fn place(app: &App, subscriptions: &Subscriptions) -> Result<Place, Rejection> {
     let most = limits::SOCKET_SUBSCRIPTIONS;
-    if subscriptions.len() < most {
-        return Ok(());
+    if subscriptions.len() >= most {
+        let message = format!("This WebSocket is subscribed to {most} jobs, which is all that it may be.");
+        return Err(Rejection::new(429, "too_many_subscriptions", message).final_());
     }
-    let message = format!("This WebSocket is subscribed to {most} jobs, which is all that it may be.");
-    Err(Rejection::new(429, "too_many_subscriptions", message).final_())
+    app.seats.subscribe()
 }
 
 async fn subscription(
     app: &Arc<App>,
+    place: Place,
     job: JobId,
     after: Seq,
     telling: Telling,
     ended: bool,
 ) -> Result<Subscription, Problem> {
     if telling == Telling::Events {
-        return Ok(Subscription::events(job, app.tail.open(job, after, ended)));
+        return Ok(Subscription::events(place, job, app.tail.open(job, after, ended)));
     }
     let keep = app.store.answers().form(job).await?;
     let answer = keep.and_then(|keep| results::spoken(app, &keep).and_then(|_| Answer::kept(&keep)));
@@ -140,17 +146,24 @@ async fn subscription(
     let answer = answer.ok_or_else(|| {
         Rejection::invalid_value("format", "How this job's answer is told is not known; its events are.")
     })?;
-    Ok(form(app, &answer, after, telling, ended))
+    Ok(form(app, place, &answer, after, telling, ended))
 }
 
-fn form(app: &Arc<App>, answer: &Answer, after: Seq, telling: Telling, ended: bool) -> Subscription {
+fn form(
+    app: &Arc<App>,
+    place: Place,
+    answer: &Answer,
+    after: Seq,
+    telling: Telling,
+    ended: bool,
+) -> Subscription {
     match telling {
-        Telling::Events => Subscription::events(answer.job, app.tail.open(answer.job, after, ended)),
+        Telling::Events => Subscription::events(place, answer.job, app.tail.open(answer.job, after, ended)),
         Telling::Chunks { include_usage } => {
             let mut answer = answer.clone();
             answer.usage.streamed = include_usage;
             let reader = app.tail.open(answer.job, 0, ended);
-            Subscription::chunks(app.dialect, &answer, reader, after)
+            Subscription::chunks(place, app.dialect, &answer, reader, after)
         }
     }
 }

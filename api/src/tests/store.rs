@@ -7,9 +7,9 @@ use std::sync::{Mutex, MutexGuard};
 use async_trait::async_trait;
 use drover_shared::schema::{
     Allowance, Call, CancelReason, Event, Fleet, Job, JobId, JobQuery, JobSpec, JobState, KeptAnswer,
-    KeptQuery, LeaseToken, Listed, NewJob, Offer, Owner, Page, PastTurn, Project, ProjectChange, ProjectId,
-    RequestKey, Seq, SeqEvent, Session, SessionChange, SessionId, SessionSums, StopReason, Usage, UsageQuery,
-    UsageRow, WorkerId, WorkerReport,
+    KeptQuery, LeaseToken, Listed, NewJob, Offer, Origin, Owner, Page, PastTurn, Project, ProjectChange,
+    ProjectId, RequestKey, Seq, SeqEvent, Session, SessionChange, SessionId, SessionSums, StopReason, Usage,
+    UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
 use drover_shared::store::{
     ApiKeys, Append, Appended, Claim, Enqueued, Files, Forked, Held, KeptAnswers, KnownKey, Lease, Millis,
@@ -48,6 +48,7 @@ pub(super) struct State {
     pub(super) calls: Vec<Call>,
     pub(super) kept: BTreeMap<JobId, KeptAnswer>,
     pub(super) specs: BTreeMap<JobId, JobSpec>,
+    pub(super) origins: BTreeMap<JobId, Origin>,
     /// The jobs under their clients' keys, and how many apis wait for each.
     pub(super) keys: BTreeMap<String, (RequestKey, JobId)>,
     pub(super) attended: BTreeMap<JobId, u32>,
@@ -220,6 +221,7 @@ impl Store for FakeStore {
             state.attended.insert(job.id, 1);
         }
         state.specs.insert(job.id, job.spec.clone());
+        state.origins.extend(job.origin.clone().map(|origin| (job.id, origin)));
         if let Some(keep) = &job.keep {
             state.kept.insert(job.id, KeptAnswer { job: job.id, keep: keep.clone() });
         }

@@ -2,6 +2,7 @@
 
 mod client;
 mod holders;
+mod pace;
 mod protocol;
 mod requests;
 mod schema;

@@ -1,6 +1,6 @@
 //! Tickets: good once, for a moment, and so many of a key's at a time.
 
-use futures_util::future::join_all;
+use tokio::task::JoinSet;
 
 use super::bench::{Bench, NOW};
 use crate::schema::{KeyDigest, Owner};
@@ -37,8 +37,12 @@ pub(in crate::store) async fn a_ticket_is_good_once_and_for_a_moment(bench: &dyn
 pub(in crate::store) async fn of_many_who_come_with_one_ticket_one_is_let_in(bench: &dyn Bench) {
     let stores = [bench.handle().await, bench.handle().await];
     assert!(stores[0].tickets().add(&ticket(1, &[]), 1, NOW).await.expect("a store"));
-    let many = (0..16).map(|at: usize| stores[at % 2].tickets().redeem(&[1; 32], NOW));
-    let let_in = join_all(many).await.into_iter().filter(|taken| taken.as_ref().expect("a store").is_some());
+    let mut many = JoinSet::new();
+    for at in 0..16 {
+        let store = stores[at % 2].clone();
+        many.spawn(async move { store.tickets().redeem(&[1; 32], NOW).await });
+    }
+    let let_in = many.join_all().await.into_iter().filter(|taken| taken.as_ref().expect("a store").is_some());
     assert_eq!(let_in.count(), 1);
 }
 

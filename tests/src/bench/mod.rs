@@ -54,6 +54,9 @@
 //!   committed in groups.
 //! - `turns` fills the queue with the jobs of few and of many owners, and takes the time of the search for the next job,
 //!   beside that of a search by age alone, by turns on one connection; and of whole claims.
+//! - `sockets` opens five thousand sockets at one api, subscribed to one job, and to a job each, whose time has not come;
+//!   a worker is idle beside. Memory is what the api has become larger by, for each; the kernel's buffers are not in it.
+//!   Processor time is the api's, with the sockets' pings, beside the same api's before the first of them.
 //! - `idle` watches an api and a worker that have served a job and have nothing to do.
 
 mod agents;
@@ -67,6 +70,7 @@ mod process;
 mod relay;
 mod report;
 mod road;
+mod sockets;
 mod statistics;
 mod sustained;
 mod throughput;
@@ -98,6 +102,8 @@ pub enum Part {
     Turns,
     /// Memory and processor time without work.
     Idle,
+    /// The same with thousands of sockets; takes minutes.
+    Sockets,
     /// Memory over ten thousand jobs; takes minutes and is not measured unless asked for.
     Soak,
 }
@@ -108,6 +114,9 @@ pub async fn run(only: Option<Part>) -> Report {
     let mut report = Report::begin();
     if wanted(Part::Idle) {
         report.add(idle::measure().await);
+    }
+    if wanted(Part::Sockets) {
+        report.add(sockets::measure().await);
     }
     if wanted(Part::FirstContent) {
         report.add(first_content::measure().await);

@@ -1,4 +1,4 @@
-//! What WebSockets take that are subscribed to jobs of which there is nothing to tell.
+//! What sockets take that are subscribed to jobs of which there is nothing to tell.
 
 use super::process::{cpu_s, memory_mb};
 use super::report::{Figure, Section};
@@ -19,7 +19,7 @@ const SOCKETS: usize = 5_000;
 /// How long the api is watched, with sockets and without. Two rounds of pings lie in it.
 const WATCHED: Duration = Duration::from_secs(50);
 /// Until whatever comes of opening them is over: readers ask less and less often whether their jobs still live.
-const SETTLED: Duration = Duration::from_secs(60);
+const SETTLED: Duration = Duration::from_mins(1);
 /// Begun at the same time.
 const AT_ONCE: usize = 32;
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];

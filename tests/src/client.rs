@@ -65,6 +65,11 @@ static PROVIDER: LazyLock<()> = LazyLock::new(|| {
 });
 
 impl Client {
+    /// Where its server is.
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
     /// A client of the server at this base URL.
     pub fn new(base: impl Into<String>) -> Self {
         LazyLock::force(&PROVIDER);

@@ -27,5 +27,6 @@ mod sdks;
 mod secrets;
 mod sessions;
 mod shapes;
+mod sockets;
 mod stored;
 mod tools;

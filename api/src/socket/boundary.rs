@@ -5,6 +5,8 @@ use drover_shared::schema::limits;
 
 /// Longest head of a frame: two bytes, eight of length, four of mask.
 const HEAD: usize = 14;
+/// Shortest head of a client's.
+const SHORTEST: usize = 6;
 
 /// How far the frames have been read.
 #[derive(Debug, Default)]
@@ -25,11 +27,13 @@ impl Boundary {
         self.have == 0 && self.left == 0 && !self.open
     }
 
-    /// How many bytes of the head are wanted next; 0 once it is whole.
+    /// How many bytes of the head are wanted next; 0 once it is whole. All frames of clients are masked, so that no head is
+    /// shorter than six bytes; one that is not is broken, and nothing that follows is read.
     pub(super) fn head_wants(&self) -> usize {
         match self.have {
-            0 | 1 => 2 - self.have,
-            have => self.head_length() - have,
+            0 | 1 => SHORTEST - self.have,
+            _ if !self.is_masked() => 0,
+            have => (SHORTEST + self.length_bytes()).saturating_sub(have),
         }
     }
 
@@ -43,7 +47,7 @@ impl Boundary {
         self.head[self.have..self.have + bytes.len()].copy_from_slice(bytes);
         self.have += bytes.len();
         if self.head_wants() == 0 {
-            self.left = self.length();
+            self.left = if self.is_masked() { self.length() } else { 0 };
             if !self.is_control() {
                 self.message = self.message.saturating_add(self.left);
                 self.open = !self.is_final();
@@ -84,9 +88,8 @@ impl Boundary {
         self.head[0] & 0x80 != 0
     }
 
-    fn head_length(&self) -> usize {
-        let mask = if self.head[1] & 0x80 == 0 { 0 } else { 4 };
-        2 + self.length_bytes() + mask
+    fn is_masked(&self) -> bool {
+        self.head[1] & 0x80 != 0
     }
 
     fn length_bytes(&self) -> usize {
@@ -139,15 +142,15 @@ mod tests {
     fn frames_end_where_their_heads_say() {
         let mut bytes = vec![0x81, 0x82, 1, 2, 3, 4, b'h', b'i'];
         bytes.extend([0x89, 0x80, 1, 2, 3, 4]);
-        bytes.extend([0x82, 126, 0, 200]);
+        bytes.extend([0x82, 0xfe, 0, 200, 1, 2, 3, 4]);
         bytes.extend([7; 200]);
         bytes.extend([0x01, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2, 3, 4]);
         bytes.extend(vec![9; 65_536]);
-        bytes.extend([0x80, 0x00]);
+        bytes.extend([0x80, 0x80, 1, 2, 3, 4]);
         for piece in [1, 2, 3, 7, 1_000, usize::MAX] {
             let (frames, boundary) = split(&bytes, piece);
             let lengths: Vec<_> = frames.iter().map(|(head, left)| (head.len(), *left)).collect();
-            assert_eq!(lengths, [(6, 2), (6, 0), (4, 200), (14, 65_536), (2, 0)], "{piece}");
+            assert_eq!(lengths, [(6, 2), (6, 0), (8, 200), (14, 65_536), (6, 0)], "{piece}");
             assert!(boundary.is_between_messages(), "{piece}");
         }
     }
@@ -156,8 +159,9 @@ mod tests {
     fn a_large_message_is_seen_by_its_heads() {
         let head = |first: u8, length: u64| {
             let mut boundary = Boundary::default();
-            boundary.add_to_head(&[first, 127]);
-            boundary.add_to_head(&length.to_be_bytes());
+            let head = [&[first, 0xff][..], &length.to_be_bytes(), &[1, 2, 3, 4]].concat();
+            boundary.add_to_head(&head[..SHORTEST]);
+            boundary.add_to_head(&head[SHORTEST..]);
             boundary
         };
         let (small, most) = (limits::SOCKET_SMALL_BYTES, limits::SOCKET_MESSAGE_BYTES);
@@ -170,7 +174,7 @@ mod tests {
         let mut pieces = head(0x01, small as u64);
         pieces.advance(small);
         assert!(!pieces.is_between_messages());
-        pieces.add_to_head(&[0x80, 1]);
+        pieces.add_to_head(&[0x80, 0x81, 1, 2, 3, 4]);
         assert_eq!(pieces.large(), Some(small + 1));
         pieces.advance(1);
         assert!(pieces.is_between_messages());

@@ -109,7 +109,7 @@ impl Tail {
         let mut rings = self.listen().await;
         let mut sweep = tokio::time::interval(limits::SWEEP);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut reads = FuturesUnordered::new();
+        let (mut reads, mut looks) = (FuturesUnordered::new(), FuturesUnordered::new());
         loop {
             tokio::select! {
                 ring = rings.recv() => match ring {
@@ -119,13 +119,31 @@ impl Tail {
                 },
                 () = self.registry.woken() => {}
                 Some((errand, events)) = reads.next() => self.deliver(errand, events),
-                _ = sweep.tick() => self.registry.sweep(),
+                Some(news) = looks.next() => self.ring(news),
+                _ = sweep.tick(), if looks.is_empty() => {
+                    let due = self.registry.sweep();
+                    if !due.is_empty() {
+                        looks.push(self.look(due));
+                    }
+                }
             }
             while reads.len() < limits::TAIL_READS
                 && let Some(errand) = self.registry.take()
             {
                 reads.push(self.fetch(errand));
             }
+        }
+    }
+
+    /// One question for many jobs: of most of them there is nothing to read.
+    async fn look(&self, due: Vec<(JobId, Seq)>) -> Result<Vec<JobId>, StoreError> {
+        self.store.news(&due).await
+    }
+
+    fn ring(&self, news: Result<Vec<JobId>, StoreError>) {
+        match news {
+            Ok(jobs) => jobs.into_iter().for_each(|job| self.registry.ring(job)),
+            Err(error) => tracing::warn!(%error, "jobs could not be looked at; the next sweep tries again"),
         }
     }
 

@@ -142,22 +142,23 @@ impl Registry {
         self.lock().mark(job);
     }
 
-    /// Marks jobs that have not been looked at lately, a limited number in turn.
-    pub(super) fn sweep(&self) {
+    /// Jobs that have not been read lately, a limited number in turn, and how far each was handed out.
+    pub(super) fn sweep(&self) -> Vec<(JobId, Seq)> {
         let mut state = self.lock();
         let from = state.swept_to.take().map_or(Bound::Unbounded, Bound::Excluded);
-        let due: Vec<JobId> = state
+        let due: Vec<(JobId, Option<Seq>)> = state
             .hubs
             .range_mut((from, Bound::Unbounded))
-            .filter_map(|(job, hub)| (!std::mem::take(&mut hub.read_since_sweep)).then_some(*job))
+            .filter_map(|(job, hub)| {
+                (!std::mem::take(&mut hub.read_since_sweep)).then_some((*job, hub.position))
+            })
             .take(limits::JOBS_PER_SWEEP)
             .collect();
         if due.len() == limits::JOBS_PER_SWEEP {
-            state.swept_to = due.last().copied();
+            state.swept_to = due.last().map(|(job, _)| *job);
         }
-        for job in due {
-            state.mark(job);
-        }
+        // Nobody has caught up with the others yet.
+        due.into_iter().filter_map(|(job, position)| position.map(|position| (job, position))).collect()
     }
 
     /// Something to read, if there is; it is given out again only after [`Self::deliver`].

@@ -231,6 +231,15 @@ impl Store for FakeStore {
         Ok(Enqueued::Added)
     }
 
+    async fn news(&self, known: &[(JobId, Seq)]) -> Result<Vec<JobId>, StoreError> {
+        self.check()?;
+        let state = self.lock();
+        let has_more = |(id, seq): &&(JobId, Seq)| {
+            state.jobs.get(id).is_some_and(|(_, events)| events.last().is_some_and(|last| last.seq > *seq))
+        };
+        Ok(known.iter().filter(has_more).map(|(id, _)| *id).collect())
+    }
+
     async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
         self.check()?;
         Ok(self.lock().jobs.get(&id).map(|(job, _)| job.clone()))

@@ -90,6 +90,9 @@ pub trait Store: Send + Sync {
     /// (whole chunks are read, so a few more may come). Empty when there are none yet.
     async fn events(&self, id: JobId, after: Seq, limit: u32) -> Result<Vec<SeqEvent>, StoreError>;
 
+    /// Those of the jobs that have events with a sequence number above the one beside them.
+    async fn news(&self, known: &[(JobId, Seq)]) -> Result<Vec<JobId>, StoreError>;
+
     /// Calls a job off. A queued one ends at once, with its terminal event; a running one is marked and
     /// its worker rung. Returns the state before; a terminal one is left as it is. `None`: no such job.
     async fn cancel(

@@ -196,6 +196,10 @@ impl Store for Picky {
         unreachable!("publishing only appends")
     }
 
+    async fn news(&self, _: &[(JobId, Seq)]) -> Result<Vec<JobId>, StoreError> {
+        unreachable!("publishing only appends")
+    }
+
     fn tickets(&self) -> &dyn Tickets {
         unreachable!("publishing only appends")
     }

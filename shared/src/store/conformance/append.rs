@@ -30,6 +30,20 @@ pub(in crate::store) async fn a_lost_lease_writes_nothing_and_harms_nobody(bench
     assert_eq!(events(&hand.store, second).await.len(), 1);
 }
 
+pub(in crate::store) async fn of_many_jobs_those_with_news_are_told(bench: &dyn Bench) {
+    let hand = Hand::hire(bench, "w").await;
+    let (first, second, third) =
+        (enqueue(&hand.store).await, enqueue(&hand.store).await, enqueue(&hand.store).await);
+    let (one, two) = (hand.take(NOW).await, hand.take(NOW).await);
+    let batch = [say(&one, 1, &[started(), text("a")]), say(&two, 1, &[started()])];
+    hand.store.append(&batch, NOW).await.expect("an append");
+    let news = async |known: &[_]| hand.store.news(known).await.expect("a store");
+    assert!(news(&[]).await.is_empty());
+    assert_eq!(news(&[(first, 1), (second, 1), (third, 0)]).await, [first]);
+    assert_eq!(news(&[(third, 0), (second, 0), (first, 0)]).await, [second, first]);
+    assert!(news(&[(first, 2), (second, u64::MAX), (new_job().id, 0)]).await.is_empty());
+}
+
 pub(in crate::store) async fn two_attempts_of_one_process_are_told_apart(bench: &dyn Bench) {
     let hand = Hand::hire(bench, "w").await;
     let id = enqueue(&hand.store).await;

@@ -54,6 +54,7 @@ macro_rules! conformance {
             }
             append {
                 a_lost_lease_writes_nothing_and_harms_nobody
+                of_many_jobs_those_with_news_are_told
                 two_attempts_of_one_process_are_told_apart
                 nothing_follows_the_end
                 the_job_knows_what_it_has_done_to_files

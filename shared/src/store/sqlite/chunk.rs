@@ -152,6 +152,21 @@ fn encode(job: JobId, events: &[Event]) -> Result<String, StoreError> {
     serde_json::to_string(events).map_err(|error| corrupt(format!("events of {job}"), error))
 }
 
+/// Those of the jobs that have more.
+pub(super) async fn news(pool: &SqlitePool, known: &[(JobId, Seq)]) -> Result<Vec<JobId>, StoreError> {
+    let asked: Vec<(JobId, i64)> = known.iter().map(|(job, seq)| (*job, stored_seq(*seq))).collect();
+    let asked = serde_json::to_string(&asked).map_err(|error| corrupt("jobs", error))?;
+    let jobs: Vec<String> = sqlx::query_scalar(
+        // One look into the key of `chunk` for each.
+        "SELECT value ->> 0 FROM json_each(?1) AS asked
+         WHERE EXISTS (SELECT 1 FROM chunk WHERE job = asked.value ->> 0 AND seq > asked.value ->> 1)",
+    )
+    .bind(asked)
+    .fetch_all(pool)
+    .await?;
+    jobs.into_iter().map(|job| job.parse().map_err(|error| corrupt(job, error))).collect()
+}
+
 fn last_seq(append: &Append) -> i64 {
     let more = append.events.len().saturating_sub(1);
     stored_seq(append.first_seq.saturating_add(u64::try_from(more).unwrap_or(u64::MAX)))

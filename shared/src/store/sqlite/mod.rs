@@ -99,6 +99,10 @@ impl Store for SqliteStore {
         chunk::read(&self.readers, id, after, limit).await
     }
 
+    async fn news(&self, known: &[(JobId, Seq)]) -> Result<Vec<JobId>, StoreError> {
+        chunk::news(&self.readers, known).await
+    }
+
     async fn cancel(
         &self,
         id: JobId,

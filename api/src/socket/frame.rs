@@ -27,6 +27,9 @@ pub(super) enum Frame<'a> {
         #[serde(skip_serializing_if = "<[String]>::is_empty")]
         ignored: &'a [String],
         subscribed: bool,
+        /// Whether the job was there already, under the request's key.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        replayed: bool,
     },
     #[serde(rename = "job.subscribed")]
     Subscribed {

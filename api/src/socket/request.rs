@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::answer::GoesOn;
 use super::listing;
 use crate::error::Problem;
-use crate::generate::aside;
+use crate::generate::{aside, replay};
 use crate::jobs::Listing;
 
 /// A frame as far as it can be read: also of a bad one the identifier is known, if it has a good one.
@@ -28,6 +28,8 @@ pub(super) enum What {
     /// A new job, and perhaps to be told of it.
     Submit {
         request: Bytes,
+        /// The client's key for it.
+        key: Option<String>,
         telling: Option<Telling>,
     },
     /// To be told of a job from a sequence number on.
@@ -51,6 +53,7 @@ pub(super) enum What {
     Answer {
         job: String,
         goes_on: GoesOn,
+        key: Option<String>,
         telling: Option<Telling>,
     },
     Ping,
@@ -67,13 +70,13 @@ pub(super) enum Telling {
 
 /// Every type of request, with the fields that it may have besides `type` and `id`.
 pub(crate) const TYPES: [(&str, &[&str]); 8] = [
-    ("job.submit", &["request", "subscribe", "format", "include_usage"]),
+    ("job.submit", &["request", "idempotency_key", "subscribe", "format", "include_usage"]),
     ("job.subscribe", &["job", "after", "format", "include_usage"]),
     ("job.unsubscribe", &["job"]),
     ("job.cancel", &["job"]),
     ("job.get", &["job"]),
     ("job.list", listing::NAMES),
-    ("job.answer", &["job", "results", "request", "subscribe", "format", "include_usage"]),
+    ("job.answer", &["job", "results", "request", "idempotency_key", "subscribe", "format", "include_usage"]),
     ("ping", &[]),
 ];
 
@@ -141,7 +144,8 @@ fn what(fields: &Fields, frame: &Bytes) -> Result<What, Rejection> {
     Ok(match kind.as_str() {
         "job.submit" => {
             let request = fields.required("request")?;
-            What::Submit { request: frame.slice_ref(request.get().as_bytes()), telling: asked_for(fields)? }
+            let request = frame.slice_ref(request.get().as_bytes());
+            What::Submit { request, key: key(fields)?, telling: asked_for(fields)? }
         }
         "job.subscribe" => What::Subscribe { job: job()?, after: after(fields)?, telling: telling(fields)? },
         "job.unsubscribe" => What::Unsubscribe { job: job()? },
@@ -151,10 +155,17 @@ fn what(fields: &Fields, frame: &Bytes) -> Result<What, Rejection> {
         "job.answer" => What::Answer {
             job: job()?,
             goes_on: GoesOn::read(fields.required("results")?, fields.get("request"))?,
+            key: key(fields)?,
             telling: asked_for(fields)?,
         },
         _ => What::Ping,
     })
+}
+
+fn key(fields: &Fields) -> Result<Option<String>, Rejection> {
+    let name = "idempotency_key";
+    let key: Option<String> = fields.optional(name, "a string")?;
+    key.map(|key| replay::checked(name, key.as_bytes())).transpose()
 }
 
 fn after(fields: &Fields) -> Result<Seq, Rejection> {
@@ -293,12 +304,13 @@ mod tests {
             (r#"{"type":"ping"}"#, What::Ping),
             (
                 r#"{"type":"job.submit","request":{"model": "m"}}"#,
-                What::Submit { request: Bytes::from_static(br#"{"model": "m"}"#), telling: None },
+                What::Submit { request: Bytes::from_static(br#"{"model": "m"}"#), key: None, telling: None },
             ),
             (
-                r#"{"type":"job.submit","request":1,"subscribe":true,"format":"chunks"}"#,
+                r#"{"type":"job.submit","request":1,"idempotency_key":"k-1","subscribe":true,"format":"chunks"}"#,
                 What::Submit {
                     request: Bytes::from_static(b"1"),
+                    key: Some("k-1".to_owned()),
                     telling: Some(Telling::Chunks { include_usage: false }),
                 },
             ),
@@ -340,6 +352,18 @@ mod tests {
                 Some("1"),
                 "invalid_value",
                 Some("format"),
+            ),
+            (
+                r#"{"id":"1","type":"job.submit","request":{},"idempotency_key":"a b"}"#,
+                Some("1"),
+                "invalid_value",
+                Some("idempotency_key"),
+            ),
+            (
+                r#"{"id":"1","type":"job.submit","request":{},"idempotency_key":1}"#,
+                Some("1"),
+                "invalid_type",
+                Some("idempotency_key"),
             ),
             (
                 r#"{"id":"1","type":"job.subscribe","job":"j","after":-1}"#,

@@ -15,7 +15,7 @@ use super::seats::Place;
 use super::subscriptions::{Subscription, Subscriptions};
 use crate::app::App;
 use crate::error::Problem;
-use crate::generate::{Asked, Order, Prepared, add, prepare};
+use crate::generate::{Asked, Order, Prepared, add, prepare, replay};
 use crate::jobs::JobBody;
 use crate::{jobs, results, router};
 
@@ -35,11 +35,13 @@ pub(super) async fn answer(
             let list = listing.tell(app, &caller.owner).await?;
             Ok(Frame::Listed { id, list: &list }.text())
         }
-        What::Submit { request, telling } => submit(app, holder, subscriptions, id, request, telling).await,
-        What::Answer { job, goes_on, telling } => {
+        What::Submit { request, key, telling } => {
+            submit(app, holder, subscriptions, id, request, key, telling).await
+        }
+        What::Answer { job, goes_on, key, telling } => {
             let job = jobs::owned(app, &caller.owner, &job).await?;
             let request = continuing(&job, goes_on)?;
-            submit(app, holder, subscriptions, id, request, telling).await
+            submit(app, holder, subscriptions, id, request, key, telling).await
         }
         What::Subscribe { job, after, telling } => {
             let job = jobs::owned(app, &caller.owner, &job).await?;
@@ -84,6 +86,7 @@ async fn submit(
     subscriptions: &mut Subscriptions,
     id: Option<&str>,
     request: Bytes,
+    key: Option<String>,
     telling: Option<Telling>,
 ) -> Result<Utf8Bytes, Problem> {
     let telling = match telling {
@@ -91,10 +94,18 @@ async fn submit(
         None => None,
     };
     let asked = Asked { caller: holder.caller.clone(), session: None, prefers_async: true, only_async: true };
+    let key = replay::of_request(key, app.dialect, &asked, &request).await?;
+    if let Some(reader) = replay::recall(app, &asked.caller.owner, key.as_ref()).await? {
+        // Nobody waits for a job in the background.
+        reader.disown();
+        return known(app, subscriptions, id, reader.job(), telling).await;
+    }
     let Prepared { job, begun, answer, ignored, .. } = prepare(app, app.dialect, request, asked).await?;
     let job = NewJob { origin: Some(holder.origin.clone()), ..job };
     let (job_id, added) = (job.id, JobBody::added(&job));
-    add(app, Order { job, begun }).await?;
+    if let Some(job) = add(app, Order { job: NewJob { key, ..job }, begun }).await? {
+        return known(app, subscriptions, id, job, telling).await;
+    }
     tracing::info!(job = %job_id, "added over a WebSocket");
     // It is there, so that its client must be told which it is, whatever fails from now on.
     let job = jobs::look(app, job_id).await.unwrap_or(added);
@@ -103,7 +114,28 @@ async fn submit(
         subscriptions.add(form(app, place, &answer, 0, telling, false));
     }
     let (session_id, project_id, ignored) = (answer.session, answer.project, &ignored[..]);
-    Ok(Frame::Submitted { id, job: &job, session_id, project_id, ignored, subscribed }.text())
+    let replayed = false;
+    Ok(Frame::Submitted { id, job: &job, session_id, project_id, ignored, subscribed, replayed }.text())
+}
+
+/// Tells of the job that was there already, under the request's key, and subscribes to it; who is told of it here is not
+/// told twice.
+async fn known(
+    app: &Arc<App>,
+    subscriptions: &mut Subscriptions,
+    id: Option<&str>,
+    job: JobId,
+    telling: Option<(Telling, Place)>,
+) -> Result<Utf8Bytes, Problem> {
+    let unknown = || Problem::no_such_job(&job.to_string());
+    let (_, answer) = results::form(app, job).await?.ok_or_else(unknown)?;
+    let (session_id, project_id, subscribed) = (answer.session, answer.project, telling.is_some());
+    let body = jobs::look(app, job).await?;
+    if let Some((telling, place)) = telling.filter(|_| !subscriptions.has(job)) {
+        subscriptions.add(form(app, place, &answer, 0, telling, false));
+    }
+    let (ignored, replayed) = (&[][..], true);
+    Ok(Frame::Submitted { id, job: &body, session_id, project_id, ignored, subscribed, replayed }.text())
 }
 
 /// The request that goes on from a job with the results of its calls.

@@ -4,6 +4,7 @@ mod client;
 mod holders;
 mod pace;
 mod protocol;
+mod replays;
 mod requests;
 mod schema;
 mod tickets;

@@ -145,6 +145,13 @@ pub(crate) fn denied(denied: Denied) -> Rejection {
                 format!("{most} jobs of this API key wait already, which is its limit. Try again later.");
             Rejection::new(429, "key_queue_full", message).retry_after_ms(try_again_ms())
         }
+        Denied::Share(most) => {
+            let message = format!(
+                "{most} jobs of this API key wait already, which is as many as one of several keys may have in the queue. \
+                 Try again later."
+            );
+            Rejection::new(429, "queue_share_full", message).retry_after_ms(try_again_ms())
+        }
         Denied::Requests { limit, after_ms } => limited("requests", limit, after_ms),
         Denied::Tokens { limit, after_ms } => limited("tokens", limit, after_ms),
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use drover_shared::dialect::Dialect;
 use drover_shared::schema::limits;
-use drover_shared::store::Store;
+use drover_shared::store::{Store, StoreError};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -66,5 +66,11 @@ impl App {
             dialect,
             shutdown,
         })
+    }
+
+    /// How many jobs of one owner's may wait, where there are others who are to find room as well.
+    pub(crate) async fn share(&self) -> Result<Option<u64>, StoreError> {
+        let several = self.keys.several().await?;
+        Ok(several.then(|| self.settings.max_queued.div_ceil(limits::QUEUE_OWNERS)))
     }
 }

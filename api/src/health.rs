@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use drover_shared::schema::{PoolReport, WorkerReport};
+use drover_shared::schema::{PoolReport, Scope, Scopes, WorkerReport};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -59,7 +59,8 @@ pub(crate) struct Health {
     pool: PoolReport,
     queue: Queue,
     workers_alive: usize,
-    /// One entry per living worker; for callers with a key.
+    /// One entry per living worker; for callers with a key. How the providers do, and with which of their keys, is told to
+    /// the scope admin alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     workers: Option<Vec<WorkerReport>>,
     /// What the fleet offers; for callers with a key.
@@ -70,25 +71,28 @@ pub(crate) struct Health {
 #[derive(Debug, Default, Serialize, JsonSchema)]
 pub(crate) struct Queue {
     queued: u64,
+    /// Jobs whose time (`run_at`) has not come.
+    scheduled: u64,
     running: u64,
     oldest_queued_ms: Option<u64>,
 }
 
 /// `GET /health`: 503 when the store cannot be read, else 200.
 pub(crate) async fn health(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let known = app.keys.caller(&headers).await.is_ok();
+    let scopes = app.keys.caller(&headers).await.ok().map(|caller| caller.scopes);
     match app.fleet.get().await {
-        Ok(view) => Json(Health::new(&view, known, app.shutdown.is_cancelled())).into_response(),
+        Ok(view) => Json(Health::new(&view, scopes, app.shutdown.is_cancelled())).into_response(),
         Err(error) => {
             tracing::warn!(%error, "health cannot be told");
-            let unhealthy = Health { status: "unhealthy", ..Health::new(&View::default(), known, false) };
+            let unhealthy = Health { status: "unhealthy", ..Health::new(&View::default(), scopes, false) };
             (StatusCode::SERVICE_UNAVAILABLE, Json(unhealthy)).into_response()
         }
     }
 }
 
 impl Health {
-    fn new(view: &View, known: bool, draining: bool) -> Self {
+    /// As it is told to somebody with these scopes, or to a stranger.
+    fn new(view: &View, scopes: Option<Scopes>, draining: bool) -> Self {
         let View { fleet, models, .. } = view;
         let sum = |count: fn(&WorkerReport) -> u64| fleet.alive.iter().map(count).sum();
         let status = match fleet.alive.len() {
@@ -106,12 +110,22 @@ impl Health {
             pool: fleet.alive.iter().map(|worker| worker.pool).sum(),
             queue: Queue {
                 queued: fleet.queued,
+                scheduled: fleet.scheduled,
                 running: fleet.running,
                 oldest_queued_ms: fleet.oldest_queued_ms,
             },
             workers_alive: fleet.alive.len(),
-            workers: known.then(|| fleet.alive.clone()),
-            models: known.then(|| models.clone()),
+            workers: scopes.map(|scopes| fleet.alive.iter().map(|report| shown(report, scopes)).collect()),
+            models: scopes.map(|_| models.clone()),
         }
     }
+}
+
+/// A worker's report without what is the house's own.
+fn shown(report: &WorkerReport, scopes: Scopes) -> WorkerReport {
+    let mut report = report.clone();
+    if !scopes.contains(Scope::Admin) {
+        report.providers.clear();
+    }
+    report
 }

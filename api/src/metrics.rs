@@ -8,9 +8,9 @@ use drover_shared::dialect::{Delivery, Rejection};
 use drover_shared::metrics::Port;
 use drover_shared::metrics::api::{
     CALLED_OFF, ENQUEUED, EVENTS, FIRST_CONTENT, METHODS, OLDEST_QUEUED, QUEUED, READERS, REFUSALS, REQUEST,
-    REQUESTS, RUNNING, STREAMS, WORKERS,
+    REQUESTS, RUNNING, SCHEDULED, STREAMS, WORKERS,
 };
-use drover_shared::schema::limits;
+use drover_shared::schema::{Fleet, limits};
 use metrics::{counter, gauge, histogram};
 use tokio_util::sync::DropGuard;
 
@@ -28,21 +28,14 @@ pub(crate) fn serve(port: Port, app: Arc<App>) -> DropGuard {
 async fn tell(app: &App) {
     gauge!(READERS.name).set(as_f64(app.tail.readers()));
     let view = tokio::time::timeout(limits::METRICS_STORE, app.fleet.get()).await;
-    let fleet = view.ok().and_then(Result::ok).map(|view| {
-        let fleet = &view.fleet;
-        let oldest_s = Duration::from_millis(fleet.oldest_queued_ms.unwrap_or(0)).as_secs_f64();
-        (fleet.queued, oldest_s, fleet.running, fleet.alive.len())
-    });
-    let (queued, oldest_s, running, workers) = match fleet {
-        Some((queued, oldest_s, running, workers)) => {
-            (as_f64(queued), oldest_s, as_f64(running), as_f64(workers))
-        }
-        None => (f64::NAN, f64::NAN, f64::NAN, f64::NAN),
-    };
-    gauge!(QUEUED.name).set(queued);
-    gauge!(OLDEST_QUEUED.name).set(oldest_s);
-    gauge!(RUNNING.name).set(running);
-    gauge!(WORKERS.name).set(workers);
+    let view = view.ok().and_then(Result::ok);
+    let told = |figure: fn(&Fleet) -> f64| view.as_ref().map_or(f64::NAN, |view| figure(&view.fleet));
+    gauge!(QUEUED.name).set(told(|fleet| as_f64(fleet.queued)));
+    gauge!(SCHEDULED.name).set(told(|fleet| as_f64(fleet.scheduled)));
+    gauge!(OLDEST_QUEUED.name)
+        .set(told(|fleet| Duration::from_millis(fleet.oldest_queued_ms.unwrap_or(0)).as_secs_f64()));
+    gauge!(RUNNING.name).set(told(|fleet| as_f64(fleet.running)));
+    gauge!(WORKERS.name).set(told(|fleet| as_f64(fleet.alive.len())));
 }
 
 /// Counts are told as floating-point numbers; none comes near what those cannot hold.

@@ -66,6 +66,7 @@ impl Desk {
             terms: Terms::default(),
             key: None,
             origin: None,
+            share: None,
         };
         let added = self.store.enqueue(&job, 1_000).await.expect("the store is there");
         assert_eq!(added, Enqueued::Added);

@@ -41,7 +41,8 @@ pub(crate) async fn answer(
     let keep = told.keep(dialect, keep.stored.then_some(keep.metadata));
     let delivery = Delivery::Background;
     let terms = Terms { delivery, run_at_ms: None, retry_of: Some(old.id), ..old.terms };
-    let job = NewJob { terms, key, ..new_job(id, old.owner, spec, keep, now) };
+    let share = app.share().await?;
+    let job = NewJob { terms, key, share, ..new_job(id, old.owner, spec, keep, now) };
     let order = Order { job, begun: Begun::default() };
     deliver(dialect, app, ticket, order, &told, delivery).await
 }

@@ -94,12 +94,13 @@ pub(crate) async fn prepare(
         let denied = app.store.keys().denied(&owner, &spec, now).await?;
         denied.map_or(Ok(()), |denied| Err(admission::denied(denied)))?;
     }
+    let share = app.share().await?;
     let (told, begun) = place.make(&*app.store, &owner, &mut spec, now).await?;
     let (session, project) = (spec.session(), spec.agent.as_ref().map(|agent| agent.project));
     let job = JobId::from_uuid(Uuid::now_v7());
     let answer = Answer { job, model, created_s: now.div_euclid(1_000), usage, form, session, project };
     let keep = answer.keep(dialect, keep);
-    let job = NewJob { if_busy, told, terms, deadline_at_ms, ..new_job(job, owner, spec, keep, now) };
+    let job = NewJob { if_busy, told, terms, deadline_at_ms, share, ..new_job(job, owner, spec, keep, now) };
     Ok(Prepared { job, begun, answer, delivery, ignored })
 }
 
@@ -136,5 +137,6 @@ pub(super) fn new_job(id: JobId, owner: Owner, spec: JobSpec, keep: Keep, now: i
         terms: Terms::default(),
         key: None,
         origin: None,
+        share: None,
     }
 }

@@ -1,5 +1,5 @@
-//! Deletes jobs that ended, answers that were stored, sessions that were written to and calls of the ledger that were
-//! made longer ago than they are kept.
+//! Deletes jobs that ended, answers that were stored, sessions that were written to, calls of the ledger that were
+//! made and sums of what was spent longer ago than they are kept.
 
 use drover_shared::schema::limits;
 use drover_shared::store::{StoreError, millis};
@@ -18,6 +18,7 @@ pub(super) async fn keep(app: &App) {
         tell("prune tickets", tickets(app).await);
         tell("prune sessions", sessions(app).await);
         tell("prune the ledger", calls(app).await);
+        tell("prune what was spent", spent(app).await);
     }
 }
 
@@ -50,6 +51,11 @@ async fn sessions(app: &App) -> Result<u64, StoreError> {
 async fn calls(app: &App) -> Result<u64, StoreError> {
     let before = app.clock.now_ms().saturating_sub(millis(app.settings.ledger));
     in_batches(|| app.store.prune_calls(before, limits::PRUNE_BATCH)).await
+}
+
+async fn spent(app: &App) -> Result<u64, StoreError> {
+    let before = app.clock.now_ms().saturating_sub(millis(limits::SPENT_KEPT));
+    in_batches(|| app.store.keys().forget_spent(before, limits::PRUNE_BATCH)).await
 }
 
 /// So that nobody waits long for the store.

@@ -1,5 +1,6 @@
 //! Health, and the duties in the background.
 
+use drover_shared::schema::offer::{KeyHealth, KeyState, ProviderHealth, ProviderState};
 use drover_shared::schema::{PoolReport, WorkerId, WorkerReport, limits};
 use serde_json::json;
 
@@ -30,6 +31,7 @@ async fn health_sums_up_the_heartbeats() {
         let mut state = api.store.lock();
         state.fleet.alive = vec![worker("a", None, 1), worker("b", Some("2.1.330"), 2)];
         state.fleet.queued = 7;
+        state.fleet.scheduled = 2;
         state.fleet.running = 3;
         state.fleet.oldest_queued_ms = Some(1_234);
     }
@@ -40,7 +42,7 @@ async fn health_sums_up_the_heartbeats() {
             "chat_spares": 3, "agent_spares": 0, "kept": 0, "residents": 0, "spare_claims": 0,
             "kept_claims": 6, "resident_claims": 0, "cold_starts": 2, "recycled": 0,
         },
-        "queue": {"queued": 7, "running": 3, "oldest_queued_ms": 1_234},
+        "queue": {"queued": 7, "scheduled": 2, "running": 3, "oldest_queued_ms": 1_234},
         "workers_alive": 2,
     });
     assert_eq!(api.get("/health").await.json().await, expected);
@@ -50,6 +52,31 @@ async fn health_sums_up_the_heartbeats() {
     assert_eq!(answer.json().await, expected);
     let answer = Call::get("/v1/models/opus").header("x-api-key", "sesame").send(api.address).await;
     assert_eq!(answer.json().await["created"], NOW_MS / 1_000 - 60);
+}
+
+#[tokio::test]
+async fn only_the_house_sees_the_providers_keys() {
+    let api = Api::with(|settings| settings.api_keys = vec!["sesame".to_owned()]).await;
+    let provider = ProviderHealth {
+        id: "anthropic".to_owned(),
+        state: ProviderState::Ready,
+        until_ms: None,
+        first_byte_ms: None,
+        calls: 0,
+        failures: 0,
+        keys: vec![KeyHealth { fingerprint: "0badcafe".to_owned(), state: KeyState::Ready, until_ms: None }],
+    };
+    api.store.lock().fleet.alive =
+        vec![WorkerReport { providers: vec![provider], ..worker("a", Some("2.1.330"), 1) }];
+    let new = crate::keys::new("ann".to_owned(), NOW_MS);
+    crate::keys::add(&*api.store, &new).await.expect("a store");
+    let told = async |key: &str| {
+        let answer = Call::get("/health").header("x-api-key", key).send(api.address).await;
+        answer.json().await["workers"][0].clone()
+    };
+    assert_eq!(told("sesame").await["providers"][0]["keys"][0]["fingerprint"], "0badcafe");
+    let of_others = told(new.secret.expose()).await;
+    assert_eq!((&of_others["id"], &of_others["providers"]), (&json!("a"), &json!([])));
 }
 
 #[tokio::test]
@@ -108,6 +135,8 @@ async fn duties_are_done_and_survive_a_broken_store() {
     assert_eq!(answers, NOW_MS - 400_000);
     let calls = api.store.until("a prune of calls", |state| state.call_prunes.first().copied()).await;
     assert_eq!(calls, NOW_MS - 300_000, "the ledger is kept by itself");
+    let spent = api.store.until("a prune of sums", |state| state.spent_prunes.first().copied()).await;
+    assert_eq!(spent, NOW_MS - 62 * 86_400_000);
     tokio::time::pause();
     api.store.break_down(true);
     tokio::time::advance(limits::PRUNE_EVERY).await;

@@ -1,13 +1,21 @@
 //! Keys of the store: who is let in, and who may manage them.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use async_trait::async_trait;
-use drover_shared::schema::{Allowance, ApiKey, Denied, Gauge, JobSpec, KeyChange, KeyDigest, Owner};
-use drover_shared::store::{ApiKeys, Enqueued, KeyAdded, KnownKey, Millis, StoreError};
+use drover_shared::schema::{
+    Allowance, ApiKey, Denied, Gauge, JobSpec, KeyChange, KeyDigest, Owner, Scope, limits,
+};
+use drover_shared::store::{ApiKeys, Enqueued, KeyAdded, KnownKey, Millis, Store, StoreError};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::client::{Answer, Call};
 use super::store::FakeStore;
 use super::{Api, NOW_MS, WHOLE};
+use crate::Clock;
+use crate::auth::{Keys, digest};
 
 #[async_trait]
 impl ApiKeys for FakeStore {
@@ -29,6 +37,12 @@ impl ApiKeys for FakeStore {
     }
 
     async fn revision(&self) -> Result<i64, StoreError> {
+        let delay = {
+            let mut state = self.lock();
+            state.key_looks += 1;
+            state.key_delay
+        };
+        tokio::time::sleep(delay).await;
         self.check()?;
         Ok(i64::try_from(self.lock().api_keys.len()).expect("few"))
     }
@@ -60,6 +74,12 @@ impl ApiKeys for FakeStore {
 
     async fn note_use(&self, _: &[(Owner, Millis)]) -> Result<(), StoreError> {
         self.check()
+    }
+
+    async fn forget_spent(&self, before: Millis, _: u32) -> Result<u64, StoreError> {
+        self.check()?;
+        self.lock().spent_prunes.push(before);
+        Ok(0)
     }
 
     async fn denied(&self, _: &Owner, _: &JobSpec, _: Millis) -> Result<Option<Denied>, StoreError> {
@@ -129,11 +149,16 @@ async fn a_key_opens_what_its_scopes_say() {
             assert_eq!(code(&answer.json().await).0, "insufficient_scope");
         }
     }
-    let (id, secret) = made(&api, json!({"name": "usual"})).await;
-    let of_another = format!("/v1/usage?key_id={id}");
-    assert_eq!(send(&api, "GET", &of_another, &secret, &nothing).await.status, 403);
-    assert_eq!(send(&api, "GET", &of_another, ADMIN, &nothing).await.status, 200);
-    assert_eq!(api.store.lock().asked.last().and_then(|query| query.owner.clone()), Some(Owner(id)));
+    let (id, _) = made(&api, json!({"name": "usual"})).await;
+    let (own, secret) = made(&api, json!({"name": "curious"})).await;
+    let asked = async |key: &str, id: &str| {
+        send(&api, "GET", &format!("/v1/usage?key_id={id}"), key, &nothing).await.status
+    };
+    assert_eq!(asked(&secret, &id).await, 403);
+    for (key, id) in [(ADMIN, id), (&secret, own)] {
+        assert_eq!(asked(key, &id).await, 200);
+        assert_eq!(api.store.lock().asked.last().and_then(|query| query.owner.clone()), Some(Owner(id)));
+    }
 }
 
 #[tokio::test]
@@ -253,6 +278,7 @@ async fn who_may_ask_for_no_more_is_told_when() {
         (Denied::DailyBudget, 429, "insufficient_quota", &["x-should-retry: false"]),
         (Denied::MonthlyBudget, 429, "insufficient_quota", &["x-should-retry: false"]),
         (Denied::Queued(5), 429, "key_queue_full", &["retry-after: 2"]),
+        (Denied::Share(5), 429, "queue_share_full", &["retry-after: 2"]),
         (Denied::Key, 401, "invalid_api_key", &["www-authenticate: Bearer"]),
     ] {
         api.store.lock().refusal = Some(Enqueued::Denied(denied));
@@ -271,4 +297,101 @@ async fn who_may_ask_for_no_more_is_told_when() {
     assert_eq!(answer.status, 400, "what has no price would be spent without end");
     assert_eq!(code_of(answer).await, "model_without_price");
     assert!(api.store.lock().jobs.is_empty());
+}
+
+/// Keys of a store with one key, whose secret comes with them.
+async fn known() -> (Arc<FakeStore>, Arc<Keys>, String) {
+    let store = Arc::new(FakeStore::default());
+    let keys = Arc::new(Keys::new(&[], Arc::clone(&store) as Arc<dyn Store>, Clock::new(|| NOW_MS)));
+    let new = crate::keys::new("ann".to_owned(), NOW_MS);
+    crate::keys::add(&*store, &new).await.expect("a store");
+    (store, keys, new.secret.expose().to_owned())
+}
+
+/// Many come with the key at once. How many are let in.
+async fn let_in(keys: &Arc<Keys>, secret: &str) -> usize {
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let (keys, digest) = (Arc::clone(keys), digest(secret.as_bytes()));
+        asking.spawn(async move { keys.holder(&[digest]).await.is_ok() });
+    }
+    asking.join_all().await.into_iter().filter(|is_in| *is_in).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_is_asked_by_one_and_not_by_all_in_turn() {
+    let (store, keys, secret) = known().await;
+    store.break_down(true);
+    store.lock().key_delay = Duration::from_secs(5);
+    let begun = Instant::now();
+    assert_eq!(let_in(&keys, &secret).await, 0);
+    assert_eq!(store.lock().key_looks, 1, "whoever waited is told what that one was");
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    store.break_down(false);
+    tokio::time::advance(limits::KEYS_RETRY).await;
+    assert_eq!(let_in(&keys, &secret).await, 50, "nor is it given up");
+    assert_eq!(store.lock().key_looks, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn known_keys_open_for_a_while_though_the_store_fails() {
+    let (store, keys, secret) = known().await;
+    assert_eq!(let_in(&keys, &secret).await, 50);
+    store.break_down(true);
+    tokio::time::advance(limits::KEYS_FRESH).await;
+    let before = store.lock().key_looks;
+    assert_eq!(let_in(&keys, &secret).await, 50);
+    assert_eq!(store.lock().key_looks, before + 1);
+    // Nor does anybody wait long for one that is slow.
+    store.lock().key_delay = Duration::from_secs(5);
+    tokio::time::advance(limits::KEYS_RETRY).await;
+    let begun = Instant::now();
+    assert_eq!(let_in(&keys, &secret).await, 50);
+    assert_eq!((begun.elapsed(), store.lock().key_looks), (limits::KEYS_RETRY, before + 2));
+    tokio::time::advance(limits::KEYS_KEPT).await;
+    assert_eq!(let_in(&keys, &secret).await, 0, "but not for ever: it may have been revoked");
+}
+
+#[tokio::test]
+async fn what_the_store_says_of_a_configured_key_counts() {
+    let store = Arc::new(FakeStore::default());
+    let new = crate::keys::new("both".to_owned(), NOW_MS);
+    crate::keys::add(&*store, &new).await.expect("a store");
+    let configured = [new.secret.expose().to_owned(), "sesame".to_owned()];
+    let keys = Keys::new(&configured, Arc::clone(&store) as Arc<dyn Store>, Clock::new(|| NOW_MS));
+    let holder = async |secret: &str| keys.holder(&[digest(secret.as_bytes())]).await;
+    let both = holder(&configured[0]).await.expect("a key");
+    assert!(both.key.is_some() && !both.scopes.contains(Scope::Admin), "its limits and scopes");
+    assert!(holder("sesame").await.expect("a key").key.is_none());
+    store.lock().api_keys[0].key.revoked_at_ms = Some(NOW_MS);
+    keys.forget().await;
+    let refused = holder(&configured[0]).await.expect_err("it was revoked");
+    assert_eq!((refused.0.status, refused.0.message.as_str()), (401, "The API key was revoked."));
+    assert!(holder("sesame").await.is_ok(), "which is nothing to others");
+}
+
+#[tokio::test]
+async fn one_of_several_keys_may_fill_half_of_the_queue() {
+    let api = Api::with(|settings| {
+        settings.api_keys = vec![ADMIN.to_owned()];
+        settings.max_queued = 7;
+    })
+    .await;
+    assert_eq!(api.app.share().await.expect("a store"), None, "alone it may have all of it");
+    let (_, _) = made(&api, json!({"name": "watcher", "scopes": ["admin"]})).await;
+    assert_eq!(api.app.share().await.expect("a store"), None, "who asks for no jobs needs no room");
+    let (id, _) = made(&api, json!({"name": "ann"})).await;
+    assert_eq!(api.app.share().await.expect("a store"), Some(4));
+    send(&api, "DELETE", &format!("/v1/keys/{id}"), ADMIN, &json!({})).await;
+    assert_eq!(api.app.share().await.expect("a store"), None);
+}
+
+#[tokio::test]
+async fn an_api_starts_though_its_only_key_has_expired() {
+    let (store, keys, _) = known().await;
+    store.lock().api_keys[0].key.expires_at_ms = Some(NOW_MS);
+    assert!(keys.any().await.expect("a store"));
+    store.lock().api_keys.clear();
+    keys.forget().await;
+    assert!(!keys.any().await.expect("a store"));
 }

@@ -44,6 +44,7 @@ pub(super) struct State {
     pub(super) rescues: Vec<(Millis, Millis)>,
     pub(super) prunes: Vec<Millis>,
     pub(super) call_prunes: Vec<Millis>,
+    pub(super) spent_prunes: Vec<Millis>,
     pub(super) session_prunes: Vec<Millis>,
     pub(super) calls: Vec<Call>,
     pub(super) kept: BTreeMap<JobId, KeptAnswer>,
@@ -56,6 +57,9 @@ pub(super) struct State {
     pub(super) tickets: Vec<Ticket>,
     /// How often all keys were asked for.
     pub(super) key_reads: usize,
+    /// How often it was asked whether keys have changed, and how long it takes to say.
+    pub(super) key_looks: usize,
+    pub(super) key_delay: std::time::Duration,
     /// What is left of every key's minute.
     pub(super) allowance: Allowance,
     /// What lists were asked for.

@@ -21,7 +21,7 @@ pub(super) struct Asked {
     pub(super) query: UsageQuery,
     /// Whether the answer is to be a table, if that was said.
     pub(super) csv: Option<bool>,
-    /// Whether it is of a key that was named, and not of the one that asks.
+    /// Whether it is of another key than the one that asks.
     pub(super) of_another: bool,
 }
 
@@ -54,8 +54,9 @@ pub(super) fn read(query: Option<&str>, owner: Owner, now: i64) -> Result<Asked,
                 }
             }
             "key_id" => {
-                asked.of_another = true;
-                asked.query.owner = Some(Owner(value));
+                let named = Some(Owner(value));
+                asked.of_another = asked.query.owner != named;
+                asked.query.owner = named;
             }
             "model" => asked.query.only.push((Dimension::Model, value)),
             "provider" => asked.query.only.push((Dimension::Provider, value)),

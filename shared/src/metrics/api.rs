@@ -3,7 +3,7 @@
 use super::{Label, Metric, Values, counter, gauge, histogram};
 
 /// An api's own metrics.
-pub const ALL: [Metric; 13] = [
+pub const ALL: [Metric; 14] = [
     REQUESTS,
     REQUEST,
     REFUSALS,
@@ -14,6 +14,7 @@ pub const ALL: [Metric; 13] = [
     EVENTS,
     CALLED_OFF,
     QUEUED,
+    SCHEDULED,
     OLDEST_QUEUED,
     RUNNING,
     WORKERS,
@@ -83,11 +84,18 @@ pub const CALLED_OFF: Metric = counter(
 /// Jobs that wait.
 pub const QUEUED: Metric =
     gauge("drover_api_queued_jobs", "jobs", "Jobs that wait for a worker; every api tells the same.", &[]);
+/// Jobs whose time has not come.
+pub const SCHEDULED: Metric = gauge(
+    "drover_api_scheduled_jobs",
+    "jobs",
+    "Jobs that wait for the time (`run_at`) that their client named; every api tells the same.",
+    &[],
+);
 /// How long the oldest of them has waited.
 pub const OLDEST_QUEUED: Metric = gauge(
     "drover_api_oldest_queued_seconds",
     "seconds",
-    "How long the oldest of them has waited; 0 where none does.",
+    "How long the oldest of the queued jobs has waited; 0 where none does.",
     &[],
 );
 /// Jobs that run.

@@ -169,6 +169,7 @@ measured! {
         fn change(owner: &Owner, change: KeyChange) -> Option<ApiKey>;
         fn revoke(owner: &Owner, now: Millis) -> Option<ApiKey>;
         fn note_use(used: &[(Owner, Millis)]) -> ();
+        fn forget_spent(before: Millis, limit: u32) -> u64;
         fn denied(owner: &Owner, spec: &JobSpec, now: Millis) -> Option<Denied>;
         fn allowance(owner: &Owner, now: Millis) -> Allowance;
     } {}

@@ -56,6 +56,12 @@ impl Bucket {
         Ok(amount)
     }
 
+    /// Puts back what was set aside for a job that has ended, as far as there is room for it, and takes what it has used. To
+    /// be done to a refilled bucket: time that has passed until then pays no debt that is only made now.
+    pub fn settle(&mut self, limit: u32, reserved: u64, used: u64) {
+        self.parts = self.parts.saturating_add(settled(reserved, used)).min(full(limit));
+    }
+
     /// What clients are told of it.
     pub fn gauge(self, limit: u32) -> Gauge {
         let missing = full(limit).saturating_sub(self.parts).max(0).unsigned_abs();
@@ -72,7 +78,7 @@ fn full(limit: u32) -> i64 {
 }
 
 /// What a job has used beyond what was set aside for it, or below, in the parts that buckets count in.
-pub fn settled(reserved: u64, used: u64) -> i64 {
+fn settled(reserved: u64, used: u64) -> i64 {
     let most = u64::from(limits::KEY_LIMIT);
     let parts = |amount: u64| i64::try_from(amount.min(most)).unwrap_or(i64::MAX) * PARTS;
     parts(reserved) - parts(used)
@@ -109,6 +115,8 @@ pub enum Denied {
     MonthlyBudget,
     /// As many of its jobs wait as may.
     Queued(u32),
+    /// As many of its jobs wait as may where others share the queue.
+    Share(u64),
     /// As many requests came within a minute as may.
     Requests {
         /// How many that are.
@@ -174,13 +182,17 @@ mod tests {
     fn a_debt_is_paid_off_before_anything_is_taken() {
         let mut bucket = Bucket::stored(None, NOW).refilled(100, NOW);
         let reserved = bucket.take(100, 40).expect("room");
-        let parts = bucket.parts() + settled(reserved, 300);
-        let debt = Bucket::stored(Some(parts), NOW);
-        assert_eq!(debt.gauge(100), Gauge { limit: 100, remaining: 0, reset_ms: 180_000 }, "{parts}");
+        let mut debt = bucket;
+        debt.settle(100, reserved, 300);
+        assert_eq!(debt.gauge(100), Gauge { limit: 100, remaining: 0, reset_ms: 180_000 }, "{debt:?}");
         let mut paid = debt.refilled(100, NOW + 120_000);
         assert_eq!(paid.take(100, 1), Err(600));
-        let unused = Bucket::stored(Some(bucket.parts() + settled(reserved, 10)), NOW).refilled(100, NOW);
+        let mut unused = bucket;
+        unused.settle(100, reserved, 10);
         assert_eq!(unused.gauge(100).remaining, 90);
+        let mut full = bucket.refilled(100, NOW + 60_000);
+        full.settle(100, reserved, 0);
+        assert_eq!(full.gauge(100).remaining, 100, "what is put back does not overflow");
     }
 
     #[test]

@@ -40,6 +40,9 @@ pub struct NewJob {
     pub key: Option<RequestKey>,
     /// The request that it was made of.
     pub origin: Option<Origin>,
+    /// How many jobs of its owner's may wait, if others are to find room in the queue as well; those whose time has not come
+    /// are counted for themselves.
+    pub share: Option<u64>,
 }
 
 impl NewJob {

@@ -184,6 +184,8 @@ pub const CHUNKS_PER_INSERT: usize = 2_000;
 pub const TURNS_PER_INSERT: usize = 2_000;
 /// Tasks with nothing to do that one claim puts away, so that it holds the write lock for a bounded time.
 pub const CLAIM_PASSES: u32 = 100;
+/// How often one claim goes on after that: as often as a queue holds that is full by default.
+pub const CLAIM_ROUNDS: u32 = 100;
 /// Most jobs that wait for one project. Until its running job ends, whoever looks for work passes them all over.
 pub const PROJECT_QUEUED: u32 = 16;
 /// Most jobs that wait for one session of a chat, likewise.

@@ -8,7 +8,7 @@ use crate::schema::{Allowance, ApiKey, Denied, JobSpec, KeyChange, KeyDigest, Ow
 /// The part of a store that holds API keys. Of a key's secret it knows a digest only.
 #[async_trait]
 pub trait ApiKeys: Send + Sync {
-    /// Adds a key, unless there are `most` already, revoked ones included.
+    /// Adds a key, unless there are `most` already that are valid when it is made.
     async fn create(&self, key: &ApiKey, digest: &KeyDigest, most: u32) -> Result<KeyAdded, StoreError>;
 
     /// All keys, revoked ones included, from the oldest on.
@@ -30,6 +30,9 @@ pub trait ApiKeys: Send + Sync {
 
     /// Notes when keys were last used.
     async fn note_use(&self, used: &[(Owner, Millis)]) -> Result<(), StoreError>;
+
+    /// Forgets what was spent on days before that of `before`, `limit` rows at most. How many that were.
+    async fn forget_spent(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
 
     /// Why a job would be denied that the key asked for now, for who would rather know before anything else is done. What
     /// counts is what [`Store::enqueue`](super::Store::enqueue) says.
@@ -55,6 +58,6 @@ pub enum KeyAdded {
     Added,
     /// There is one with this secret, or with one whose digest begins alike.
     Known,
-    /// There are as many as there may be.
+    /// There are as many valid ones as there may be.
     Full,
 }

@@ -448,7 +448,8 @@ pub enum StoreError {
 
 impl StoreError {
     /// The same error, for another who has to hear of it.
-    fn again(&self) -> Self {
+    #[must_use]
+    pub fn again(&self) -> Self {
         match self {
             Self::Unavailable(why) => Self::Unavailable(why.clone()),
             Self::Corrupt(row) => Self::Corrupt(row.clone()),

@@ -99,18 +99,68 @@ macro_rules! held_back {
 }
 pub(super) use held_back;
 
-/// Walks `share_turn`, and for each owner there `job_turn`, both in their own order, up to the first job that is due. On
-/// the way lie at most the jobs that wait for sessions in which one runs and for projects in other hands: few, since a
-/// worker runs and holds few and few may wait for each; and those whose time has not come, which the index tells.
+/// SQL: the first job of the owner `s` in the given index that may be taken up at `?1` by the worker `?2`.
+macro_rules! first_of {
+    ($index:literal, $project:literal, $unless:expr) => {
+        concat!(
+            "(SELECT j.id FROM job AS j INDEXED BY ",
+            $index,
+            " CROSS JOIN Jobs AS t ON t.id = j.task
+              WHERE j.owner = s.owner AND j.state = 'queued' AND j.postponed = 0 AND j.project IS ",
+            $project,
+            " AND j.not_before_ms <= ?1 AND t.status = 'Pending' AND t.lock_by IS NULL",
+            $unless,
+            " AND NOT ",
+            $crate::store::queue::held_back!("?2", "?1"),
+            " ORDER BY j.priority DESC, j.id LIMIT 1)"
+        )
+    };
+}
+
+/// Walks `share_turn` in its order, and for each owner there `job_turn_chat` and `job_turn_agent` in theirs, each up to the
+/// first job that may be taken up, of which the one that comes first is meant. What is not to run yet is in neither, and
+/// agents' jobs are not looked at by whom they are not for. On the way lie the jobs that wait for a session in which one
+/// runs or for a project in other hands: few wait for each, and no more sessions are busy than the fleet has slots.
 pub(super) const DUE: &str = concat!(
     "SELECT t.id, t.job FROM share AS s INDEXED BY share_turn
-       CROSS JOIN job AS j INDEXED BY job_turn ON j.owner = s.owner
+       CROSS JOIN job AS j ON j.id IN (",
+    first_of!("job_turn_chat", "NULL", ""),
+    ", ",
+    first_of!("job_turn_agent", "NOT NULL", concat!(" AND NOT ", left_to_others!("?2"))),
+    ")
        CROSS JOIN Jobs AS t ON t.id = j.task
-     WHERE s.queued > 0 AND s.running < s.concurrent AND j.state = 'queued' AND j.not_before_ms <= ?1
-       AND t.status = 'Pending' AND t.lock_by IS NULL AND NOT ",
-    held_back!("?2", "?1"),
-    " ORDER BY s.priority DESC, s.running, s.served_ms, s.owner, j.priority DESC, j.id LIMIT 1"
+     WHERE s.queued > 0 AND s.running < s.concurrent
+     ORDER BY s.priority DESC, s.running, s.turn, s.owner, j.priority DESC, j.id LIMIT 1"
 );
+
+/// Whether there are postponed jobs whose time has come.
+pub(super) async fn overdue(conn: &mut SqliteConnection, now: Millis) -> Result<bool, StoreError> {
+    let any = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM job INDEXED BY job_postponed
+             WHERE state = 'queued' AND postponed = 1 AND not_before_ms <= ?1)",
+    )
+    .bind(now)
+    .fetch_one(conn)
+    .await?;
+    Ok(any)
+}
+
+/// Puts them among those that may be taken up.
+pub(super) async fn bring_up(conn: &mut SqliteConnection, now: Millis) -> Result<(), StoreError> {
+    if !overdue(conn, now).await? {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE job SET postponed = 0 WHERE id IN (
+             SELECT id FROM job INDEXED BY job_postponed
+             WHERE state = 'queued' AND postponed = 1 AND not_before_ms <= ?1 ORDER BY not_before_ms LIMIT ?2)",
+    )
+    .bind(now)
+    .bind(limits::RESCUE_BATCH)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
 
 /// The task that the worker is to claim next: of the owner whose turn it is, the job of the highest priority that came
 /// first. A job's `not_before_ms` holds it back, and so do its session and its project.

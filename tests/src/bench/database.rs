@@ -4,6 +4,7 @@ use drover_shared::schema::limits;
 use drover_shared::store::SqliteStore;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection as _, SqliteConnection};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -14,9 +15,21 @@ const SPELL: Duration = Duration::from_secs(1);
 const SPEC: &str = r#"{"class":"chat","model":"claude-sonnet-4-5","system":"","turns":[{"role":"user","parts":[{"type":"text","text":"say 1 words"}]}],"sampling":{}}"#;
 const EVENTS: &str = r#"[{"type":"text_delta","index":0,"text":" word1234"}]"#;
 
+/// What keeps the figures and the order of turns in step with the jobs.
+const TURNS: [&str; 6] = [
+    "DROP TRIGGER share_added",
+    "DROP TRIGGER share_moved",
+    "DROP TRIGGER share_gone",
+    "DROP INDEX job_turn_chat",
+    "DROP INDEX job_turn_agent",
+    "DROP INDEX job_postponed",
+];
+
 /// A database of its own, with Drover's tables.
 pub(super) struct Raw {
     conn: SqliteConnection,
+    /// Jobs that were added and not claimed.
+    waiting: VecDeque<String>,
     _dir: TempDir,
 }
 
@@ -34,14 +47,35 @@ impl Raw {
             .foreign_keys(true)
             .pragma("journal_size_limit", limits::WAL_BYTES.to_string());
         let conn = SqliteConnection::connect_with(&options).await.expect("a connection");
-        Self { conn, _dir: dir }
+        Self { conn, waiting: VecDeque::new(), _dir: dir }
+    }
+
+    /// The same, but nothing is done for whose turn it is.
+    pub(super) async fn without_turns() -> Self {
+        let mut raw = Self::open().await;
+        for sql in TURNS {
+            sqlx::query(sql).execute(&mut raw.conn).await.expect("it was there");
+        }
+        raw
     }
 
     /// Transactions per second that do what taking a request does: job, request, task.
-    pub(super) async fn enqueues_per_s(&mut self) -> f64 {
+    pub(super) async fn enqueues_per_s(&mut self, spell: Duration) -> f64 {
         let (started, mut count) = (Instant::now(), 0);
-        while started.elapsed() < SPELL {
-            self.enqueue().await.expect("a job is added");
+        while started.elapsed() < spell {
+            let id = self.enqueue().await.expect("a job is added");
+            self.waiting.push_back(id);
+            count += 1;
+        }
+        f64::from(count) / started.elapsed().as_secs_f64()
+    }
+
+    /// Transactions per second that move all that was added from waiting to running: what a claim writes, without its
+    /// search.
+    pub(super) async fn claims_per_s(&mut self) -> f64 {
+        let (started, mut count) = (Instant::now(), 0);
+        while let Some(id) = self.waiting.pop_front() {
+            self.claim(&id).await.expect("a job is claimed");
             count += 1;
         }
         f64::from(count) / started.elapsed().as_secs_f64()
@@ -77,6 +111,19 @@ impl Raw {
             .await?;
         tx.commit().await?;
         Ok(id)
+    }
+
+    async fn claim(&mut self, id: &str) -> sqlx::Result<()> {
+        let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query("UPDATE job SET state = 'running', attempts = 1, worker = 'raw', lease = ?1, task = ?1, started_at_ms = 2 WHERE id = ?1")
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("UPDATE Jobs SET status = 'Running', lock_at = 2, attempts = 1 WHERE id = ?1")
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await
     }
 
     async fn add_chunk(&mut self, job: &str, seq: i32) -> sqlx::Result<()> {

@@ -53,7 +53,11 @@
 //!   same tables and settings, one transaction for each. A job takes at least four transactions; deltas are
 //!   committed in groups.
 //! - `turns` fills the queue with the jobs of few and of many owners, and takes the time of the search for the next job,
-//!   beside that of a search by age alone, by turns on one connection; and of whole claims.
+//!   beside that of a search by age alone, by turns on one connection; and of whole claims. *Held back*: before the one job
+//!   that the worker may have wait thousands that it may not, and beside the search stands a walk over all that wait.
+//! - `store` takes how many jobs a second the store adds and hands out, one after the other, beside the same statements in
+//!   bare SQL on the same tables; and what triggers and indexes cost that, beside a database without them.
+//! - `metrics` scrapes an api and a worker while 500 jobs run, beside the same processes before the first of them.
 //! - `sockets` opens five thousand sockets at one api, subscribed to one job, and to a job each, whose time has not come;
 //!   a worker is idle beside. Memory is what the api has become larger by, for each; the kernel's buffers are not in it.
 //!   Processor time is the api's, with the sockets' pings, beside the same api's before the first of them.
@@ -65,6 +69,7 @@ mod continued;
 mod database;
 mod first_content;
 mod idle;
+mod metrics;
 mod pool;
 mod process;
 mod relay;
@@ -72,6 +77,7 @@ mod report;
 mod road;
 mod sockets;
 mod statistics;
+mod store;
 mod sustained;
 mod throughput;
 mod times;
@@ -100,6 +106,10 @@ pub enum Part {
     Throughput,
     /// Finding the next job among few and many owners.
     Turns,
+    /// Jobs added and handed out, by the store and in bare SQL.
+    Store,
+    /// Scrapes of the metrics while hundreds of jobs run.
+    Metrics,
     /// Memory and processor time without work.
     Idle,
     /// The same with thousands of sockets; takes minutes.
@@ -143,7 +153,13 @@ pub async fn run(only: Option<Part>) -> Report {
         report.add(throughput::measure().await);
     }
     if wanted(Part::Turns) {
-        report.add(turns::measure().await);
+        turns::measure().await.into_iter().for_each(|section| report.add(section));
+    }
+    if wanted(Part::Store) {
+        report.add(store::measure().await);
+    }
+    if wanted(Part::Metrics) {
+        report.add(metrics::measure().await);
     }
     if wanted(Part::Soak) {
         report.add(sustained::soak().await);

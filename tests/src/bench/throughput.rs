@@ -11,12 +11,14 @@ use crate::upstream::Upstream;
 use futures_util::future::join_all;
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const CLIENTS: usize = 8;
 const WORKERS: usize = 2;
 const ROUNDS: usize = 3;
 const JOBS_PER_CLIENT: usize = 20;
+/// How long the database's own rate is taken over.
+const RAW: Duration = Duration::from_secs(1);
 const WORDS: usize = 2_000;
 
 pub(super) async fn measure() -> Section {
@@ -27,7 +29,7 @@ pub(super) async fn measure() -> Section {
     jobs_per_s(&cluster.client(), 1).await;
     for _ in 0..ROUNDS {
         upstream.forget();
-        enqueues.push(raw.enqueues_per_s().await);
+        enqueues.push(raw.enqueues_per_s(RAW).await);
         jobs.push(jobs_per_s(&cluster.client(), JOBS_PER_CLIENT).await);
         chunks.push(raw.chunks_per_s().await);
         let before = chunk_rows(&cluster).await;

@@ -29,10 +29,37 @@ const BY_AGE: &str = "SELECT t.id, t.job FROM Jobs AS t LEFT JOIN job AS j ON j.
            OR EXISTS (SELECT 1 FROM project AS p WHERE p.id = j.project AND p.holder <> ?2)))))
      ORDER BY t.priority DESC, t.run_at, t.id LIMIT 1";
 
-pub(super) async fn measure() -> Section {
+/// How many jobs wait before the one that the worker may have.
+const HELD_BACK: u32 = 10_000;
+/// Jobs that wait for one project: as many as may.
+const OF_A_PROJECT: u32 = 16;
+
+/// The search as it was when it walked over all that wait of an owner, whoever may take it up and when.
+const OVER_ALL: &str = "SELECT t.id, t.job FROM share AS s INDEXED BY share_turn
+       CROSS JOIN job AS j INDEXED BY walk ON j.owner = s.owner
+       CROSS JOIN Jobs AS t ON t.id = j.task
+     WHERE s.queued > 0 AND s.running < s.concurrent AND j.state = 'queued' AND j.not_before_ms <= ?1
+       AND t.status = 'Pending' AND t.lock_by IS NULL AND NOT (j.session IS NOT NULL AND (
+         EXISTS (SELECT 1 FROM job AS r WHERE r.session = j.session AND r.state = 'running')
+         OR EXISTS (SELECT 1 FROM job AS q WHERE q.session = j.session AND q.state = 'queued' AND q.id < j.id
+             AND coalesce(q.run_at_ms, 0) <= ?1)
+         OR (j.project IS NOT NULL AND ((
+           EXISTS (SELECT 1 FROM worker AS w WHERE w.id = ?2 AND w.report ->> 'agents' = 0)
+             AND EXISTS (SELECT 1 FROM worker AS w WHERE w.gone = 0
+                 AND coalesce(w.report ->> 'agents', 1) = 1 AND w.report ->> 'draining' = 0))
+           OR EXISTS (SELECT 1 FROM job AS r WHERE r.project = j.project AND r.state = 'running')
+           OR EXISTS (SELECT 1 FROM project AS p WHERE p.id = j.project AND p.holder <> ?2)))))
+     ORDER BY s.priority DESC, s.running, s.turn, s.owner, j.priority DESC, j.id LIMIT 1";
+
+pub(super) async fn measure() -> Vec<Section> {
+    vec![turns().await, held_back().await]
+}
+
+async fn turns() -> Section {
     let mut figures = Vec::new();
     for (owners, each) in SHAPES {
-        let mut queue = Queue::with(owners, each).await;
+        let mut queue = Queue::open(true).await;
+        queue.fill(owners * each, owners, Kind::Chat).await;
         let (mut by_turn, mut by_age) = (Vec::new(), Vec::new());
         // By turns, so that both see the same machine.
         for _ in 0..SEARCHES {
@@ -49,6 +76,34 @@ pub(super) async fn measure() -> Section {
     Section { title: "Turns: owners x waiting jobs of each".to_owned(), figures }
 }
 
+async fn held_back() -> Section {
+    let mut figures = Vec::new();
+    for (what, kind) in [("agents' jobs, for others", Kind::Agent), ("jobs for tomorrow", Kind::Tomorrow)] {
+        let mut queue = Queue::open(false).await;
+        queue.walk_over_all().await;
+        queue.fill(HELD_BACK, 1, kind).await;
+        queue.fill(1, 1, Kind::Chat).await;
+        let (mut by_index, mut over_all) = (Vec::new(), Vec::new());
+        for _ in 0..SEARCHES {
+            by_index.push(queue.search_us(SqliteStore::SEARCH).await);
+            over_all.push(queue.search_us(OVER_ALL).await);
+        }
+        figures.push(
+            Figure::new(format!("{HELD_BACK} {what}: search"), median(&by_index), "µs")
+                .beside("over all", median(&over_all)),
+        );
+    }
+    Section { title: "Held back: what waits before the one job that the worker may have".to_owned(), figures }
+}
+
+/// What kind of job waits.
+#[derive(Clone, Copy)]
+enum Kind {
+    Chat,
+    Agent,
+    Tomorrow,
+}
+
 /// A database of its own in which jobs wait.
 struct Queue {
     store: SqliteStore,
@@ -58,25 +113,52 @@ struct Queue {
 }
 
 impl Queue {
-    async fn with(owners: u32, each: u32) -> Self {
+    /// Whether the worker that searches can run agents; another one can.
+    async fn open(agents: bool) -> Self {
         let dir = tempfile::Builder::new().prefix("drover-").tempdir().expect("a directory");
         let path = dir.path().join("queue.db");
         let store = SqliteStore::open(&path).await.expect("a store");
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .busy_timeout(drover_shared::schema::limits::STORE_BUSY);
-        let mut conn = SqliteConnection::connect_with(&options).await.expect("a connection");
-        let mut tx = conn.begin().await.expect("a transaction");
-        for number in 0..owners * each {
-            let id = format!("job_{}", Uuid::now_v7().simple());
+        let conn = SqliteConnection::connect_with(&options).await.expect("a connection");
+        let worker = WorkerId("bench".to_owned());
+        let report = WorkerReport { agents, ..WorkerReport::begun(worker.clone(), now_ms()) };
+        store.beat(&report, now_ms()).await.expect("a beat");
+        let other = WorkerReport::begun(WorkerId("other".to_owned()), now_ms());
+        store.beat(&other, now_ms()).await.expect("a beat");
+        Self { store, conn, worker, _dir: dir }
+    }
+
+    /// Makes the index that [`OVER_ALL`] walks.
+    async fn walk_over_all(&mut self) {
+        let sql = "CREATE INDEX walk ON job (owner, priority DESC, id, not_before_ms) WHERE state = 'queued'";
+        sqlx::query(sql).execute(&mut self.conn).await.expect("an index");
+    }
+
+    /// Adds waiting jobs.
+    async fn fill(&mut self, jobs: u32, owners: u32, kind: Kind) {
+        let mut tx = self.conn.begin().await.expect("a transaction");
+        let mut project = String::new();
+        for number in 0..jobs {
             let now = now_ms();
+            let id = format!("job_{}", Uuid::now_v7().simple());
+            let owner = format!("owner-{}", number % owners);
+            if matches!(kind, Kind::Agent) && number % OF_A_PROJECT == 0 {
+                project = add_project(&mut tx, &owner).await;
+            }
+            let session = (!project.is_empty()).then(|| project.replace("project_", "session_"));
             sqlx::query(
-                "INSERT INTO job (id, owner, state, model, max_attempts, task, created_at_ms, deadline_at_ms)
-                 VALUES (?1, ?2, 'queued', 'm', 3, ?1, ?3, ?3 + 86400000)",
+                "INSERT INTO job (id, owner, state, model, max_attempts, task, created_at_ms, deadline_at_ms, not_before_ms,
+                                  postponed, project, session)
+                 VALUES (?1, ?2, 'queued', 'm', 3, ?1, ?3, ?3 + 172800000, ?3 + 86400000 * ?4, ?4, nullif(?5, ''), ?6)",
             )
             .bind(&id)
-            .bind(format!("owner-{}", number % owners))
+            .bind(owner)
             .bind(now)
+            .bind(matches!(kind, Kind::Tomorrow))
+            .bind(&project)
+            .bind(session)
             .execute(&mut *tx)
             .await
             .expect("a job");
@@ -98,9 +180,6 @@ impl Queue {
             .expect("a task");
         }
         tx.commit().await.expect("a commit");
-        let worker = WorkerId("bench".to_owned());
-        store.beat(&WorkerReport::begun(worker.clone(), now_ms()), now_ms()).await.expect("a beat");
-        Self { store, conn, worker, _dir: dir }
     }
 
     /// Microseconds of one search.
@@ -127,4 +206,17 @@ impl Queue {
         }
         median(&took)
     }
+}
+
+/// A project with a session in it.
+async fn add_project(conn: &mut SqliteConnection, owner: &str) -> String {
+    let id = format!("project_{}", Uuid::now_v7().simple());
+    for sql in [
+        "INSERT INTO project (id, owner, name, network, created_at_ms) VALUES (?1, ?2, 'n', '[]', 0)",
+        "INSERT INTO session (id, owner, project, created_at_ms, updated_at_ms)
+         VALUES (replace(?1, 'project_', 'session_'), ?2, ?1, 0, 0)",
+    ] {
+        sqlx::query(sql).bind(&id).bind(owner).execute(&mut *conn).await.expect("a row");
+    }
+    id
 }

@@ -165,7 +165,12 @@ impl Cluster {
 
     /// Starts one more api on the same store, and answers with a client of it.
     pub async fn add_api(&mut self) -> Client {
-        let api = self.start_api(self.apis.len(), "0".to_owned()).await;
+        self.add_api_with("HOST", "127.0.0.1").await
+    }
+
+    /// The same, with a variable of its own.
+    pub async fn add_api_with(&mut self, variable: &str, value: &str) -> Client {
+        let api = self.start_api_with(self.apis.len(), &[("PORT", "0"), (variable, value)]).await;
         let client = Client::new(format!("http://{}", api.address));
         self.apis.push(api);
         client
@@ -241,8 +246,12 @@ impl Cluster {
     }
 
     async fn start_api(&self, index: usize, port: String) -> Api {
+        self.start_api_with(index, &[("PORT", &port)]).await
+    }
+
+    async fn start_api_with(&self, index: usize, own: &[(&str, &str)]) -> Api {
         let mut env = self.env.clone();
-        env.insert("PORT".to_owned(), port);
+        env.extend(own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let mut process = Process::start("drover-api", &format!("api-{index}"), self.dir.path(), &env);
         let address = process.ready().await;
         Api { process, address }

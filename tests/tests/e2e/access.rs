@@ -84,7 +84,7 @@ async fn health_counts_what_runs() {
     assert_eq!(idle["status"], "healthy");
     assert_eq!(idle["version"], env!("CARGO_PKG_VERSION"));
     assert!(idle["claude_version"].as_str().is_some_and(|version| version.starts_with("2.")), "{idle}");
-    assert_eq!(idle["queue"], json!({"queued": 0, "running": 0, "oldest_queued_ms": null}));
+    assert_eq!(idle["queue"], json!({"queued": 0, "scheduled": 0, "running": 0, "oldest_queued_ms": null}));
     assert!(idle["zombie_processes_cleaned"].is_u64(), "{idle}");
     assert!(idle["models"].as_array().is_some_and(|models| models.contains(&json!(MODEL))), "{idle}");
 

@@ -99,3 +99,29 @@ async fn an_expired_key_opens_nothing() {
     let message = ErrorBody::of(&brief.get("/v1/models").await.json()).message;
     assert_eq!(message, "The API key has expired.");
 }
+
+#[tokio::test]
+async fn an_api_whose_only_key_is_gone_starts_all_the_same_and_lets_nobody_in() {
+    let mut cluster = Cluster::builder().workers(0).start().await;
+    let (id, secret) = created(&cluster, &["--name", "gone"]);
+    cluster.command(&["keys", "revoke", &id]);
+    // It is loopback, but not one of the addresses that are known to be.
+    let beyond = cluster.add_api_with("HOST", "::ffff:127.0.0.1").await;
+    assert_eq!(status(&beyond, "/v1/models").await, 401);
+    let message = ErrorBody::of(&beyond.with_key(secret).get("/v1/models").await.json()).message;
+    assert_eq!(message, "The API key was revoked.");
+}
+
+#[tokio::test]
+async fn a_key_of_the_store_is_revoked_though_it_is_configured() {
+    let mut cluster = Cluster::builder().workers(0).start().await;
+    let (id, secret) = created(&cluster, &["--name", "both", "--scopes", "chat"]);
+    let keys = format!("{secret},other");
+    let api = cluster.add_api_with("API_KEYS", &keys).await;
+    let (both, other) = (api.clone().with_key(&secret), api.with_key("other"));
+    assert_eq!(status(&both, "/v1/keys").await, 403, "its scopes are those of the store");
+    assert_eq!(status(&other, "/v1/keys").await, 200);
+    cluster.command(&["keys", "revoke", &id]);
+    until(&both, "/v1/models", 401).await;
+    assert_eq!(status(&other, "/v1/keys").await, 200);
+}

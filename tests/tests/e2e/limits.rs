@@ -148,6 +148,23 @@ async fn what_a_full_queue_refuses_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn one_of_several_keys_leaves_half_of_the_queue_to_others() {
+    let upstream = Upstream::start();
+    let builder = Cluster::builder().upstream(&upstream).env("API_KEYS", "admin");
+    let mut cluster = builder.env("DROVER_MAX_QUEUED", "8").start().await;
+    cluster.kill_worker(0, Signal::SIGTERM).await;
+    let apis = [cluster.client(), cluster.add_api().await];
+    let [many, other] = [key(&apis[0], json!({})).await, key(&apis[0], json!({})).await];
+    let expected = |code: &str| BTreeMap::from([("added".to_owned(), 4), (code.to_owned(), AT_ONCE - 4)]);
+    let (counts, answers) = all_at_once(&apis, &many).await;
+    assert_eq!(counts, expected("queue_share_full"));
+    let refused = answers.iter().find(|answer| answer.status == 429).expect("a refusal");
+    assert!(refused.header("retry-after").is_some());
+    let (counts, _) = all_at_once(&apis, &other).await;
+    assert_eq!(counts, expected("queue_full"), "which is told apart");
+}
+
+#[tokio::test]
 async fn a_budget_that_is_spent_lets_nothing_through() {
     let upstream = Upstream::start();
     let mut cluster = Cluster::builder().upstream(&upstream).env("API_KEYS", "admin").start().await;

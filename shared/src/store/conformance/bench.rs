@@ -34,7 +34,7 @@ pub(in crate::store) enum Tamper {
 pub(in crate::store) const NOW: Millis = 1_760_000_000_500;
 
 /// A job as a client would ask for it.
-pub(super) fn new_job() -> NewJob {
+pub(in crate::store) fn new_job() -> NewJob {
     let text = "Say \"grüezi\".".to_owned();
     NewJob {
         id: JobId::from_uuid(Uuid::now_v7()),
@@ -55,6 +55,7 @@ pub(super) fn new_job() -> NewJob {
         terms: Terms::default(),
         key: None,
         origin: None,
+        share: None,
     }
 }
 

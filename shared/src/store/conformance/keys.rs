@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::bench::{Bench, Hand, NOW, completed_with, enqueue_this, job, new_job, say};
-use super::ledger::call_of;
+use super::bench::{Bench, Hand, NOW, completed, completed_with, enqueue_this, give_back, job, new_job, say};
+use super::ledger::{call, call_of};
 use crate::schema::{
-    ApiKey, Denied, FailureKind, JobState, KeyChange, KeyDigest, KeyLimits, NewJob, Owner, Sampling, Scope,
-    Usage,
+    ApiKey, Call, CancelReason, Denied, FailureKind, JobState, KeyChange, KeyDigest, KeyLimits, NewJob,
+    Owner, Sampling, Scope, Terms, Usage,
 };
-use crate::store::{Append, Enqueued, KeyAdded, Millis, Store};
+use crate::store::{Append, Appended, Claim, Enqueued, KeyAdded, Millis, Store};
 
 fn key(number: u8, limits: KeyLimits) -> (ApiKey, KeyDigest) {
     let key = ApiKey {
@@ -140,13 +140,13 @@ pub(in crate::store) async fn tokens_are_set_aside_and_settled(bench: &dyn Bench
     );
     let claim = hand.take(NOW).await;
     let usage = Usage { input_tokens: 50, output_tokens: 100, cache_read_tokens: 50, ..Usage::default() };
-    hand.append(say(&claim, 1, &[completed_with(usage)])).await;
+    hand.append(used(&claim, 1, usage)).await;
     assert_eq!(left().await, 800, "what was used is gone, and nothing else");
     // One that uses more than it was taken for leaves a debt.
     assert_eq!(store.enqueue(&wish(10), 10).await.expect("a store"), Enqueued::Added);
     let claim = hand.take(NOW).await;
     let usage = Usage { output_tokens: 1_800, ..Usage::default() };
-    hand.append(say(&claim, 1, &[completed_with(usage)])).await;
+    hand.append(used(&claim, 1, usage)).await;
     let indebted =
         store.enqueue(&NewJob { created_at_ms: NOW + 59_000, ..wish(1) }, 10).await.expect("a store");
     assert!(matches!(indebted, Enqueued::Denied(Denied::Tokens { .. })), "{indebted:?}");
@@ -156,9 +156,160 @@ pub(in crate::store) async fn tokens_are_set_aside_and_settled(bench: &dyn Bench
     let idle = issue(store, 2, KeyLimits { tokens_per_minute: Some(5_000), ..KeyLimits::default() }).await;
     let job = job_of(&idle, NOW);
     store.enqueue(&job, 10).await.expect("a store");
-    store.cancel(job.id, crate::schema::CancelReason::Requested, NOW).await.expect("a store");
+    store.cancel(job.id, CancelReason::Requested, NOW).await.expect("a store");
     let all = store.keys().allowance(&idle, NOW).await.expect("a store").tokens.expect("a limit");
     assert_eq!((all.remaining, all.reset_ms), (5_000, 0));
+}
+
+/// The end of a job, told with a call that was billed so much.
+fn used(claim: &Claim, number: u32, usage: Usage) -> Append {
+    Append {
+        calls: vec![Call { usage, ..call(claim, number) }],
+        ..say(claim, claim.last_seq + 1, &[completed_with(usage)])
+    }
+}
+
+/// A key of 1,000 tokens a minute, and a job of its own for which 600 and its prompt's are set aside.
+async fn thirsty(store: &Arc<dyn Store>, number: u8) -> (Owner, NewJob) {
+    let limits =
+        KeyLimits { tokens_per_minute: Some(1_000), requests_per_minute: Some(60), ..KeyLimits::default() };
+    let owner = issue(store, number, limits).await;
+    let mut job = job_of(&owner, NOW);
+    job.spec.sampling = Sampling { max_tokens: Some(600), ..Sampling::default() };
+    enqueue_this(store, job.clone()).await;
+    (owner, job)
+}
+
+pub(in crate::store) async fn a_debt_is_not_paid_by_time_before_it(bench: &dyn Bench) {
+    let hand = Hand::hire(bench, "w").await;
+    let store = &hand.store;
+    let (owner, _) = thirsty(store, 1).await;
+    let claim = hand.take(NOW).await;
+    // The bucket has long been full again when the job turns out to have used more than a minute's worth.
+    let end = NOW + 60_000;
+    let usage = Usage { output_tokens: 2_000, ..Usage::default() };
+    store.append(&[used(&claim, 1, usage)], end).await.expect("a store");
+    let allowance = async |now| store.keys().allowance(&owner, now).await.expect("a store");
+    let at_once = allowance(end).await;
+    assert_eq!(at_once.tokens.expect("a limit").remaining, 0);
+    assert_eq!(at_once.requests.expect("a limit").remaining, 60, "of which as many are left as before");
+    assert_eq!(allowance(end + 20_000).await.tokens.expect("a limit").remaining, 0);
+    assert_eq!(allowance(end + 60_000).await.requests.expect("a limit").remaining, 60);
+    // What is put back does not overflow, either.
+    let (idle, job) = thirsty(store, 2).await;
+    store.cancel(job.id, CancelReason::Requested, end).await.expect("a store");
+    let tokens = store.keys().allowance(&idle, end).await.expect("a store").tokens.expect("a limit");
+    assert_eq!((tokens.remaining, tokens.reset_ms), (1_000, 0));
+    let refused = store.enqueue(&job_of(&owner, end + 19_000), 10).await.expect("a store");
+    assert!(matches!(refused, Enqueued::Denied(Denied::Tokens { .. })), "{refused:?}");
+}
+
+pub(in crate::store) async fn every_attempt_is_paid_for(bench: &dyn Bench) {
+    let hand = Hand::hire(bench, "w").await;
+    let store = &hand.store;
+    let (owner, _) = thirsty(store, 1).await;
+    let left = async || {
+        let allowance = store.keys().allowance(&owner, NOW).await.expect("a store");
+        allowance.tokens.expect("a limit").remaining
+    };
+    let usage = |tokens| Usage { input_tokens: tokens, ..Usage::default() };
+    let first = hand.take(NOW).await;
+    let failed =
+        Append { calls: vec![Call { usage: usage(100), ..call(&first, 1) }], ..give_back(&first, 0) };
+    hand.append(failed).await;
+    let second = hand.take(NOW).await;
+    hand.append(used(&second, 1, usage(200))).await;
+    assert_eq!(left().await, 700, "both attempts");
+    // What the first worker tells when it has long lost the job is billed, too, and once.
+    let late = Append {
+        calls: vec![Call { usage: usage(50), ..call(&first, 2) }],
+        ..say(&first, 9, &[completed()])
+    };
+    for _ in 0..2 {
+        assert_eq!(hand.append(late.clone()).await, Appended::Fenced);
+        assert_eq!(left().await, 650);
+    }
+    // So is what a worker had told before it died.
+    let (poor, _) = thirsty(store, 2).await;
+    let victim = Hand::hire(bench, "victim").await;
+    let claim = victim.take(NOW).await;
+    let begun = Append {
+        calls: vec![Call { usage: usage(300), ..call(&claim, 1) }],
+        ..say(&claim, 1, &[super::bench::text("Grü")])
+    };
+    victim.append(begun).await;
+    hand.beat(NOW + 1).await;
+    assert_eq!(hand.rescue(NOW + 1).await, 1);
+    assert_eq!(job(store, claim.lease.job).await.state, JobState::Failed);
+    let tokens = store.keys().allowance(&poor, NOW).await.expect("a store").tokens.expect("a limit");
+    assert_eq!(tokens.remaining, 700);
+}
+
+pub(in crate::store) async fn only_valid_keys_count(bench: &dyn Bench) {
+    let store = bench.handle().await;
+    let keys = store.keys();
+    let add = async |number: u8, expires_at_ms: Option<Millis>| {
+        let (key, digest) = key(number, KeyLimits::default());
+        let key = ApiKey { expires_at_ms, created_at_ms: NOW, ..key };
+        keys.create(&key, &digest, 2).await.expect("a store")
+    };
+    assert_eq!(add(1, None).await, KeyAdded::Added);
+    assert_eq!(add(2, Some(NOW + 1)).await, KeyAdded::Added);
+    assert_eq!(add(3, None).await, KeyAdded::Full);
+    keys.revoke(&key(1, KeyLimits::default()).0.owner, NOW).await.expect("a store");
+    assert_eq!(add(3, Some(NOW)).await, KeyAdded::Added, "a revoked one leaves its place");
+    assert_eq!(add(4, None).await, KeyAdded::Added, "and so does an expired one");
+    assert_eq!(add(5, None).await, KeyAdded::Full);
+    assert_eq!(keys.all().await.expect("a store").len(), 4, "though they are still known");
+}
+
+pub(in crate::store) async fn what_was_spent_long_ago_is_forgotten(bench: &dyn Bench) {
+    const DAY: Millis = 86_400_000;
+    let hand = Hand::hire(bench, "w").await;
+    let limits = KeyLimits { monthly_budget_microusd: Some(10), ..KeyLimits::default() };
+    let owner = issue(&hand.store, 1, limits).await;
+    for day in 0..3 {
+        // The job is as good a place as any for calls of other days.
+        enqueue_this(&hand.store, NewJob { owner: Owner("other".to_owned()), ..job_of(&owner, NOW) }).await;
+        let claim = hand.take(NOW).await;
+        let spent = Call { owner: owner.clone(), ..call_of(&claim, NOW - day * DAY, 4) };
+        hand.append(Append { calls: vec![spent], ..say(&claim, 1, &[completed()]) }).await;
+    }
+    let forget = async |before| hand.store.keys().forget_spent(before, 1).await.expect("a store");
+    assert_eq!(ask(&hand.store, &owner, NOW).await, Enqueued::Denied(Denied::MonthlyBudget));
+    assert_eq!(forget(NOW - 2 * DAY).await, 0, "a day is kept as a whole");
+    assert_eq!((forget(NOW).await, forget(NOW).await, forget(NOW).await), (1, 1, 0));
+    assert_eq!(ask(&hand.store, &owner, NOW).await, Enqueued::Added);
+}
+
+pub(in crate::store) async fn one_owner_leaves_room_for_others(bench: &dyn Bench) {
+    let hand = Hand::hire(bench, "w").await;
+    let of = |owner: &str, run_at_ms: Option<Millis>| NewJob {
+        share: Some(2),
+        terms: Terms { run_at_ms, ..Terms::default() },
+        ..job_of(&Owner(owner.to_owned()), NOW)
+    };
+    let add = async |job: NewJob| hand.store.enqueue(&job, 4).await.expect("a store");
+    let full = Enqueued::Denied(Denied::Share(2));
+    for (run_at, expected) in [(None, Enqueued::Added), (None, Enqueued::Added), (None, full)] {
+        assert_eq!(add(of("many", run_at)).await, expected);
+    }
+    // What is for later is counted for itself, as it is in the queue.
+    let later = Some(NOW + 60_000);
+    for expected in [Enqueued::Added, Enqueued::Added, full] {
+        assert_eq!(add(of("many", later)).await, expected);
+    }
+    assert_eq!(add(of("many", None)).await, full);
+    assert_eq!(
+        add(NewJob { share: None, ..of("many", None) }).await,
+        Enqueued::Added,
+        "alone it may have all"
+    );
+    assert_eq!(add(of("one", None)).await, Enqueued::Added);
+    assert_eq!(add(of("one", None)).await, Enqueued::QueueFull, "which is another matter");
+    hand.take(NOW).await;
+    hand.take(NOW).await;
+    assert_eq!(add(of("one", None)).await, Enqueued::Added);
 }
 
 pub(in crate::store) async fn only_so_many_jobs_of_a_key_wait(bench: &dyn Bench) {

@@ -13,7 +13,7 @@ use crate::store::{Append, Appended, Claim, Millis};
 const DAY_MS: i64 = 86_400_000;
 
 /// The `number`th call of the claim's attempt.
-fn call(claim: &Claim, number: u32) -> Call {
+pub(super) fn call(claim: &Claim, number: u32) -> Call {
     Call { owner: claim.owner.clone(), attempt: claim.lease.attempt, ..any(claim.lease.job, number) }
 }
 

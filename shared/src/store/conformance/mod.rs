@@ -26,8 +26,8 @@ pub(super) mod terms;
 pub(super) mod tickets;
 pub(super) mod transcript;
 
-pub(super) use self::bench::{Bench, Hand, NOW, Tamper, enqueue_this};
-pub(super) use self::desk::Desk;
+pub(super) use self::bench::{Bench, Hand, NOW, Tamper, enqueue_this, new_job};
+pub(super) use self::desk::{Desk, chat_job};
 
 /// One test per case, each on a bench of its own.
 macro_rules! conformance {
@@ -122,6 +122,11 @@ macro_rules! conformance {
                 keys_are_kept_as_they_were_made
                 only_so_many_requests_a_minute
                 tokens_are_set_aside_and_settled
+                a_debt_is_not_paid_by_time_before_it
+                every_attempt_is_paid_for
+                only_valid_keys_count
+                what_was_spent_long_ago_is_forgotten
+                one_owner_leaves_room_for_others
                 only_so_many_jobs_of_a_key_wait
                 many_at_once_get_no_more
                 a_key_that_is_gone_asks_for_nothing
@@ -173,6 +178,7 @@ macro_rules! conformance {
             }
             share {
                 one_keys_many_jobs_starve_nobody
+                turns_are_counted_and_not_timed
                 what_only_ends_holds_nobody_up
                 who_runs_less_comes_first
                 a_higher_key_goes_before
@@ -187,6 +193,7 @@ macro_rules! conformance {
             terms {
                 jobs_are_taken_by_priority_and_then_by_age
                 a_job_is_not_taken_before_its_time
+                what_comes_due_takes_its_place
                 what_is_for_later_does_not_count_as_waiting
                 a_session_goes_on_before_what_is_for_later
             }

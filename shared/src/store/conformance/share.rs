@@ -29,6 +29,23 @@ pub(in crate::store) async fn one_keys_many_jobs_starve_nobody(bench: &dyn Bench
     assert_eq!(turn(NOW + 3).await, many[1], "in the order in which they came");
 }
 
+pub(in crate::store) async fn turns_are_counted_and_not_timed(bench: &dyn Bench) {
+    // One machine's clock is most of an hour ahead.
+    let (ahead, hand) = (Hand::hire(bench, "ahead").await, Hand::hire(bench, "w").await);
+    let turn = async |hand: &Hand, now| {
+        let claim = hand.take(now).await;
+        hand.append(say(&claim, 1, &[completed()])).await;
+        claim.owner.0
+    };
+    enqueue_this(&hand.store, of("ann")).await;
+    assert_eq!(turn(&ahead, NOW + 3_000_000).await, "ann");
+    for _ in 0..3 {
+        enqueue_this(&hand.store, of("bob")).await;
+    }
+    enqueue_this(&hand.store, of("ann")).await;
+    assert_eq!([turn(&hand, NOW).await, turn(&hand, NOW + 1).await], ["bob", "ann"]);
+}
+
 pub(in crate::store) async fn what_only_ends_holds_nobody_up(bench: &dyn Bench) {
     let hand = Hand::hire(bench, "w").await;
     let late = |owner: &str| NewJob { deadline_at_ms: NOW + 1, ..of(owner) };
@@ -37,6 +54,9 @@ pub(in crate::store) async fn what_only_ends_holds_nobody_up(bench: &dyn Bench) 
     }
     let one = enqueue_this(&hand.store, of("one")).await;
     assert_eq!(hand.take(NOW + 1).await.lease.job, one, "in the first call");
+    // Nor those of its own owner, however many.
+    let last = enqueue_this(&hand.store, of("late")).await;
+    assert_eq!(hand.take(NOW + 1).await.lease.job, last, "in the first call, too");
 }
 
 pub(in crate::store) async fn who_runs_less_comes_first(bench: &dyn Bench) {

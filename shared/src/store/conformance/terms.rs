@@ -45,6 +45,39 @@ pub(in crate::store) async fn a_job_is_not_taken_before_its_time(bench: &dyn Ben
     assert_ended(&hand.store, late, JobState::Expired).await;
 }
 
+pub(in crate::store) async fn what_comes_due_takes_its_place(bench: &dyn Bench) {
+    let hand = Hand::hire(bench, "w").await;
+    // More than one claim brings up at once.
+    let mut later = Vec::new();
+    for number in 0..600 {
+        later.push(enqueue_this(&hand.store, at(NOW + 10 + number, new_job())).await);
+    }
+    let desk = Desk::open(&hand.store).await;
+    let agent = enqueue_this(&hand.store, at(NOW + 5, desk.job())).await;
+    let high = enqueue_this(&hand.store, at(NOW + 700, of(Priority::High))).await;
+    assert!(hand.claim(NOW + 4).await.is_none());
+    assert_eq!(hand.take(NOW + 5).await.lease.job, agent);
+    assert!(hand.claim(NOW + 5).await.is_none());
+    let mut taken = std::collections::HashSet::new();
+    for _ in 0..600 {
+        taken.insert(hand.take(NOW + 690).await.lease.job);
+    }
+    assert_eq!(taken, later.into_iter().collect());
+    let usual = enqueue_this(&hand.store, new_job()).await;
+    let order = [hand.take(NOW + 700).await.lease.job, hand.take(NOW + 700).await.lease.job];
+    assert_eq!(order, [high, usual]);
+    // Chats and agents' jobs come in one order.
+    let other = Desk::open(&hand.store).await;
+    let jobs = [new_job(), other.job(), of(Priority::High), new_job()];
+    let mut ids = Vec::new();
+    for job in jobs {
+        ids.push(enqueue_this(&hand.store, job).await);
+    }
+    for expected in [2, 0, 1, 3] {
+        assert_eq!(hand.take(NOW + 700).await.lease.job, ids[expected]);
+    }
+}
+
 pub(in crate::store) async fn what_is_for_later_does_not_count_as_waiting(bench: &dyn Bench) {
     let hand = Hand::hire(bench, "w").await;
     let store = &hand.store;

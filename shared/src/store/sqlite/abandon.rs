@@ -55,7 +55,7 @@ pub(super) async fn abandon(
     let fate = fate::decide(row.left(id)?);
     let claimable = match &fate {
         Fate::Requeue => {
-            requeue(conn, id, &row.task, not_before).await?;
+            requeue(conn, id, &row.task, not_before, now).await?;
             if let Some(session) = &row.session {
                 transcript::forget_attempt(conn, session, id).await?;
             }
@@ -83,12 +83,15 @@ async fn requeue(
     id: JobId,
     task: &str,
     not_before: Millis,
+    now: Millis,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE job SET state = 'queued', lease = NULL, not_before_ms = ?2 WHERE id = ?1 AND state = 'running'",
+        "UPDATE job SET state = 'queued', lease = NULL, not_before_ms = ?2, postponed = ?2 > ?3
+         WHERE id = ?1 AND state = 'running'",
     )
     .bind(id.to_string())
     .bind(not_before)
+    .bind(now)
     .execute(&mut *conn)
     .await?;
     queue::give_back(conn, task, not_before).await

@@ -3,8 +3,8 @@
 
 use sqlx::SqliteConnection;
 
-use crate::schema::allowance::settled;
-use crate::schema::{Allowance, Bucket, Denied, JobSpec, NewJob, Owner, Usage};
+use super::ledger;
+use crate::schema::{Allowance, Bucket, Denied, JobId, JobSpec, NewJob, Owner, limits};
 use crate::store::{Millis, StoreError};
 
 /// SQL: which of the budgets of the key `k` is spent at `$now`: `day`, `month` or NULL. Days and months are those of UTC.
@@ -33,11 +33,32 @@ struct Row {
     spent: Option<String>,
     queued: i64,
     queued_jobs: Option<u32>,
+    #[sqlx(flatten)]
+    minute: Buckets,
+}
+
+/// The buckets of a key.
+#[derive(sqlx::FromRow)]
+struct Buckets {
     requests_per_minute: Option<u32>,
     tokens_per_minute: Option<u32>,
     requests_left: Option<i64>,
     tokens_left: Option<i64>,
     refilled_ms: Millis,
+}
+
+impl Buckets {
+    /// That of requests at `now`, with its limit, if there is one.
+    fn requests(&self, now: Millis) -> Option<(u32, Bucket)> {
+        let limit = self.requests_per_minute?;
+        Some((limit, Bucket::stored(self.requests_left, self.refilled_ms).refilled(limit, now)))
+    }
+
+    /// The same of tokens.
+    fn tokens(&self, now: Millis) -> Option<(u32, Bucket)> {
+        let limit = self.tokens_per_minute?;
+        Some((limit, Bucket::stored(self.tokens_left, self.refilled_ms).refilled(limit, now)))
+    }
 }
 
 impl Row {
@@ -61,14 +82,6 @@ impl Row {
         Ok(row)
     }
 
-    fn requests(&self, limit: u32, now: Millis) -> Bucket {
-        Bucket::stored(self.requests_left, self.refilled_ms).refilled(limit, now)
-    }
-
-    fn tokens(&self, limit: u32, now: Millis) -> Bucket {
-        Bucket::stored(self.tokens_left, self.refilled_ms).refilled(limit, now)
-    }
-
     /// What the job takes of the allowance, if there is room for it.
     fn take(&self, spec: &JobSpec, now: Millis) -> Result<Taken, Denied> {
         if !self.is_valid {
@@ -83,13 +96,11 @@ impl Row {
             return Err(Denied::Queued(most));
         }
         let mut taken = Taken::default();
-        if let Some(limit) = self.requests_per_minute {
-            let mut bucket = self.requests(limit, now);
+        if let Some((limit, mut bucket)) = self.minute.requests(now) {
             bucket.take(limit, 1).map_err(|after_ms| Denied::Requests { limit, after_ms })?;
             taken.requests = Some(bucket);
         }
-        if let Some(limit) = self.tokens_per_minute {
-            let mut bucket = self.tokens(limit, now);
+        if let Some((limit, mut bucket)) = self.minute.tokens(now) {
             let wanted = spec.estimated_tokens();
             let got = bucket.take(limit, wanted).map_err(|after_ms| Denied::Tokens { limit, after_ms })?;
             taken.tokens = Some(bucket);
@@ -124,47 +135,85 @@ pub(super) async fn charge(
     job: &NewJob,
     taken: &Taken,
 ) -> Result<(), StoreError> {
-    let Some(at) = [taken.requests, taken.tokens].into_iter().flatten().map(Bucket::at_ms).max() else {
-        return Ok(());
-    };
+    write(conn, &job.owner.0, taken.requests, taken.tokens).await?;
+    if taken.reserved > 0 { charged(conn, job.id, taken.reserved).await } else { Ok(()) }
+}
+
+/// Writes both buckets down: they are as of the same moment.
+async fn write(
+    conn: &mut SqliteConnection,
+    owner: &str,
+    requests: Option<Bucket>,
+    tokens: Option<Bucket>,
+) -> Result<(), StoreError> {
+    let Some(at) = [requests, tokens].into_iter().flatten().map(Bucket::at_ms).max() else { return Ok(()) };
     sqlx::query("UPDATE api_key SET requests_left = ?2, tokens_left = ?3, refilled_ms = ?4 WHERE owner = ?1")
-        .bind(&job.owner.0)
-        .bind(taken.requests.map(Bucket::parts))
-        .bind(taken.tokens.map(Bucket::parts))
+        .bind(owner)
+        .bind(requests.map(Bucket::parts))
+        .bind(tokens.map(Bucket::parts))
         .bind(at)
-        .execute(&mut *conn)
+        .execute(conn)
         .await?;
-    if taken.reserved > 0 {
-        sqlx::query("UPDATE job SET reserved_tokens = ?2 WHERE id = ?1")
-            .bind(job.id.to_string())
-            .bind(i64::try_from(taken.reserved).unwrap_or(i64::MAX))
-            .execute(conn)
-            .await?;
-    }
     Ok(())
 }
 
-/// Puts back what was set aside for a job that has ended, and takes what it has used.
+/// Notes how many of its key's tokens the job has been charged.
+async fn charged(conn: &mut SqliteConnection, job: JobId, tokens: u64) -> Result<(), StoreError> {
+    sqlx::query("UPDATE job SET reserved_tokens = ?2 WHERE id = ?1")
+        .bind(job.to_string())
+        .bind(i64::try_from(tokens).unwrap_or(i64::MAX).min(limits::KEY_LIMIT.into()))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Puts back what was set aside for a job that has ended, and takes what it has used: what the ledger says of all its
+/// attempts, those of lost workers included. Doing it again takes no more than what has come to the ledger meanwhile.
 pub(super) async fn settle(
     conn: &mut SqliteConnection,
+    job: JobId,
     owner: &str,
     reserved: i64,
-    usage: &Usage,
+    now: Millis,
 ) -> Result<(), StoreError> {
-    let used = usage.prompt_tokens().saturating_add(usage.output_tokens);
-    let change = settled(reserved.unsigned_abs(), used);
-    if change == 0 {
-        return Ok(());
-    }
-    sqlx::query(
-        "UPDATE api_key SET tokens_left = coalesce(tokens_left, tokens_per_minute * 60000) + ?2
-         WHERE owner = ?1 AND tokens_per_minute IS NOT NULL",
+    let minute: Option<Buckets> = sqlx::query_as(
+        "SELECT requests_per_minute, tokens_per_minute, requests_left, tokens_left, refilled_ms
+         FROM api_key WHERE owner = ?1 AND tokens_per_minute IS NOT NULL",
     )
     .bind(owner)
-    .bind(change)
-    .execute(conn)
+    .fetch_optional(&mut *conn)
     .await?;
-    Ok(())
+    let Some((minute, (limit, mut tokens))) =
+        minute.and_then(|minute| minute.tokens(now).map(|it| (minute, it)))
+    else {
+        return Ok(());
+    };
+    let used = ledger::tokens(conn, job).await?;
+    let reserved = reserved.unsigned_abs();
+    if used == reserved {
+        return Ok(());
+    }
+    tokens.settle(limit, reserved, used);
+    write(conn, owner, minute.requests(now).map(|(_, bucket)| bucket), Some(tokens)).await?;
+    charged(conn, job, used).await
+}
+
+/// Settles again a job for which calls have come to the ledger, if it has ended without them.
+pub(super) async fn settle_late(
+    conn: &mut SqliteConnection,
+    job: JobId,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let ended: Option<(String, i64)> = sqlx::query_as(
+        "SELECT owner, reserved_tokens FROM job WHERE id = ?1 AND state NOT IN ('queued', 'running')",
+    )
+    .bind(job.to_string())
+    .fetch_optional(&mut *conn)
+    .await?;
+    match ended {
+        Some((owner, reserved)) => settle(conn, job, &owner, reserved, now).await,
+        None => Ok(()),
+    }
 }
 
 /// What is left at `now`.
@@ -175,7 +224,7 @@ pub(super) async fn left(
 ) -> Result<Allowance, StoreError> {
     let Some(row) = Row::read(conn, owner, now).await? else { return Ok(Allowance::default()) };
     Ok(Allowance {
-        requests: row.requests_per_minute.map(|limit| row.requests(limit, now).gauge(limit)),
-        tokens: row.tokens_per_minute.map(|limit| row.tokens(limit, now).gauge(limit)),
+        requests: row.minute.requests(now).map(|(limit, bucket)| bucket.gauge(limit)),
+        tokens: row.minute.tokens(now).map(|(limit, bucket)| bucket.gauge(limit)),
     })
 }

@@ -6,7 +6,7 @@ use sqlx::SqliteConnection;
 
 use super::chunk::{self, ChunkKey, NewChunk};
 use super::history::{self, Addition};
-use super::{SqliteStore, abandon, job, ledger};
+use super::{SqliteStore, abandon, allowance, job, ledger};
 use crate::schema::{Event, JobId, limits};
 use crate::store::{Append, Appended, GiveBack, Lease, Millis, StoreError};
 
@@ -48,6 +48,9 @@ pub(super) async fn append(
     for ((append, live), addition) in batch.iter().zip(&live).zip(&additions) {
         let end = End { append, addition: addition.as_ref(), now };
         let done = *live && end.finish(&mut tx, &stored, &mut claimable).await?;
+        if !done && !append.calls.is_empty() {
+            allowance::settle_late(&mut tx, append.lease.job, now).await?;
+        }
         outcomes.push(outcome(done));
     }
     tx.commit().await?;

@@ -14,24 +14,35 @@ use crate::schema::{
 use crate::store::queue::{self, DueTask, TaskEnd};
 use crate::store::{Claim, Lease, Millis, StoreError};
 
-/// Claims the next job. Looks before it takes the write lock, so that idle polling locks nobody out.
+/// Claims the next job. Looks before it takes the write lock, so that idle polling locks nobody out. Goes on as long as it
+/// finds jobs that only end, but lets others write in between.
 pub(super) async fn claim(
     store: &SqliteStore,
     worker: &WorkerId,
     token: LeaseToken,
     now: Millis,
 ) -> Result<Option<Claim>, StoreError> {
-    let nothing_due = queue::due(&mut *store.readers.acquire().await?, worker, now).await?.is_none();
-    if nothing_due {
-        return Ok(None);
+    let by = Claimant { worker, token, now };
+    for _ in 0..limits::CLAIM_ROUNDS {
+        let mut reader = store.readers.acquire().await?;
+        let is_idle = queue::due(&mut reader, worker, now).await?.is_none()
+            && !queue::overdue(&mut reader, now).await?;
+        drop(reader);
+        if is_idle {
+            return Ok(None);
+        }
+        let mut tx = store.begin().await?;
+        worker::require_present(&mut tx, worker).await?;
+        queue::bring_up(&mut tx, now).await?;
+        let mut ended = Vec::new();
+        let claim = next(&mut tx, &by, &mut ended).await?;
+        tx.commit().await?;
+        store.ring_events(ended);
+        if claim.is_some() {
+            return Ok(claim);
+        }
     }
-    let mut tx = store.begin().await?;
-    worker::require_present(&mut tx, worker).await?;
-    let mut ended = Vec::new();
-    let claim = next(&mut tx, &Claimant { worker, token, now }, &mut ended).await?;
-    tx.commit().await?;
-    store.ring_events(ended);
-    Ok(claim)
+    Ok(None)
 }
 
 /// Who claims, under which lease, when.
@@ -60,7 +71,7 @@ async fn next(
                 job::end(conn, id, &event, by.now).await?;
                 queue::finish(conn, &task.id, TaskEnd::of(state), by.now).await?;
                 // Many that end like this are nobody else's loss.
-                share::served(conn, id, by.now).await?;
+                share::served(conn, id).await?;
                 ended.push(id);
             }
             Verdict::Run(id, row, spec) => match recall(conn, *spec).await {
@@ -70,6 +81,7 @@ async fn next(
                     let event = failed(FailureKind::BadPayload, "The session's history could not be read.");
                     job::end(conn, id, &event, by.now).await?;
                     queue::finish(conn, &task.id, TaskEnd::Failed, by.now).await?;
+                    share::served(conn, id).await?;
                     ended.push(id);
                 }
                 Err(error) => return Err(error),
@@ -203,7 +215,7 @@ async fn start(
     .execute(&mut *conn)
     .await?;
     queue::take(conn, &task.id, by.worker, attempt, by.now).await?;
-    share::served(conn, id, by.now).await?;
+    share::served(conn, id).await?;
     let unbroken = row.holder.as_deref() == Some(by.worker.0.as_str());
     if let (Some(project), false) = (&row.project, unbroken) {
         hold::take(conn, project, by.worker).await?;

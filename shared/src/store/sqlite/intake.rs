@@ -8,8 +8,8 @@ use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
 use super::allowance::Taken;
-use super::{SqliteStore, allowance, job, request, session};
-use crate::schema::{NewJob, limits};
+use super::{SqliteStore, allowance, job, request, session, share};
+use crate::schema::{Denied, NewJob, limits};
 use crate::store::{Enqueued, Recalled, StoreError, queue};
 
 /// The jobs that wait to be added.
@@ -77,18 +77,21 @@ async fn commit(store: &SqliteStore, orders: &[Order]) -> Result<Vec<Enqueued>, 
     let mut waiting = Waiting::count(&mut tx, orders).await?;
     let mut taken = Vec::with_capacity(orders.len());
     for Order { job, max_queued, .. } in orders {
-        let (outcome, share) = match known(&mut tx, job).await? {
+        let (outcome, cost) = match known(&mut tx, job).await? {
             Some(known) => (known, Taken::default()),
             None => match allowance::ask(&mut tx, &job.owner, &job.spec, job.created_at_ms).await? {
                 Err(denied) => (Enqueued::Denied(denied), Taken::default()),
                 Ok(_) if *waiting.beside(job) >= *max_queued => (Enqueued::QueueFull, Taken::default()),
-                Ok(share) => (session::admit(&mut tx, job).await?, share),
+                Ok(cost) => match crowd(&mut tx, job).await? {
+                    Some(denied) => (Enqueued::Denied(denied), Taken::default()),
+                    None => (session::admit(&mut tx, job).await?, cost),
+                },
             },
         };
         if outcome == Enqueued::Added {
             let run_at = job.terms.run_at_ms.unwrap_or(0).max(job.created_at_ms);
             job::insert(&mut tx, job).await?;
-            allowance::charge(&mut tx, job, &share).await?;
+            allowance::charge(&mut tx, job, &cost).await?;
             queue::push(&mut tx, job.id, job.max_attempts, job.terms.priority, run_at).await?;
             *waiting.beside(job) += 1;
         }
@@ -96,6 +99,13 @@ async fn commit(store: &SqliteStore, orders: &[Order]) -> Result<Vec<Enqueued>, 
     }
     tx.commit().await?;
     Ok(taken)
+}
+
+/// Why the job may not be added where others are to find room, too.
+async fn crowd(conn: &mut SqliteConnection, job: &NewJob) -> Result<Option<Denied>, StoreError> {
+    let Some(most) = job.share else { return Ok(None) };
+    let is_full = share::is_full(conn, &job.owner, is_for_later(job), most).await?;
+    Ok(is_full.then_some(Denied::Share(most)))
 }
 
 /// What there is under the job's key.

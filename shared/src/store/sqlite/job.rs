@@ -18,9 +18,9 @@ use crate::store::{Held, Millis, Ring, RingRole, StoreError};
 pub(super) async fn insert(conn: &mut SqliteConnection, job: &NewJob) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO job (id, owner, state, model, max_attempts, task, created_at_ms, deadline_at_ms, project, session,
-                          kept, delivery, priority, run_at_ms, not_before_ms, tags, retry_of, request_key, request_digest,
+                          kept, delivery, priority, run_at_ms, not_before_ms, postponed, tags, retry_of, request_key, request_digest,
                           attended, request, trace)
-         VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, coalesce(?13, 0), ?14, ?15, ?16, ?17,
+         VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, coalesce(?13, 0), coalesce(?13, 0) > ?6, ?14, ?15, ?16, ?17,
                  ?16 IS NOT NULL AND ?11 <> 'background', ?18, ?19)",
     )
     .bind(job.id.to_string())
@@ -101,7 +101,7 @@ pub(super) async fn settle(
     if let Some(session) = &session {
         session::bill(conn, session, &outcome.usage, now).await?;
     }
-    allowance::settle(conn, &owner, reserved, &outcome.usage).await?;
+    allowance::settle(conn, id, &owner, reserved, now).await?;
     Ok(Settled { makes_room: session.is_some() || share::made_room(conn, &owner).await? })
 }
 

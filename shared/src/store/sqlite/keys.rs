@@ -71,11 +71,12 @@ impl ApiKeys for SqliteStore {
     async fn create(&self, key: &ApiKey, digest: &KeyDigest, most: u32) -> Result<KeyAdded, StoreError> {
         let mut tx = self.begin().await?;
         let (count, is_known): (u32, bool) = sqlx::query_as(
-            "SELECT (SELECT count(*) FROM api_key),
+            "SELECT (SELECT count(*) FROM api_key WHERE revoked_at_ms IS NULL AND coalesce(expires_at_ms > ?3, 1)),
                     EXISTS (SELECT 1 FROM api_key WHERE owner = ?1 OR digest = ?2)",
         )
         .bind(&key.owner.0)
         .bind(&digest[..])
+        .bind(key.created_at_ms)
         .fetch_one(&mut *tx)
         .await?;
         if is_known {
@@ -146,6 +147,17 @@ impl ApiKeys for SqliteStore {
         }
         tx.commit().await?;
         Ok(())
+    }
+
+    async fn forget_spent(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
+        let gone = sqlx::query(
+            "DELETE FROM spent WHERE (owner, day) IN (SELECT owner, day FROM spent WHERE day < ?1 / 86400000 LIMIT ?2)",
+        )
+        .bind(before)
+        .bind(limit)
+        .execute(&self.writer)
+        .await?;
+        Ok(gone.rows_affected())
     }
 
     async fn denied(&self, owner: &Owner, spec: &JobSpec, now: Millis) -> Result<Option<Denied>, StoreError> {

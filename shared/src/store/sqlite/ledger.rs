@@ -79,6 +79,18 @@ impl From<Figures> for Usage {
     }
 }
 
+/// The tokens that all calls of a job were billed, prompts and answers.
+pub(super) async fn tokens(conn: &mut SqliteConnection, job: JobId) -> Result<u64, StoreError> {
+    let sum: i64 = sqlx::query_scalar(
+        "SELECT coalesce(sum(input_tokens + cache_read_tokens + cache_write_tokens + output_tokens), 0)
+         FROM call WHERE job = ?1",
+    )
+    .bind(job.to_string())
+    .fetch_one(conn)
+    .await?;
+    Ok(sum.unsigned_abs())
+}
+
 #[derive(sqlx::FromRow)]
 struct Row {
     attempt: u32,

@@ -2,8 +2,8 @@
 
 use sqlx::SqliteConnection;
 
-use crate::schema::{ApiKey, JobId};
-use crate::store::{Millis, StoreError};
+use crate::schema::{ApiKey, JobId, Owner};
+use crate::store::StoreError;
 
 /// Notes what the key says of its owner's share.
 pub(super) async fn set(conn: &mut SqliteConnection, key: &ApiKey) -> Result<(), StoreError> {
@@ -20,14 +20,44 @@ pub(super) async fn set(conn: &mut SqliteConnection, key: &ApiKey) -> Result<(),
     Ok(())
 }
 
-/// The owner of the job has had its turn.
-pub(super) async fn served(conn: &mut SqliteConnection, job: JobId, now: Millis) -> Result<(), StoreError> {
-    sqlx::query("UPDATE share SET served_ms = ?2 WHERE owner = (SELECT owner FROM job WHERE id = ?1)")
-        .bind(job.to_string())
-        .bind(now)
-        .execute(conn)
-        .await?;
+/// The owner of the job has had its turn, the last one so far.
+pub(super) async fn served(conn: &mut SqliteConnection, job: JobId) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE share SET turn = 1 + (SELECT max(turn) FROM share)
+         WHERE owner = (SELECT owner FROM job WHERE id = ?1)",
+    )
+    .bind(job.to_string())
+    .execute(conn)
+    .await?;
     Ok(())
+}
+
+/// Whether `most` jobs of the owner's wait among those whose time has come, or among those whose time has not, whichever of
+/// the two is meant. Whose jobs are few altogether is told by one row.
+pub(super) async fn is_full(
+    conn: &mut SqliteConnection,
+    owner: &Owner,
+    later: bool,
+    most: u64,
+) -> Result<bool, StoreError> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let queued: Option<i64> =
+        sqlx::query_scalar("SELECT queued FROM share WHERE owner = ?1 AND queued >= ?2")
+            .bind(&owner.0)
+            .bind(most)
+            .fetch_optional(&mut *conn)
+            .await?;
+    let Some(queued) = queued else { return Ok(false) };
+    let now: i64 = sqlx::query_scalar(
+        "SELECT (SELECT count(*) FROM job INDEXED BY job_turn_chat
+                 WHERE owner = ?1 AND state = 'queued' AND postponed = 0 AND project IS NULL)
+              + (SELECT count(*) FROM job INDEXED BY job_turn_agent
+                 WHERE owner = ?1 AND state = 'queued' AND postponed = 0 AND project IS NOT NULL)",
+    )
+    .bind(&owner.0)
+    .fetch_one(conn)
+    .await?;
+    Ok(if later { queued - now } else { now } >= most)
 }
 
 /// Whether the end of a running job has let a waiting one of the same owner's be taken up that could not before.

@@ -6,6 +6,7 @@ use super::{File, any_id, report};
 use crate::schema::{
     FailureKind, IfBusy, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Terms, Told, WorkerId,
 };
+use crate::store::conformance::{Desk, Hand, NOW, chat_job, enqueue_this, new_job};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Enqueued, Store, StoreError};
 
@@ -23,6 +24,7 @@ async fn enqueue(store: &SqliteStore) -> JobId {
         terms: Terms::default(),
         key: None,
         origin: None,
+        share: None,
     };
     assert_eq!(store.enqueue(&job, 10).await.expect("a store"), Enqueued::Added);
     job.id
@@ -44,6 +46,34 @@ async fn a_job_whose_spec_is_unreadable_ends_with_an_error() {
     assert_eq!(claim.expect("a job").lease.job, good);
     let job = store.job(bad).await.expect("a store").expect("a job");
     assert_eq!((job.state, job.failure.expect("why").kind), (JobState::Failed, FailureKind::BadPayload));
+}
+
+#[tokio::test]
+async fn an_unreadable_history_costs_its_owner_a_turn() {
+    let file = File::new();
+    let store: std::sync::Arc<dyn Store> = std::sync::Arc::new(file.open().await);
+    let hand = Hand::hire(&file, "w").await;
+    let desk = Desk::open(&store).await;
+    let mut broken = Vec::new();
+    for _ in 0..3 {
+        let session = desk.chat(&store).await;
+        let spoil = "INSERT INTO turn (session, seq, job, role, parts, created_at_ms) VALUES (?1, 1, ?2, 'user', '{', 0)";
+        sqlx::query(spoil)
+            .bind(session.to_string())
+            .bind(any_id().to_string())
+            .execute(&file.open().await.writer)
+            .await
+            .expect("spoilt");
+        broken.push(enqueue_this(&store, chat_job(session, &["and then?"])).await);
+    }
+    let other = NewJob { owner: Owner("other".to_owned()), ..new_job() };
+    let other = enqueue_this(&store, other).await;
+    assert_eq!(hand.take(NOW).await.lease.job, other);
+    let mut states = Vec::new();
+    for id in broken {
+        states.push(store.job(id).await.expect("a store").expect("a job").state);
+    }
+    assert_eq!(states, [JobState::Failed, JobState::Queued, JobState::Queued], "one of them before it");
 }
 
 #[tokio::test]

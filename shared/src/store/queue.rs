@@ -101,16 +101,14 @@ pub(super) use held_back;
 
 /// SQL: the first job of the owner `s` in the given index that may be taken up at `?1` by the worker `?2`.
 macro_rules! first_of {
-    ($index:literal, $project:literal, $unless:expr) => {
+    ($index:literal, $project:literal) => {
         concat!(
             "(SELECT j.id FROM job AS j INDEXED BY ",
             $index,
             " CROSS JOIN Jobs AS t ON t.id = j.task
               WHERE j.owner = s.owner AND j.state = 'queued' AND j.postponed = 0 AND j.project IS ",
             $project,
-            " AND j.not_before_ms <= ?1 AND t.status = 'Pending' AND t.lock_by IS NULL",
-            $unless,
-            " AND NOT ",
+            " AND j.not_before_ms <= ?1 AND t.status = 'Pending' AND t.lock_by IS NULL AND NOT ",
             $crate::store::queue::held_back!("?2", "?1"),
             " ORDER BY j.priority DESC, j.id LIMIT 1)"
         )
@@ -124,9 +122,14 @@ macro_rules! first_of {
 pub(super) const DUE: &str = concat!(
     "SELECT t.id, t.job FROM share AS s INDEXED BY share_turn
        CROSS JOIN job AS j ON j.id IN (",
-    first_of!("job_turn_chat", "NULL", ""),
+    first_of!("job_turn_chat", "NULL"),
     ", ",
-    first_of!("job_turn_agent", "NOT NULL", concat!(" AND NOT ", left_to_others!("?2"))),
+    // Asked before and not beside: else each of them would be passed over.
+    "CASE WHEN ",
+    left_to_others!("?2"),
+    " THEN NULL ELSE ",
+    first_of!("job_turn_agent", "NOT NULL"),
+    " END",
     ")
        CROSS JOIN Jobs AS t ON t.id = j.task
      WHERE s.queued > 0 AND s.running < s.concurrent

@@ -35,7 +35,7 @@ pub(in crate::store) async fn of_many_jobs_those_with_news_are_told(bench: &dyn 
     let (first, second, third) =
         (enqueue(&hand.store).await, enqueue(&hand.store).await, enqueue(&hand.store).await);
     let (one, two) = (hand.take(NOW).await, hand.take(NOW).await);
-    let batch = [say(&one, 1, &[started(), text("a")]), say(&two, 1, &[started()])];
+    let batch = [say(&one, 1, &[started(1), text("a")]), say(&two, 1, &[started(1)])];
     hand.store.append(&batch, NOW).await.expect("an append");
     let news = async |known: &[_]| hand.store.news(known).await.expect("a store");
     assert!(news(&[]).await.is_empty());

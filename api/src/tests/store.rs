@@ -236,6 +236,7 @@ impl Store for FakeStore {
     }
 
     async fn news(&self, known: &[(JobId, Seq)]) -> Result<Vec<JobId>, StoreError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         self.check()?;
         let state = self.lock();
         let has_more = |(id, seq): &&(JobId, Seq)| {

@@ -21,6 +21,7 @@ mod reference;
 mod replay;
 mod shutdown;
 mod sockets;
+mod state;
 pub(crate) mod store;
 mod tailing;
 mod uploads;

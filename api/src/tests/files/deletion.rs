@@ -23,7 +23,7 @@ async fn a_deleted_project_is_gone_at_once_and_its_files_soon() {
     for call in [delete(), stage.call("GET", "/a/b"), stage.call("PUT", "/c")] {
         assert_eq!(stage.refusal(call).await, (404, "project_not_found".to_owned()));
     }
-    let forgotten = |state: &super::super::store::State| state.abandoned.is_empty().then_some(());
+    let forgotten = |state: &super::super::state::State| state.abandoned.is_empty().then_some(());
     stage.api.store.until("the project is forgotten", forgotten).await;
     assert!(!stage.home().exists(), "its files went before");
 }

@@ -175,7 +175,7 @@ define run
 	bin=$(1); ready=$$(mktemp -d); pids=()
 	finish() { kill "$${pids[@]}" 2>/dev/null || true; wait; rm -rf "$$ready"; }
 	trap finish EXIT
-	trap : INT
+	stopped=; trap stopped=1 INT
 	DROVER_READY_FILE=$$ready/api $$bin/drover-api & pids+=($$!)
 	for n in $$(seq $(WORKERS)); do DROVER_READY_FILE=$$ready/worker$$n $$bin/drover-worker & pids+=($$!); done
 	alive() { for pid in "$${pids[@]}"; do kill -0 "$$pid" 2>/dev/null || return 1; done; }
@@ -186,5 +186,7 @@ define run
 	echo
 	echo "  curl -N $$url/v1/chat/completions -H 'content-type: application/json' -d '{\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"Hello!\"}]}'"
 	echo
-	wait -n || true
+	some_worker() { for pid in "$${pids[@]:1}"; do kill -0 "$$pid" 2>/dev/null && return; done; false; }
+	# A worker that dies is missed by nobody, as long as there is another.
+	while [ -z "$$stopped" ] && kill -0 "$${pids[0]}" 2>/dev/null && some_worker; do wait -n || true; done
 endef

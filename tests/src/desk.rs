@@ -4,8 +4,8 @@ use crate::client::{Client, PATIENCE};
 use crate::harness::{Cluster, MODEL, wait_for};
 use drover_shared::clock::now_ms;
 use drover_shared::schema::{
-    AgentOptions, AgentSpec, Event, IfBusy, JobId, JobSpec, NewJob, Owner, Part, Project, ProjectId, Role,
-    Session, SessionId, Terms, Told, Turn,
+    AgentOptions, AgentSpec, Event, JobId, JobSpec, NewJob, Owner, Part, Project, ProjectId, Role, Session,
+    SessionId, Turn,
 };
 use drover_shared::store::{self, Enqueued, Store};
 use sqlx::{Connection as _, SqliteConnection};
@@ -48,26 +48,13 @@ impl Desk {
     pub async fn ask(&self, agent: &AgentSpec, prompt: &str) -> JobId {
         let id = JobId::from_uuid(Uuid::now_v7());
         let now = now_ms();
-        let job = NewJob {
-            id,
-            owner: Owner::anonymous(),
-            spec: JobSpec {
-                model: MODEL.to_owned(),
-                turns: vec![Turn { role: Role::User, parts: vec![Part::Text { text: prompt.to_owned() }] }],
-                agent: Some(agent.clone()),
-                ..JobSpec::default()
-            },
-            created_at_ms: now,
-            deadline_at_ms: now + 600_000,
-            max_attempts: 3,
-            if_busy: IfBusy::Wait,
-            told: Told::default(),
-            keep: None,
-            terms: Terms::default(),
-            key: None,
-            origin: None,
-            share: None,
+        let spec = JobSpec {
+            model: MODEL.to_owned(),
+            turns: vec![Turn { role: Role::User, parts: vec![Part::Text { text: prompt.to_owned() }] }],
+            agent: Some(agent.clone()),
+            ..JobSpec::default()
         };
+        let job = NewJob::plain(id, Owner::anonymous(), spec, now, now + 600_000);
         let added = self.store.enqueue(&job, 1_000).await.expect("the store is there");
         assert_eq!(added, Enqueued::Added);
         id

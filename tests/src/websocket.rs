@@ -4,6 +4,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// An open WebSocket.
@@ -13,7 +14,10 @@ impl Socket {
     /// Connects to the api at an address, as `127.0.0.1:8000`, which may be gone.
     pub async fn open(address: &str) -> Result<Self, Error> {
         let stream = TcpStream::connect(address).await?;
-        let (socket, _) = tokio_tungstenite::client_async(format!("ws://{address}/v1/ws"), stream).await?;
+        // So little for each that thousands can be open.
+        let config = WebSocketConfig::default().read_buffer_size(2 << 10).write_buffer_size(0);
+        let url = format!("ws://{address}/v1/ws");
+        let (socket, _) = tokio_tungstenite::client_async_with_config(url, stream, Some(config)).await?;
         Ok(Self(socket))
     }
 

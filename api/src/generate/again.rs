@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::response::Response;
 use drover_shared::dialect::{AgentWish, Answer, Answered, Dialect, Request};
 use drover_shared::schema::{
-    Delivery, Job, JobId, JobSpec, NewJob, Owner, Part, RequestKey, SessionId, Terms,
+    Delivery, Job, JobId, JobSpec, NewJob, Owner, Part, RequestKey, SessionId, Terms, limits,
 };
+use drover_shared::store::millis;
 use uuid::Uuid;
 
 use super::place::Begun;
-use super::prepare::new_job;
 use super::{Order, deliver, past};
 use crate::admission;
 use crate::app::App;
@@ -42,7 +42,9 @@ pub(crate) async fn answer(
     let delivery = Delivery::Background;
     let terms = Terms { delivery, run_at_ms: None, retry_of: Some(old.id), ..old.terms };
     let share = app.share().await?;
-    let job = NewJob { terms, key, share, ..new_job(id, old.owner, spec, keep, now) };
+    let deadline_at_ms = now.saturating_add(millis(limits::QUEUE_DEADLINE));
+    let plain = NewJob::plain(id, old.owner, spec, now, deadline_at_ms);
+    let job = NewJob { keep: Some(keep), terms, key, share, ..plain };
     let order = Order { job, begun: Begun::default() };
     deliver(dialect, app, ticket, order, &told, delivery).await
 }

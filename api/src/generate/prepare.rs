@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use drover_shared::dialect::{self, Answer, Beside, Delivery, Dialect, Rejection};
-use drover_shared::schema::{IfBusy, JobId, JobSpec, Keep, NewJob, Owner, Terms, Told, Tool, limits};
-use drover_shared::store::millis;
+use drover_shared::schema::{JobId, NewJob, Tool};
 use uuid::Uuid;
 
 use super::place::Begun;
@@ -100,7 +99,8 @@ pub(crate) async fn prepare(
     let job = JobId::from_uuid(Uuid::now_v7());
     let answer = Answer { job, model, created_s: now.div_euclid(1_000), usage, form, session, project };
     let keep = answer.keep(dialect, keep);
-    let job = NewJob { if_busy, told, terms, deadline_at_ms, share, ..new_job(job, owner, spec, keep, now) };
+    let plain = NewJob::plain(job, owner, spec, now, deadline_at_ms);
+    let job = NewJob { if_busy, told, keep: Some(keep), terms, share, ..plain };
     Ok(Prepared { job, begun, answer, delivery, ignored })
 }
 
@@ -121,22 +121,4 @@ fn in_background(delivery: Delivery) -> Result<(), Rejection> {
         Delivery::Whole => "background",
     };
     Err(Rejection::invalid_value(name, "Over a WebSocket every job is in the background; subscribe to it."))
-}
-
-pub(super) fn new_job(id: JobId, owner: Owner, spec: JobSpec, keep: Keep, now: i64) -> NewJob {
-    NewJob {
-        id,
-        owner,
-        spec,
-        created_at_ms: now,
-        deadline_at_ms: now.saturating_add(millis(limits::QUEUE_DEADLINE)),
-        max_attempts: limits::ATTEMPTS,
-        if_busy: IfBusy::Wait,
-        told: Told::default(),
-        keep: Some(keep),
-        terms: Terms::default(),
-        key: None,
-        origin: None,
-        share: None,
-    }
 }

@@ -7,7 +7,7 @@ use drover_shared::dialect::Rejection;
 use drover_shared::schema::{Listed, Page, limits};
 use serde_json::{Value, json};
 
-use super::parameters::{count, invalid, parameters_with, unknown};
+use super::parameters::{count, invalid, parameters, unknown};
 
 /// What a query asks of a list.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,17 +25,7 @@ pub(crate) fn read<Id: FromStr>(
     newest_first: bool,
     besides: &[&str],
 ) -> Result<Asked<Id>, Rejection> {
-    read_with(query, newest_first, besides, &[])
-}
-
-/// The same, but these may stand there several times.
-pub(crate) fn read_with<Id: FromStr>(
-    query: Option<&str>,
-    newest_first: bool,
-    besides: &[&str],
-    repeatable: &[&str],
-) -> Result<Asked<Id>, Rejection> {
-    read_all(parameters_with(query, repeatable)?, newest_first, besides, repeatable)
+    read_all(parameters(query)?, newest_first, besides, &[])
 }
 
 /// Reads parameters, wherever they stood; those alone that are repeatable come several times.

@@ -172,10 +172,7 @@ async fn subscription(
     if telling == Telling::Events {
         return Ok(Subscription::events(place, job, app.tail.open(job, after, ended)));
     }
-    let keep = app.store.answers().form(job).await?;
-    let answer = keep.and_then(|keep| results::spoken(app, &keep).and_then(|_| Answer::kept(&keep)));
-    // Of jobs alone that an older version has taken.
-    let answer = answer.ok_or_else(|| {
+    let (_, answer) = results::form(app, job).await?.ok_or_else(|| {
         Rejection::invalid_value("format", "How this job's answer is told is not known; its events are.")
     })?;
     Ok(form(app, place, &answer, after, telling, ended))

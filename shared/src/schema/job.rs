@@ -7,6 +7,7 @@ use super::changes::Changes;
 use super::failure::Failure;
 use super::id::{JobId, Owner, ProjectId, SessionId, WorkerId};
 use super::kept::Keep;
+use super::limits;
 use super::spec::JobSpec;
 use super::state::JobState;
 use super::terms::{RequestKey, Terms};
@@ -46,6 +47,26 @@ pub struct NewJob {
 }
 
 impl NewJob {
+    /// One that is done as soon as may be, with the usual attempts, and of which nothing besides is said. Times are
+    /// milliseconds since the Unix epoch.
+    pub fn plain(id: JobId, owner: Owner, spec: JobSpec, created_at_ms: i64, deadline_at_ms: i64) -> Self {
+        Self {
+            id,
+            owner,
+            spec,
+            created_at_ms,
+            deadline_at_ms,
+            max_attempts: limits::ATTEMPTS,
+            if_busy: IfBusy::Wait,
+            told: Told::default(),
+            keep: None,
+            terms: Terms::default(),
+            key: None,
+            origin: None,
+            share: None,
+        }
+    }
+
     /// Its row once it is added, before anybody has taken it up.
     pub fn row(&self) -> Job {
         Job {

@@ -150,9 +150,6 @@ pub(super) async fn overdue(conn: &mut SqliteConnection, now: Millis) -> Result<
 
 /// Puts them among those that may be taken up.
 pub(super) async fn bring_up(conn: &mut SqliteConnection, now: Millis) -> Result<(), StoreError> {
-    if !overdue(conn, now).await? {
-        return Ok(());
-    }
     sqlx::query(
         "UPDATE job SET postponed = 0 WHERE id IN (
              SELECT id FROM job INDEXED BY job_postponed

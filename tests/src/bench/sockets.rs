@@ -7,12 +7,11 @@ use super::statistics::as_f64;
 use crate::client::Client;
 use crate::harness::{ClaudeKind, Cluster};
 use crate::upstream::Upstream;
+use crate::websocket::Socket;
 use futures_util::stream::{self, StreamExt as _};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::{Duration, Instant, SystemTime};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 const SOCKETS: usize = 5_000;
@@ -22,7 +21,6 @@ const WATCHED: Duration = Duration::from_secs(50);
 const SETTLED: Duration = Duration::from_mins(1);
 /// Begun at the same time.
 const AT_ONCE: usize = 32;
-const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// Many subscribers of one job, and as many of a job each.
 pub(super) async fn measure() -> Section {
@@ -43,7 +41,7 @@ async fn subscribed(jobs: usize, what: &str) -> [Figure; 2] {
     cluster.wait_until_no_descendants().await;
     let bare = share(&mut cluster).await;
     let before_mb = memory_mb(cluster.api().pid()).0;
-    let address = cluster.api_url().replace("http://", "");
+    let address = cluster.address(0).to_owned();
     let mut clients = JoinSet::new();
     let opening = stream::iter((0..SOCKETS).map(|at| open(&address, &jobs[at % jobs.len()])));
     let mut opened = opening.buffer_unordered(AT_ONCE);
@@ -85,53 +83,17 @@ async fn submitted(client: &Client, count: usize) -> Vec<String> {
     stream::iter((0..count).map(|_| submit())).buffer_unordered(AT_ONCE).collect().await
 }
 
-async fn open(address: &str, job: &str) -> TcpStream {
-    let mut socket = TcpStream::connect(address).await.expect("the api listens");
-    let request = format!(
-        "GET /v1/ws HTTP/1.1\r\nhost: {address}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
-         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    );
-    socket.write_all(request.as_bytes()).await.expect("sent");
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(socket.read_u8().await.expect("a head"));
-    }
-    assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
-    let subscribe = json!({"type": "job.subscribe", "job": job}).to_string();
-    socket.write_all(&frame(0x81, subscribe.as_bytes())).await.expect("sent");
-    let (_, answer) = next(&mut socket).await;
-    let answer: Value = serde_json::from_slice(&answer).expect("JSON");
+async fn open(address: &str, job: &str) -> Socket {
+    let mut socket = Socket::open(address).await.expect("the api listens");
+    socket.say(&json!({"type": "job.subscribe", "job": job})).await.expect("sent");
+    let answer = socket.hear().await.expect("an answer");
     assert_eq!(answer["type"], "job.subscribed", "{answer}");
     socket
 }
 
-/// Answers pings, as every library does.
-async fn listen(mut socket: TcpStream) {
-    loop {
-        let (first, payload) = next(&mut socket).await;
-        assert_eq!(first, 0x89, "{}", String::from_utf8_lossy(&payload));
-        socket.write_all(&frame(0x8a, &payload)).await.expect("sent");
-    }
-}
-
-/// A short frame of a client.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(payload.len()).ok().filter(|length| *length < 126).expect("short");
-    let masked = payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask);
-    [first, 0x80 | length].into_iter().chain(MASK).chain(masked).collect()
-}
-
-/// First byte and payload of the server's next frame, which is a short one.
-async fn next(socket: &mut TcpStream) -> (u8, Vec<u8>) {
-    let mut head = [0; 2];
-    socket.read_exact(&mut head).await.expect("a frame");
-    let length = match head[1] {
-        126 => socket.read_u16().await.expect("a length").into(),
-        short => usize::from(short),
-    };
-    let mut payload = vec![0; length];
-    socket.read_exact(&mut payload).await.expect("a frame");
-    (head[0], payload)
+/// Answers pings, as every library does, for as long as nothing else comes.
+async fn listen(mut socket: Socket) {
+    panic!("nothing was to come: {:?}", socket.hear().await);
 }
 
 /// As many as both sides need; the api has what its parent has.

@@ -5,7 +5,7 @@ use super::report::{Figure, Section};
 use super::statistics::{as_f64, median};
 use drover_shared::clock::now_ms;
 use drover_shared::schema::{
-    IfBusy, JobId, JobSpec, LeaseToken, NewJob, Owner, Part, Role, Terms, Told, Turn, WorkerId, WorkerReport,
+    JobId, JobSpec, LeaseToken, NewJob, Owner, Part, Role, Turn, WorkerId, WorkerReport,
 };
 use drover_shared::store::{Enqueued, SqliteStore, Store as _};
 use std::time::{Duration, Instant};
@@ -80,23 +80,10 @@ impl Queue {
 fn new_job() -> NewJob {
     let now = now_ms();
     let text = "say 1 words".to_owned();
-    NewJob {
-        id: JobId::from_uuid(Uuid::now_v7()),
-        owner: Owner::anonymous(),
-        spec: JobSpec {
-            model: "m".to_owned(),
-            turns: vec![Turn { role: Role::User, parts: vec![Part::Text { text }] }],
-            ..JobSpec::default()
-        },
-        created_at_ms: now,
-        deadline_at_ms: now + 3_600_000,
-        max_attempts: 3,
-        if_busy: IfBusy::Wait,
-        told: Told::default(),
-        keep: None,
-        terms: Terms::default(),
-        key: None,
-        origin: None,
-        share: None,
-    }
+    let spec = JobSpec {
+        model: "m".to_owned(),
+        turns: vec![Turn { role: Role::User, parts: vec![Part::Text { text }] }],
+        ..JobSpec::default()
+    };
+    NewJob::plain(JobId::from_uuid(Uuid::now_v7()), Owner::anonymous(), spec, now, now + 3_600_000)
 }

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::schema::{
-    Block, Event, IfBusy, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Offer, Owner, Part, Role,
-    Sampling, SeqEvent, StopReason, Terms, Told, Turn, Usage, WorkerId, WorkerReport,
+    Block, Event, Job, JobId, JobSpec, JobState, LeaseToken, NewJob, Offer, Owner, Part, Role, Sampling,
+    SeqEvent, StopReason, Turn, Usage, WorkerId, WorkerReport,
 };
 use crate::store::{Append, Appended, Claim, Enqueued, GiveBack, Millis, Store};
 
@@ -36,27 +36,14 @@ pub(in crate::store) const NOW: Millis = 1_760_000_000_500;
 /// A job as a client would ask for it.
 pub(in crate::store) fn new_job() -> NewJob {
     let text = "Say \"grüezi\".".to_owned();
-    NewJob {
-        id: JobId::from_uuid(Uuid::now_v7()),
-        owner: Owner::anonymous(),
-        spec: JobSpec {
-            model: "sonnet".to_owned(),
-            system: "Be brief.".to_owned(),
-            turns: vec![Turn { role: Role::User, parts: vec![Part::Text { text }] }],
-            sampling: Sampling { temperature: Some(0.1), ..Sampling::default() },
-            ..JobSpec::default()
-        },
-        created_at_ms: NOW,
-        deadline_at_ms: NOW + 3_600_000,
-        max_attempts: 3,
-        if_busy: IfBusy::Wait,
-        told: Told::default(),
-        keep: None,
-        terms: Terms::default(),
-        key: None,
-        origin: None,
-        share: None,
-    }
+    let spec = JobSpec {
+        model: "sonnet".to_owned(),
+        system: "Be brief.".to_owned(),
+        turns: vec![Turn { role: Role::User, parts: vec![Part::Text { text }] }],
+        sampling: Sampling { temperature: Some(0.1), ..Sampling::default() },
+        ..JobSpec::default()
+    };
+    NewJob::plain(JobId::from_uuid(Uuid::now_v7()), Owner::anonymous(), spec, NOW, NOW + 3_600_000)
 }
 
 /// A worker with a handle of its own.

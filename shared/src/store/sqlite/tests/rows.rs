@@ -3,29 +3,15 @@
 use uuid::Uuid;
 
 use super::{File, any_id, report};
-use crate::schema::{
-    FailureKind, IfBusy, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, Terms, Told, WorkerId,
-};
+use crate::schema::{FailureKind, JobId, JobSpec, JobState, LeaseToken, NewJob, Owner, WorkerId};
 use crate::store::conformance::{Desk, Hand, NOW, chat_job, enqueue_this, new_job};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Enqueued, Store, StoreError};
 
 async fn enqueue(store: &SqliteStore) -> JobId {
-    let job = NewJob {
-        id: any_id(),
-        owner: Owner::anonymous(),
-        spec: JobSpec { model: "m".to_owned(), ..JobSpec::default() },
-        created_at_ms: 0,
-        deadline_at_ms: i64::MAX,
-        max_attempts: 1,
-        if_busy: IfBusy::Wait,
-        told: Told::default(),
-        keep: None,
-        terms: Terms::default(),
-        key: None,
-        origin: None,
-        share: None,
-    };
+    let spec = JobSpec { model: "m".to_owned(), ..JobSpec::default() };
+    let plain = NewJob::plain(any_id(), Owner::anonymous(), spec, 0, i64::MAX);
+    let job = NewJob { max_attempts: 1, ..plain };
     assert_eq!(store.enqueue(&job, 10).await.expect("a store"), Enqueued::Added);
     job.id
 }

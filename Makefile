@@ -170,7 +170,7 @@ need-npm:
 $(TOOLS)/bin/cargo-deny:
 	cargo install --quiet --locked --debug cargo-deny@0.20.2 --root $(TOOLS)
 
-# run(directory of the binaries): api and workers until Ctrl-C; the first one to die ends all.
+# run(directory of the binaries): api and workers until Ctrl-C, or until the api or the last worker dies.
 define run
 	bin=$(1); ready=$$(mktemp -d); pids=()
 	finish() { kill "$${pids[@]}" 2>/dev/null || true; wait; rm -rf "$$ready"; }

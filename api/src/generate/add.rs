@@ -62,8 +62,9 @@ pub(super) async fn add_for_reader(
         let app = Arc::clone(app);
         async move {
             let added = enqueue(&app, order).await;
-            if !matches!(added, Ok(Enqueued::Added)) {
-                reader.disown();
+            match added {
+                Ok(Enqueued::Added) => reader.enqueued(),
+                _ => reader.disown(),
             }
             if let Ok(Enqueued::Known(known)) = added {
                 reader = app.tail.open_again(known);

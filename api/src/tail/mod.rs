@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drover_shared::schema::{JobId, Seq, SeqEvent, limits};
-use drover_shared::store::{Ring, RingRole, Store, StoreError};
+use drover_shared::store::{News, Ring, RingRole, Store, StoreError};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -119,7 +119,7 @@ impl Tail {
                 },
                 () = self.registry.woken() => {}
                 Some((errand, events)) = reads.next() => self.deliver(errand, events),
-                Some(news) = looks.next() => self.ring(news),
+                Some(news) = looks.next() => self.learn(news),
                 _ = sweep.tick(), if looks.is_empty() => {
                     let due = self.registry.sweep();
                     if !due.is_empty() {
@@ -136,13 +136,16 @@ impl Tail {
     }
 
     /// One question for many jobs: of most of them there is nothing to read.
-    async fn look(&self, due: Vec<(JobId, Seq)>) -> Result<Vec<JobId>, StoreError> {
+    async fn look(&self, due: Vec<(JobId, Seq)>) -> Result<Vec<News>, StoreError> {
         self.store.news(&due).await
     }
 
-    fn ring(&self, news: Result<Vec<JobId>, StoreError>) {
+    fn learn(&self, news: Result<Vec<News>, StoreError>) {
         match news {
-            Ok(jobs) => jobs.into_iter().for_each(|job| self.registry.ring(job)),
+            Ok(news) => news.into_iter().for_each(|news| match news {
+                News::Events(job) => self.registry.ring(job),
+                News::Over(job) => self.registry.close(job),
+            }),
             Err(error) => tracing::warn!(%error, "jobs could not be looked at; the next sweep tries again"),
         }
     }

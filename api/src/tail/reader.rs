@@ -3,13 +3,12 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
 use drover_shared::dialect::Delivery;
 use drover_shared::schema::{JobId, Seq, SeqEvent, limits};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 use tracing::Span;
 
 use super::registry::{Events, Joined, Seat};
@@ -48,13 +47,10 @@ pub(crate) struct Reader {
     /// Whether the job is known to have ended, so that what the store has is all.
     ended: bool,
     finish: Option<Finish>,
-    probe_at: Instant,
     /// How an answer is wanted, and since when, of which nothing has come yet.
     awaited: Option<(Delivery, Instant)>,
     /// The request that it reads for.
     span: Span,
-    /// Pause before the next probe, which is longer the longer it is quiet.
-    probe_pause: Duration,
 }
 
 /// How a reader came to its end.
@@ -68,7 +64,6 @@ enum Finish {
 
 impl Reader {
     pub(super) fn new(tail: Arc<Tail>, job: JobId, seat: Seat) -> Self {
-        let probe_at = Instant::now() + limits::READER_PROBE;
         let Seat { hub, events } = seat;
         Self {
             tail,
@@ -81,10 +76,8 @@ impl Reader {
             behind: false,
             ended: false,
             finish: None,
-            probe_at,
             awaited: None,
             span: Span::current(),
-            probe_pause: limits::READER_PROBE,
         }
     }
 
@@ -125,6 +118,11 @@ impl Reader {
         self.awaited = Some((delivery, since));
     }
 
+    /// The job, which was about to be enqueued, is there.
+    pub(crate) fn enqueued(&self) {
+        self.tail.registry.enqueued(self.job, self.hub);
+    }
+
     /// The job was not enqueued, or nobody waits for it; there is nothing to call off.
     pub(crate) fn disown(&self) {
         self.tail.registry.disown(self.job, self.hub);
@@ -132,18 +130,14 @@ impl Reader {
 
     /// From the hub.
     async fn receive(&mut self) -> Option<Events> {
-        match timeout_at(self.probe_at, self.events.recv()).await {
-            Ok(Ok(events)) => {
+        match self.events.recv().await {
+            Ok(events) => {
                 // Sequence numbers have no gaps, so one in memory means that a batch was missed.
                 self.behind = events.first().is_some_and(|first| first.seq > self.seen + 1);
                 (!self.behind).then_some(events)
             }
-            Ok(Err(RecvError::Lagged(_) | RecvError::Closed)) => {
+            Err(RecvError::Lagged(_) | RecvError::Closed) => {
                 self.behind = true;
-                None
-            }
-            Err(_quiet) => {
-                self.probe().await;
                 None
             }
         }
@@ -157,7 +151,7 @@ impl Reader {
             Ok(_) if self.ended => self.finish = Some(Finish::Nothing),
             Ok(_) => match self.tail.registry.go_live(self.job, self.hub, self.seen) {
                 Joined::Live => self.behind = false,
-                Joined::Behind => self.probe().await,
+                Joined::Behind => self.look_for_the_end().await,
             },
             Err(error) => {
                 tracing::warn!(parent: &self.span, job = %self.job, %error, "events could not be read; trying again");
@@ -167,15 +161,10 @@ impl Reader {
         None
     }
 
-    /// Looks whether the job has ended or gone, in case its last events came past this reader.
-    async fn probe(&mut self) {
+    /// Looks whether the job has ended or gone, so that what the store has is all.
+    async fn look_for_the_end(&mut self) {
         match self.tail.store.job(self.job).await {
-            Ok(row) => {
-                self.ended = row.is_none_or(|job| job.state.is_terminal());
-                self.behind |= self.ended;
-                self.probe_pause = (self.probe_pause * 2).min(limits::READER_PROBE_LONGEST);
-                self.probe_at = Instant::now() + self.probe_pause;
-            }
+            Ok(row) => self.ended = row.is_none_or(|job| job.state.is_terminal()),
             Err(error) => {
                 tracing::warn!(parent: &self.span, job = %self.job, %error, "a job could not be read; trying again");
                 sleep(limits::STORE_RETRY).await;
@@ -186,8 +175,6 @@ impl Reader {
     /// The part of `events` that is new to this reader.
     fn accept(&mut self, events: Events) -> Option<Batch> {
         let last = events.last()?;
-        self.probe_pause = limits::READER_PROBE;
-        self.probe_at = Instant::now() + self.probe_pause;
         if last.event.terminal_state().is_some() {
             self.finish = Some(if last.seq > self.last { Finish::Whole } else { Finish::Nothing });
         }

@@ -71,6 +71,8 @@ struct Hub {
     position: Option<Seq>,
     readers: usize,
     sake: Sake,
+    /// Whether the job is still being added, so that the store does not know it.
+    is_coming: bool,
     marked: bool,
     reading: bool,
     read_since_sweep: bool,
@@ -82,6 +84,7 @@ impl Registry {
         let mut state = self.lock();
         let hub = state.hub(job);
         hub.sake = sake;
+        hub.is_coming = true;
         hub.position.get_or_insert(0);
         hub.seat()
     }
@@ -130,10 +133,18 @@ impl Registry {
         Some(sake)
     }
 
+    /// The job has been added.
+    pub(super) fn enqueued(&self, job: JobId, hub: u64) {
+        if let Some(hub) = self.lock().current(job, hub) {
+            hub.is_coming = false;
+        }
+    }
+
     /// The job is not there for its readers' sake after all.
     pub(super) fn disown(&self, job: JobId, hub: u64) {
         if let Some(hub) = self.lock().current(job, hub) {
             hub.sake = Sake::Others;
+            hub.is_coming = false;
         }
     }
 
@@ -149,6 +160,7 @@ impl Registry {
         let due: Vec<(JobId, Option<Seq>)> = state
             .hubs
             .range_mut((from, Bound::Unbounded))
+            .filter(|(_, hub)| !hub.is_coming)
             .filter_map(|(job, hub)| {
                 (!std::mem::take(&mut hub.read_since_sweep)).then_some((*job, hub.position))
             })
@@ -197,6 +209,12 @@ impl Registry {
         if again {
             state.mark(errand.job);
         }
+    }
+
+    /// The job has ended or gone, and the store has no more of it than was handed out: whoever still waits sees for
+    /// himself.
+    pub(super) fn close(&self, job: JobId) {
+        self.lock().hubs.remove(&job);
     }
 
     /// The read has failed.
@@ -252,6 +270,7 @@ impl Hub {
             position: None,
             readers: 0,
             sake: Sake::Others,
+            is_coming: false,
             marked: false,
             reading: false,
             read_since_sweep: false,

@@ -10,8 +10,8 @@ use drover_shared::schema::{
     SessionId, SessionSums, StopReason, Usage, UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
 use drover_shared::store::{
-    ApiKeys, Append, Appended, Claim, Enqueued, Files, Forked, Held, KeptAnswers, Lease, Millis, OwnJobs,
-    Recalled, Removed, Ring, RingRole, Store, StoreError, Tickets,
+    ApiKeys, Append, Appended, Claim, Enqueued, Files, Forked, Held, KeptAnswers, Lease, Millis, News,
+    OwnJobs, Recalled, Removed, Ring, RingRole, Store, StoreError, Tickets,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -173,14 +173,16 @@ impl Store for FakeStore {
         Ok(Enqueued::Added)
     }
 
-    async fn news(&self, known: &[(JobId, Seq)]) -> Result<Vec<JobId>, StoreError> {
+    async fn news(&self, known: &[(JobId, Seq)]) -> Result<Vec<News>, StoreError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         self.check()?;
         let state = self.lock();
-        let has_more = |(id, seq): &&(JobId, Seq)| {
-            state.jobs.get(id).is_some_and(|(_, events)| events.last().is_some_and(|last| last.seq > *seq))
+        let of = |(id, seq): &(JobId, Seq)| match state.jobs.get(id) {
+            Some((_, events)) if events.last().is_some_and(|last| last.seq > *seq) => Some(News::Events(*id)),
+            Some((job, _)) if !job.state.is_terminal() => None,
+            _ => Some(News::Over(*id)),
         };
-        Ok(known.iter().filter(has_more).map(|(id, _)| *id).collect())
+        Ok(known.iter().filter_map(of).collect())
     }
 
     async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {

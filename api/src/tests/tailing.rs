@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use drover_shared::schema::{JobId, SeqEvent, limits};
+use drover_shared::schema::{CancelReason, JobId, SeqEvent, limits};
 use drover_shared::store::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -86,6 +86,31 @@ async fn lost_rings_are_made_good_by_the_sweep() {
     answer.until("unheard").await;
     api.store.say(job, [completed()]);
     assert!(answer.rest().await.expect("an orderly end").ends_with("[DONE]\n\n"));
+}
+
+#[tokio::test]
+async fn a_job_that_goes_is_waited_for_no_more() {
+    let api = Api::start().await;
+    let job = job(&api).await;
+    let mut reader = api.app.tail.open(job, 0, false);
+    within("the first", reader.next()).await.expect("events");
+    api.store.lock().jobs.remove(&job);
+    assert!(within("the end", reader.next()).await.is_none());
+    assert!(!reader.saw_the_end());
+}
+
+#[tokio::test]
+async fn a_job_that_is_being_added_is_not_taken_for_one_that_has_gone() {
+    let api = Api::start().await;
+    api.store.enqueue_gate.send_replace(false);
+    let asked = api.ask(STREAM);
+    api.store.until("enqueueing", |state| (state.enqueueing > 0).then_some(())).await;
+    tokio::time::sleep(limits::SWEEP * 3).await;
+    api.store.enqueue_gate.send_replace(true);
+    let job = api.store.job_enqueued().await;
+    tokio::time::sleep(limits::SWEEP * 3).await;
+    drop(asked);
+    assert_eq!(api.store.called_off(job).await, CancelReason::ClientGone);
 }
 
 #[tokio::test]

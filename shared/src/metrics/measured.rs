@@ -89,7 +89,7 @@ measured! {
         fn enqueue(job: &NewJob, max_queued: u64) -> Enqueued;
         fn job(id: JobId) -> Option<Job>;
         fn events(id: JobId, after: Seq, limit: u32) -> Vec<SeqEvent>;
-        fn news(known: &[(JobId, Seq)]) -> Vec<JobId>;
+        fn news(known: &[(JobId, Seq)]) -> Vec<News>;
         fn cancel(id: JobId, reason: CancelReason, now: Millis) -> Option<JobState>;
         fn claim(worker: &WorkerId, token: LeaseToken, now: Millis) -> Option<Claim>;
         fn append(batch: &[Append], now: Millis) -> Vec<Appended>;

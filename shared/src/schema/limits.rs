@@ -126,11 +126,6 @@ pub const EVENTS_PER_READ: u32 = 1_000;
 pub const TAIL_READS: usize = 4;
 /// Jobs that one sweep looks at; with more readers it takes several sweeps to come round.
 pub const JOBS_PER_SWEEP: usize = 64;
-/// Silence after which a reader asks whether its job still lives.
-pub const READER_PROBE: Duration = Duration::from_secs(15);
-/// The same where it has been quiet for long: thousands of idle readers are not to keep the store busy. The sweep comes
-/// round in less.
-pub const READER_PROBE_LONGEST: Duration = Duration::from_mins(2);
 /// How long an api keeps trying to call off a job whose last reader has left.
 pub const CALL_OFF: Duration = Duration::from_mins(5);
 /// How long an api believes what it knows of the fleet.

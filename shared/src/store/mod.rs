@@ -90,8 +90,8 @@ pub trait Store: Send + Sync {
     /// (whole chunks are read, so a few more may come). Empty when there are none yet.
     async fn events(&self, id: JobId, after: Seq, limit: u32) -> Result<Vec<SeqEvent>, StoreError>;
 
-    /// Those of the jobs that have events with a sequence number above the one beside them.
-    async fn news(&self, known: &[(JobId, Seq)]) -> Result<Vec<JobId>, StoreError>;
+    /// What has come of the jobs beyond the sequence number beside each; nothing of those that only go on.
+    async fn news(&self, known: &[(JobId, Seq)]) -> Result<Vec<News>, StoreError>;
 
     /// Calls a job off. A queued one ends at once, with its terminal event; a running one is marked and
     /// its worker rung. Returns the state before; a terminal one is left as it is. `None`: no such job.
@@ -371,6 +371,15 @@ pub enum GiveBack {
     /// The worker stops. The attempt costs the job none of its own, up to
     /// [`limits::ATTEMPTS_ALTOGETHER`](crate::schema::limits::ATTEMPTS_ALTOGETHER), and it may be taken up at once.
     Stopped,
+}
+
+/// What has come of a job beyond a sequence number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// The job has later events.
+    Events(JobId),
+    /// It has none, and will have none: it has ended, or is not there.
+    Over(JobId),
 }
 
 /// What became of a job that was to be added.

@@ -10,8 +10,8 @@ use drover_shared::schema::{
     SessionSums, StopReason, UsageQuery, UsageRow, WorkerId, WorkerReport,
 };
 use drover_shared::store::{
-    ApiKeys, Claim, Enqueued, Files, Forked, Held, KeptAnswers, Millis, OwnJobs, Removed, Ring, RingRole,
-    Tickets,
+    ApiKeys, Claim, Enqueued, Files, Forked, Held, KeptAnswers, Millis, News, OwnJobs, Removed, Ring,
+    RingRole, Tickets,
 };
 use uuid::Uuid;
 
@@ -196,7 +196,7 @@ impl Store for Picky {
         unreachable!("publishing only appends")
     }
 
-    async fn news(&self, _: &[(JobId, Seq)]) -> Result<Vec<JobId>, StoreError> {
+    async fn news(&self, _: &[(JobId, Seq)]) -> Result<Vec<News>, StoreError> {
         unreachable!("publishing only appends")
     }
 

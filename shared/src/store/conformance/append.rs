@@ -9,7 +9,7 @@ use super::bench::{
 use crate::schema::{
     CancelReason, Change, Changes, Event, FailureKind, FileChange, JobState, LeaseToken, limits,
 };
-use crate::store::{Append, Appended, Claim, GiveBack, Lease};
+use crate::store::{Append, Appended, Claim, GiveBack, Lease, News};
 
 pub(in crate::store) async fn a_lost_lease_writes_nothing_and_harms_nobody(bench: &dyn Bench) {
     let hand = Hand::hire(bench, "w").await;
@@ -39,9 +39,15 @@ pub(in crate::store) async fn of_many_jobs_those_with_news_are_told(bench: &dyn 
     hand.store.append(&batch, NOW).await.expect("an append");
     let news = async |known: &[_]| hand.store.news(known).await.expect("a store");
     assert!(news(&[]).await.is_empty());
-    assert_eq!(news(&[(first, 1), (second, 1), (third, 0)]).await, [first]);
-    assert_eq!(news(&[(third, 0), (second, 0), (first, 0)]).await, [second, first]);
-    assert!(news(&[(first, 2), (second, u64::MAX), (new_job().id, 0)]).await.is_empty());
+    assert_eq!(news(&[(first, 1), (second, 1), (third, 0)]).await, [News::Events(first)]);
+    let both = [News::Events(second), News::Events(first)];
+    assert_eq!(news(&[(third, 0), (second, 0), (first, 0)]).await, both);
+    assert!(news(&[(first, 2), (second, u64::MAX)]).await.is_empty());
+    hand.append(say(&one, 3, &[completed()])).await;
+    hand.store.cancel(third, CancelReason::Requested, NOW).await.expect("a store");
+    let unknown = new_job().id;
+    let all = [News::Events(first), News::Over(first), News::Events(third), News::Over(unknown)];
+    assert_eq!(news(&[(first, 2), (first, 3), (second, 1), (third, 0), (unknown, 0)]).await, all);
 }
 
 pub(in crate::store) async fn two_attempts_of_one_process_are_told_apart(bench: &dyn Bench) {

@@ -6,7 +6,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
 use super::error::{corrupt, not_json};
 use crate::schema::{Event, JobId, Seq, SeqEvent, limits};
-use crate::store::{Append, Lease, StoreError};
+use crate::store::{Append, Lease, News, StoreError};
 
 /// A chunk as its job's worker writes it.
 pub(super) struct NewChunk<'a> {
@@ -153,18 +153,25 @@ fn encode(job: JobId, events: &[Event]) -> Result<String, StoreError> {
 }
 
 /// Those of the jobs that have more.
-pub(super) async fn news(pool: &SqlitePool, known: &[(JobId, Seq)]) -> Result<Vec<JobId>, StoreError> {
+pub(super) async fn news(pool: &SqlitePool, known: &[(JobId, Seq)]) -> Result<Vec<News>, StoreError> {
     let asked: Vec<(JobId, i64)> = known.iter().map(|(job, seq)| (*job, stored_seq(*seq))).collect();
     let asked = serde_json::to_string(&asked).map_err(|error| corrupt("jobs", error))?;
-    let jobs: Vec<String> = sqlx::query_scalar(
-        // One look into the key of `chunk` for each.
-        "SELECT value ->> 0 FROM json_each(?1) AS asked
-         WHERE EXISTS (SELECT 1 FROM chunk WHERE job = asked.value ->> 0 AND seq > asked.value ->> 1)",
+    let news: Vec<(String, bool)> = sqlx::query_as(
+        // One look into the key of `chunk` for each, and one into that of `job`.
+        "SELECT asked.value ->> 0 AS id,
+             EXISTS (SELECT 1 FROM chunk WHERE job = asked.value ->> 0 AND seq > asked.value ->> 1) AS more
+         FROM json_each(?1) AS asked
+         WHERE more OR NOT EXISTS (
+             SELECT 1 FROM job WHERE id = asked.value ->> 0 AND state IN ('queued', 'running'))",
     )
     .bind(asked)
     .fetch_all(pool)
     .await?;
-    jobs.into_iter().map(|job| job.parse().map_err(|error| corrupt(job, error))).collect()
+    let told = |(id, more): (String, bool)| {
+        let job = id.parse().map_err(|error| corrupt(id, error))?;
+        Ok(if more { News::Events(job) } else { News::Over(job) })
+    };
+    news.into_iter().map(told).collect()
 }
 
 fn last_seq(append: &Append) -> i64 {

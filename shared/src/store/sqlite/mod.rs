@@ -45,8 +45,8 @@ use self::intake::Intake;
 use self::own::Own;
 use super::doorbell::Doorbell;
 use super::{
-    ApiKeys, Append, Appended, Claim, Enqueued, Files, Forked, Held, KeptAnswers, Lease, Millis, OwnJobs,
-    Removed, Ring, RingRole, Store, StoreError, Tickets,
+    ApiKeys, Append, Appended, Claim, Enqueued, Files, Forked, Held, KeptAnswers, Lease, Millis, News,
+    OwnJobs, Removed, Ring, RingRole, Store, StoreError, Tickets,
 };
 use crate::schema::{
     Call, CancelReason, Fleet, Job, JobId, JobState, LeaseToken, Listed, NewJob, Offer, Owner, Page,
@@ -99,7 +99,7 @@ impl Store for SqliteStore {
         chunk::read(&self.readers, id, after, limit).await
     }
 
-    async fn news(&self, known: &[(JobId, Seq)]) -> Result<Vec<JobId>, StoreError> {
+    async fn news(&self, known: &[(JobId, Seq)]) -> Result<Vec<News>, StoreError> {
         chunk::news(&self.readers, known).await
     }
 

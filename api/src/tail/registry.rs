@@ -71,11 +71,20 @@ struct Hub {
     position: Option<Seq>,
     readers: usize,
     sake: Sake,
-    /// Whether the job is still being added, so that the store does not know it.
-    is_coming: bool,
     marked: bool,
     reading: bool,
-    read_since_sweep: bool,
+    sweep: Sweep,
+}
+
+/// What the next sweep does with a job.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sweep {
+    /// Nothing: it is still being added, so that the store does not know it.
+    NotYet,
+    /// Nothing but to look the next time: it has just been read.
+    NextTime,
+    /// It looks.
+    Look,
 }
 
 impl Registry {
@@ -84,7 +93,7 @@ impl Registry {
         let mut state = self.lock();
         let hub = state.hub(job);
         hub.sake = sake;
-        hub.is_coming = true;
+        hub.sweep = Sweep::NotYet;
         hub.position.get_or_insert(0);
         hub.seat()
     }
@@ -136,7 +145,7 @@ impl Registry {
     /// The job has been added.
     pub(super) fn enqueued(&self, job: JobId, hub: u64) {
         if let Some(hub) = self.lock().current(job, hub) {
-            hub.is_coming = false;
+            hub.sweep = Sweep::Look;
         }
     }
 
@@ -144,7 +153,7 @@ impl Registry {
     pub(super) fn disown(&self, job: JobId, hub: u64) {
         if let Some(hub) = self.lock().current(job, hub) {
             hub.sake = Sake::Others;
-            hub.is_coming = false;
+            hub.sweep = Sweep::Look;
         }
     }
 
@@ -160,10 +169,7 @@ impl Registry {
         let due: Vec<(JobId, Option<Seq>)> = state
             .hubs
             .range_mut((from, Bound::Unbounded))
-            .filter(|(_, hub)| !hub.is_coming)
-            .filter_map(|(job, hub)| {
-                (!std::mem::take(&mut hub.read_since_sweep)).then_some((*job, hub.position))
-            })
+            .filter_map(|(job, hub)| hub.is_due().then_some((*job, hub.position)))
             .take(limits::JOBS_PER_SWEEP)
             .collect();
         if due.len() == limits::JOBS_PER_SWEEP {
@@ -193,7 +199,9 @@ impl Registry {
         let mut state = self.lock();
         let Some(hub) = state.current(errand.job, errand.hub) else { return };
         hub.reading = false;
-        hub.read_since_sweep = true;
+        if hub.sweep == Sweep::Look {
+            hub.sweep = Sweep::NextTime;
+        }
         let mut again = std::mem::take(&mut hub.marked);
         if let Some(last) = events.last() {
             again |= events.len() >= limits::EVENTS_PER_READ as usize;
@@ -270,11 +278,19 @@ impl Hub {
             position: None,
             readers: 0,
             sake: Sake::Others,
-            is_coming: false,
             marked: false,
             reading: false,
-            read_since_sweep: false,
+            sweep: Sweep::Look,
         }
+    }
+
+    /// Whether this sweep looks at it.
+    fn is_due(&mut self) -> bool {
+        let is_due = self.sweep == Sweep::Look;
+        if self.sweep == Sweep::NextTime {
+            self.sweep = Sweep::Look;
+        }
+        is_due
     }
 
     fn seat(&mut self) -> Seat {
@@ -326,6 +342,22 @@ mod tests {
         assert_eq!(leave(&registry.join_again(JOB)), Some(Sake::Clients { noted: 1 }));
         assert_eq!(leave(&registry.join(JOB)), Some(Sake::Others));
         assert_eq!(leave(&first), None, "its hub has gone");
+    }
+
+    #[test]
+    fn a_sweep_looks_at_what_the_store_knows_and_nobody_has_read() {
+        let registry = Registry::default();
+        let seat = registry.join_new(JOB, Sake::Readers);
+        assert_eq!(registry.sweep(), [], "it is being added");
+        registry.enqueued(JOB, seat.hub);
+        assert_eq!(registry.sweep(), [(JOB, 0)]);
+        registry.ring(JOB);
+        registry.deliver(registry.take().expect("it rang"), events(1..=3));
+        assert_eq!(registry.sweep(), [], "it has just been read");
+        assert_eq!(registry.sweep(), [(JOB, 3)]);
+        registry.close(JOB);
+        assert_eq!(registry.sweep(), []);
+        assert_eq!(registry.go_live(JOB, seat.hub, 3), Joined::Behind, "who still waits reads the store");
     }
 
     #[test]

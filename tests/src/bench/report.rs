@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use std::fmt;
+use std::io::{Write as _, stdout};
 
 /// One number that was measured.
 pub(super) struct Figure {
@@ -101,7 +102,8 @@ pub(super) struct Section {
     pub(super) figures: Vec<Figure>,
 }
 
-/// All figures of a run, and what the machine was doing.
+/// All figures of a run, and what the machine was doing. Each section is written as soon as it is there, so that it is not
+/// lost where a later part cannot be measured.
 pub struct Report {
     sections: Vec<Section>,
     load_before: String,
@@ -110,15 +112,19 @@ pub struct Report {
 
 impl Report {
     pub(super) fn begin() -> Self {
-        Self { sections: Vec::new(), load_before: load(), load_after: String::new() }
+        let load_before = load();
+        write(format_args!("{} cores, load before {load_before}\n", cores()));
+        Self { sections: Vec::new(), load_before, load_after: String::new() }
     }
 
     pub(super) fn add(&mut self, section: Section) {
+        write(format_args!("\n{section}"));
         self.sections.push(section);
     }
 
     pub(super) fn end(mut self) -> Self {
         self.load_after = load();
+        write(format_args!("\nload after {}\n", self.load_after));
         self
     }
 
@@ -136,27 +142,27 @@ impl Report {
 
 const HEADS: [&str; 6] = ["figure", "measured", "beside it", "ratio", "target", ""];
 
-impl fmt::Display for Report {
+impl fmt::Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} cores, load before {}, after {}", cores(), self.load_before, self.load_after)?;
-        let cells = |section: &Section| section.figures.iter().map(Figure::cells).collect::<Vec<_>>();
-        let rows: Vec<Vec<[String; 6]>> = self.sections.iter().map(cells).collect();
+        let rows: Vec<[String; 6]> = self.figures.iter().map(Figure::cells).collect();
         let mut widths = HEADS.map(|head| head.chars().count());
-        for row in rows.iter().flatten() {
+        for row in &rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.chars().count());
             }
         }
-        for (section, rows) in self.sections.iter().zip(rows) {
-            writeln!(f, "\n{}", section.title)?;
-            line(f, &HEADS.map(str::to_owned), &widths)?;
-            line(f, &widths.map(|width| "-".repeat(width)), &widths)?;
-            for row in rows {
-                line(f, &row, &widths)?;
-            }
+        writeln!(f, "{}", self.title)?;
+        line(f, &HEADS.map(str::to_owned), &widths)?;
+        line(f, &widths.map(|width| "-".repeat(width)), &widths)?;
+        for row in &rows {
+            line(f, row, &widths)?;
         }
         Ok(())
     }
+}
+
+fn write(text: fmt::Arguments<'_>) {
+    stdout().write_fmt(text).expect("somebody who reads");
 }
 
 fn line(f: &mut fmt::Formatter<'_>, cells: &[String; 6], widths: &[usize; 6]) -> fmt::Result {

@@ -2,7 +2,6 @@
 
 use clap::Parser;
 use drover_tests::bench::{self, Part};
-use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Measures release binaries of the directory that this one lies in. Exits with an error only when it could
@@ -21,7 +20,6 @@ struct Arguments {
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let report = bench::run(arguments.only).await;
-    write!(std::io::stdout(), "{report}")?;
     if let Some(path) = arguments.json {
         std::fs::write(path, format!("{:#}\n", report.json()))?;
     }

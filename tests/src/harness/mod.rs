@@ -14,6 +14,6 @@ pub use cluster::{Builder, Cluster, MODEL, PROVIDER_KEY};
 pub use direct::DirectCli;
 pub use kin::{Kin, read as read_process};
 pub use lock::Lock;
-pub use parts::{ClaudeKind, binary, demo, installed, settings_in_help, workspace};
+pub use parts::{ClaudeKind, binary, demo, installed, settings_in_help, settings_of, workspace};
 pub use process::Process;
 pub use wait::{wait_for, wait_until};

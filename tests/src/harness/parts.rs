@@ -123,15 +123,17 @@ fn wrapper(fault: Fault, dir: &Path) -> PathBuf {
 
 /// The variables that `--help` of the two binaries names.
 pub fn settings_in_help() -> BTreeSet<String> {
-    let mut settings = BTreeSet::new();
-    for name in ["drover-api", "drover-worker"] {
-        let help = Command::new(binary(name)).arg("--help").output().expect("the binary starts");
-        let help = String::from_utf8(help.stdout).expect("text");
-        // Help is wrapped where the terminal ends.
-        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        let named = help.split("[env: ").skip(1).filter_map(|rest| rest.split(']').next());
-        settings.extend(named.map(str::to_owned));
-    }
-    assert!(settings.contains("PORT") && settings.contains("CLAUDE_BINARY_PATH"), "{settings:?}");
+    ["drover-api", "drover-worker"].into_iter().flat_map(settings_of).collect()
+}
+
+/// The variables that `--help` of the binary names.
+pub fn settings_of(name: &str) -> BTreeSet<String> {
+    let help = Command::new(binary(name)).arg("--help").output().expect("the binary starts");
+    let help = String::from_utf8(help.stdout).expect("text");
+    // Help is wrapped where the terminal ends.
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let named = help.split("[env: ").skip(1).filter_map(|rest| rest.split(']').next());
+    let settings: BTreeSet<_> = named.map(str::to_owned).collect();
+    assert!(settings.contains("DROVER_DATA_DIR"), "{settings:?}");
     settings
 }

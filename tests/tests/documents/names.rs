@@ -1,7 +1,7 @@
 //! Commands, settings and files that the documents name exist, and the other way round.
 
 use drover_shared::provider::registry::{KeyPlace, Registry};
-use drover_tests::harness::{settings_in_help, workspace};
+use drover_tests::harness::{settings_in_help, settings_of, workspace};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,19 @@ const LEFT_TO_HELP: [&str; 9] = [
     "DROVER_MAX_QUEUED",
     "DROVER_READY_FILE",
     "DROVER_RETENTION_HOURS",
+];
+
+/// Settings of which a container has its own: places in it, and what it listens to.
+const OF_CONTAINERS: [&str; 9] = [
+    "CLAUDE_BINARY_PATH",
+    "DATABASE_URL",
+    "DROVER_ALLOW_OPEN",
+    "DROVER_CONFIG",
+    "DROVER_DATA_DIR",
+    "DROVER_READY_FILE",
+    "HOST",
+    "PORT",
+    "PROJECT_ROOT",
 ];
 
 #[test]
@@ -42,11 +55,16 @@ fn settings_in_the_documents_are_settings_of_a_binary() {
 }
 
 #[test]
-fn containers_get_every_providers_key() {
+fn containers_get_every_setting_and_workers_every_providers_key() {
     let compose = read("compose.yaml");
-    let missing: Vec<_> =
-        keys().into_iter().filter(|name| !compose.contains(&format!(" {name}:\n"))).collect();
-    assert!(missing.is_empty(), "compose.yaml does not hand on {missing:?}");
+    let (api, worker) = compose.split_once("\n  worker:\n").expect("two services");
+    for (name, service, keys) in [("drover-api", api, BTreeSet::new()), ("drover-worker", worker, keys())] {
+        let wanted = settings_of(name).into_iter().filter(|name| !OF_CONTAINERS.contains(&name.as_str()));
+        let handed_on: BTreeSet<_> =
+            service.lines().filter_map(|line| line.strip_prefix("      ")?.strip_suffix(':')).collect();
+        let missing: Vec<_> = wanted.chain(keys).filter(|name| !handed_on.contains(name.as_str())).collect();
+        assert!(missing.is_empty(), "compose.yaml does not hand on to {name}: {missing:?}");
+    }
 }
 
 /// The variables in which providers' keys may be.

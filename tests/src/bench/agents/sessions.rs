@@ -86,22 +86,21 @@ async fn measure_each() -> Times5 {
             all.cold.push(cold);
         }
     }
-    let pool = at_rest(&client, ROUNDS + 1).await;
-    assert_eq!(pool["resident_claims"], ROUNDS + 1, "a second turn was not played by its process: {pool}");
+    let played = |pool: &Value| pool["resident_claims"] == ROUNDS + 1;
+    road::pool(&client, "each second turn was played by its process", played).await;
     all
 }
 
 /// Waits until a spare waits again after so many sessions, of which the last one's process has stayed.
-async fn at_rest(client: &Client, sessions: usize) -> Value {
+async fn at_rest(client: &Client, sessions: usize) {
     let rests = |pool: &Value| {
         pool["agent_spares"] == 1
             && pool["spare_claims"] == sessions
             && pool["residents"] == sessions.min(1)
             && pool["recycled"] == sessions.saturating_sub(1)
     };
-    let pool = road::pool(client, "a spare waits", rests).await;
+    road::pool(client, "a spare waits", rests).await;
     tokio::time::sleep(PAUSE).await;
-    pool
 }
 
 async fn first_turn(client: &Client, upstream: &Upstream) -> (String, Times) {

@@ -32,9 +32,7 @@ async fn a_client_that_leaves_a_stream_calls_its_job_off() {
 #[tokio::test]
 async fn a_client_that_leaves_while_its_job_is_being_added_calls_it_off() {
     let api = Api::start().await;
-    api.store.enqueue_gate.send_replace(false);
-    let asked = api.ask(STREAM);
-    api.store.until("enqueueing", |state| (state.enqueueing > 0).then_some(())).await;
+    let asked = api.ask_behind_the_gate(STREAM).await;
     drop(asked);
     // The handler is gone when its connection is; a second request shows that the server went on.
     assert_eq!(api.get("/livez").await.status, 200);

@@ -104,6 +104,14 @@ impl Api {
         let address = self.address;
         AbortOnDropHandle::new(tokio::spawn(Call::chat(body).send(address)))
     }
+
+    /// Asks for an answer whose job is being added until the gate of the store opens.
+    async fn ask_behind_the_gate(&self, body: &'static str) -> AbortOnDropHandle<Answer> {
+        self.store.enqueue_gate.send_replace(false);
+        let asked = self.ask(body);
+        self.store.until("enqueueing", |state| (state.enqueueing > 0).then_some(())).await;
+        asked
+    }
 }
 
 /// Every method of every route, as the router itself answers when it is asked for one that it does not have.

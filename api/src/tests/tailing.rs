@@ -102,9 +102,7 @@ async fn a_job_that_goes_is_waited_for_no_more() {
 #[tokio::test]
 async fn a_job_that_is_being_added_is_not_taken_for_one_that_has_gone() {
     let api = Api::start().await;
-    api.store.enqueue_gate.send_replace(false);
-    let asked = api.ask(STREAM);
-    api.store.until("enqueueing", |state| (state.enqueueing > 0).then_some(())).await;
+    let asked = api.ask_behind_the_gate(STREAM).await;
     tokio::time::sleep(limits::SWEEP * 3).await;
     api.store.enqueue_gate.send_replace(true);
     let job = api.store.job_enqueued().await;

@@ -4,7 +4,7 @@
 //!
 //! Every figure that has something to be compared with is measured beside it in the same run, by turns, so
 //! that a machine that gets slower slows both. Trust the ratios and the medians of a quiet machine; the load
-//! before and after stands above the table. A target that is missed is news, not a failure: the exit code
+//! before stands above the tables, that after below. A target that is missed is news, not a failure: the exit code
 //! speaks only of whether it could be measured.
 //!
 //! - `first-content` has the pool off. It asks for one short answer after the other and takes the time from

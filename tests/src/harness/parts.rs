@@ -123,7 +123,9 @@ fn wrapper(fault: Fault, dir: &Path) -> PathBuf {
 
 /// The variables that `--help` of the two binaries names.
 pub fn settings_in_help() -> BTreeSet<String> {
-    ["drover-api", "drover-worker"].into_iter().flat_map(settings_of).collect()
+    let settings: BTreeSet<_> = ["drover-api", "drover-worker"].into_iter().flat_map(settings_of).collect();
+    assert!(settings.contains("PORT") && settings.contains("CLAUDE_BINARY_PATH"), "{settings:?}");
+    settings
 }
 
 /// The variables that `--help` of the binary names.

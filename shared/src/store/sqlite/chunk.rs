@@ -152,7 +152,7 @@ fn encode(job: JobId, events: &[Event]) -> Result<String, StoreError> {
     serde_json::to_string(events).map_err(|error| corrupt(format!("events of {job}"), error))
 }
 
-/// Those of the jobs that have more.
+/// Those of the jobs that have more, or that are over.
 pub(super) async fn news(pool: &SqlitePool, known: &[(JobId, Seq)]) -> Result<Vec<News>, StoreError> {
     let asked: Vec<(JobId, i64)> = known.iter().map(|(job, seq)| (*job, stored_seq(*seq))).collect();
     let asked = serde_json::to_string(&asked).map_err(|error| corrupt("jobs", error))?;
